@@ -1,0 +1,51 @@
+"""Deep energy-based latent variable models, trained by score matching in TensorFlow and Keras.
+
+Models, objectives and networks are imported at once, so that `keras.saving.load_model` finds the
+registered classes. Everything with heavy or optional dependencies is imported on first use.
+"""
+
+import importlib
+from typing import Any
+
+from delvm_tf import curvature, networks, normalization
+from delvm_tf.models.divergence import DivergenceGuard, TrainingDiverged
+from delvm_tf.models.delvm import DELVM
+from delvm_tf.models.energy_model import EnergyModel
+from delvm_tf.models.latent_energy_model import LatentEnergyModel
+from delvm_tf.objectives.objective import Objective
+from delvm_tf.objectives.score_matching import ScoreMatching
+
+__version__ = "0.1.0"
+
+_LAZY_MODULES = {"anomaly", "datasets", "evaluation", "plots", "serving"}
+_LAZY_NAMES = {
+    "AnomalyDetector": "delvm_tf.anomaly.detector",
+    "export_saved_model": "delvm_tf.serving.export",
+}
+
+__all__ = [
+    "DELVM",
+    "DivergenceGuard",
+    "EnergyModel",
+    "LatentEnergyModel",
+    "Objective",
+    "ScoreMatching",
+    "TrainingDiverged",
+    "curvature",
+    "networks",
+    "normalization",
+    *sorted(_LAZY_MODULES),
+    *sorted(_LAZY_NAMES),
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY_MODULES:
+        return importlib.import_module(f"delvm_tf.{name}")
+    if name in _LAZY_NAMES:
+        return getattr(importlib.import_module(_LAZY_NAMES[name]), name)
+    raise AttributeError(f"module 'delvm_tf' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,48 @@
+"""The two types every trace method shares: what it is given and what it returns."""
+
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from delvm_tf.curvature.outer import Outer
+
+
+class Curvature(NamedTuple):
+    """Input derivatives of a potential u at a batch of d-dimensional inputs.
+
+    Attributes:
+        gradient: ∇ₓu, shape of x. For a DELVM this is Jᵀf, the reconstruction.
+        laplacian: tr ∇ₓ²u, shape (batch,). For a DELVM this is ‖J‖² + Σₖ fₖΔfₖ.
+    """
+
+    gradient: tf.Tensor
+    laplacian: tf.Tensor
+
+
+class Potential:
+    """The potential u(x) = g(f(x)) of a network f and an outer function g.
+
+    Args:
+        network: a Keras model or layer f, (batch, ...) to (batch, ...).
+        outer: the outer function g, one number per example.
+        dtype: the type that g and all derivatives are accumulated in, whatever the network's
+            compute type is.
+    """
+
+    def __init__(self, network: Any, outer: Outer, dtype: str = "float32"):
+        self.network = network
+        self.outer = outer
+        self.dtype = dtype
+
+    def output(self, x: tf.Tensor) -> tf.Tensor:
+        """F(x) in the accumulation type, with layers such as dropout in inference mode."""
+        return tf.cast(self.network(x, training=False), self.dtype)
+
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+        """U(x), shape (batch,)."""
+        return self.outer(self.output(x))
+
+
+def sum_per_example(t: tf.Tensor) -> tf.Tensor:
+    """Sum over all axes but the first: (batch, ...) to (batch,)."""
+    return tf.reduce_sum(tf.reshape(t, (tf.shape(t)[0], -1)), axis=1)

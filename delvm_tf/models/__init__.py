@@ -1,0 +1,1 @@
+"""What is learned: energies over inputs, as Keras models."""

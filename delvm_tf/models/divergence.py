@@ -1,0 +1,91 @@
+"""Stopping a run that diverges, with its last good weights."""
+
+from typing import Any
+
+import keras
+
+
+class TrainingDiverged(RuntimeError):
+    """Training ran away. The message says what to change; the model holds its last good weights."""
+
+
+class DivergenceGuard(keras.callbacks.Callback):
+    """Watches the training of an `EnergyModel`; `fit` adds one by itself.
+
+    A training step whose loss or gradient is not finite never reaches the weights. The guard also
+    takes a run for diverged when the mean reconstruction error exceeds `factor` times the mean
+    squared norm of the inputs, which is the error of a model that predicts nothing. It then sets
+    the weights back to the end of the last good epoch (or the start) and raises.
+
+    Args:
+        factor: how much worse than predicting nothing counts as diverged.
+        check_every: training steps between looks, each of which waits for the device.
+
+    Raises:
+        TrainingDiverged: from `fit`, when the run has diverged.
+        ValueError: from `fit`, when the data hold NaN or infinite values, or no data came.
+    """
+
+    def __init__(self, factor: float = 1e3, check_every: int = 50):
+        super().__init__()
+        self.factor = factor
+        self.check_every = check_every
+        self._good_weights: list[Any] | None = None
+        self._good_epoch = 0
+        self._epoch = 0
+        self._batches_seen = 0
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Remember the weights that training starts from."""
+        self._batches_seen = 0
+        self._good_weights = self.model.get_weights() if self.model.built else None
+        self._good_epoch = 0
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Note which epoch runs."""
+        self._epoch = epoch + 1
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Look at the run now and then."""
+        self._batches_seen += 1
+        if self._batches_seen % self.check_every == 0:
+            self._check()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Look at the run, and keep its weights if it is well."""
+        if self._batches_seen == 0:
+            raise ValueError("the training data are empty: no batch came in the first epoch")
+        self._check()
+        self._good_weights = self.model.get_weights()
+        self._good_epoch = self._epoch
+
+    def _check(self) -> None:
+        health = self.model.health()
+        if health["nonfinite_inputs"] > 0:
+            raise ValueError(
+                f"{health['nonfinite_inputs']:.0f} training batches of epoch {self._epoch} hold "
+                f"NaN or infinite values; remove or fill them first. The weights were not touched "
+                f"by those batches."
+            )
+        error, nothing = health["reconstruction_error"], health["input_power"]
+        if health["nonfinite_steps"] > 0:
+            what = "the loss or its gradient is no longer finite"
+        elif nothing > 0 and error > self.factor * nothing:
+            what = f"the reconstruction error is {error / nothing:.3g} times the inputs' own power"
+        else:
+            return
+        if self._good_weights is None:
+            kept = "The weights are the last finite ones"
+        else:
+            self.model.set_weights(self._good_weights)
+            kept = (
+                f"The weights were set back to those at the end of epoch {self._good_epoch}"
+                if self._good_epoch
+                else "The weights were set back to those from before training"
+            )
+        rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        raise TrainingDiverged(
+            f"training diverged in epoch {self._epoch}: {what}. {kept}. Lower the learning rate "
+            f"(now {rate:g}) or the scale of the inputs (now {self.model.normalization.scale:g}), "
+            f"or clip the gradient (clipnorm=...).{self.model.objective.divergence_hint}"
+        )

@@ -1,0 +1,74 @@
+"""Convolutional networks."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from delvm_tf.networks.arguments import layer_kernel_initializer, positive_ints
+from delvm_tf.networks.constraints import get_constraint
+
+
+def cnn(
+    filters: int | Sequence[int] = (70,),
+    kernel_size: int | Sequence[int] = 5,
+    strides: int | Sequence[int] = 1,
+    padding: str = "same",
+    activation: Any = "relu",
+    use_bias: bool = True,
+    bias_constraint: Any = None,
+    kernel_initializer: Any = "glorot_uniform",
+    seed: int | None = None,
+    input_shape: tuple[int, ...] | None = None,
+    **kwargs: Any,
+) -> keras.Sequential:
+    """A network of two-dimensional convolutions, each with the same activation.
+
+    Args:
+        filters: filters of each layer.
+        kernel_size: side of the square filters, one for all layers or one per layer.
+        strides: strides, one for all layers or one per layer.
+        padding: `"same"` or `"valid"`.
+        activation: a Keras activation.
+        use_bias: whether the layers have biases.
+        bias_constraint: a Keras constraint or `"non_positive"`.
+        kernel_initializer: a Keras initializer's name or instance.
+        seed: makes the initial weights reproducible.
+        input_shape: (height, width, channels); otherwise taken from the first data.
+        **kwargs: passed to every `keras.layers.Conv2D`.
+
+    Returns:
+        A `keras.Sequential`, (batch, height, width, channels) to (batch, height′, width′, filters).
+
+    Example:
+        >>> dv.networks.cnn(filters=(70, 70), kernel_size=5)
+    """
+    n_filters = positive_ints("filters", filters)
+    sizes = _per_layer("kernel_size", kernel_size, len(n_filters))
+    steps = _per_layer("strides", strides, len(n_filters))
+    layers: list[Any] = [] if input_shape is None else [keras.Input(input_shape)]
+    for index, (n, size, step) in enumerate(zip(n_filters, sizes, steps, strict=True)):
+        layers.append(
+            keras.layers.Conv2D(
+                n,
+                size,
+                strides=step,
+                padding=padding,
+                activation=activation,
+                use_bias=use_bias,
+                bias_constraint=get_constraint(bias_constraint),
+                kernel_initializer=layer_kernel_initializer(kernel_initializer, seed, index),
+                name=f"conv_{index + 1}",
+                **kwargs,
+            )
+        )
+    return keras.Sequential(layers, name="cnn")
+
+
+def _per_layer(name: str, value: int | Sequence[int], layers: int) -> tuple[int, ...]:
+    values = positive_ints(name, value)
+    if len(values) == 1:
+        return values * layers
+    if len(values) != layers:
+        raise ValueError(f"{name} has {len(values)} values for {layers} layers: {value!r}")
+    return values

@@ -1,0 +1,54 @@
+"""Feed-forward networks."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from delvm_tf.networks.arguments import layer_kernel_initializer, positive_ints
+from delvm_tf.networks.constraints import get_constraint
+
+
+def ffnn(
+    units: int | Sequence[int] = (256,),
+    activation: Any = "relu",
+    use_bias: bool = True,
+    bias_constraint: Any = None,
+    kernel_initializer: Any = "glorot_uniform",
+    seed: int | None = None,
+    input_shape: tuple[int, ...] | None = None,
+    **kwargs: Any,
+) -> keras.Sequential:
+    """A feed-forward network of dense layers, each with the same activation.
+
+    Args:
+        units: units of each layer.
+        activation: a Keras activation; smooth ones (`"softplus"`, `"silu"`, `"gelu"`) keep score
+            matching free of ignored kinks.
+        use_bias: whether the layers have biases.
+        bias_constraint: a Keras constraint or `"non_positive"`.
+        kernel_initializer: a Keras initializer's name or instance.
+        seed: makes the initial weights reproducible.
+        input_shape: shape of one input; otherwise taken from the first data.
+        **kwargs: passed to every `keras.layers.Dense`, such as `kernel_regularizer` or `dtype`.
+
+    Returns:
+        An unbuilt (or, with `input_shape`, built) `keras.Sequential`, (batch, d) to (batch, m).
+
+    Example:
+        >>> dv.networks.ffnn(units=(2048,), activation="softplus")
+    """
+    layers: list[Any] = [] if input_shape is None else [keras.Input(input_shape)]
+    for index, n in enumerate(positive_ints("units", units)):
+        layers.append(
+            keras.layers.Dense(
+                n,
+                activation=activation,
+                use_bias=use_bias,
+                bias_constraint=get_constraint(bias_constraint),
+                kernel_initializer=layer_kernel_initializer(kernel_initializer, seed, index),
+                name=f"dense_{index + 1}",
+                **kwargs,
+            )
+        )
+    return keras.Sequential(layers, name="ffnn")

@@ -1,0 +1,176 @@
+"""The layer that maps raw inputs to the units an energy is written in."""
+
+import math
+import warnings
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from delvm_tf.normalization.statistics import Statistics
+
+MODES = ("none", "minmax", "zscore", "center", "zca")
+
+
+@keras.saving.register_keras_serializable(package="delvm_tf")
+class InputNormalization(keras.layers.Layer):
+    """z = scale · normalise(x), with statistics taken from the training data.
+
+    The quadratic term of an energy fixes unit noise on every input, so the scale of z decides what
+    can be learned: directions in which z has second moment below 1 are left to the noise.
+
+    | mode     | normalise(x)                                                        |
+    |----------|---------------------------------------------------------------------|
+    | `none`   | x                                                                   |
+    | `minmax` | (x − min) / (max − min), with the extremes over all features        |
+    | `zscore` | (x − mean) / std, feature by feature                                |
+    | `center` | (x − mean) / s, where s² is the variance averaged over the features |
+    | `zca`    | (x − mean) U(Λ + ε)^(−½)Uᵀ for the covariance UΛUᵀ, ε = `zca_epsilon` · mean(Λ) |
+
+    Args:
+        mode: one of the above.
+        scale: factor on the result, 1/σ of the visible noise.
+        zca_epsilon: regularisation of `zca`, relative to the mean eigenvalue.
+
+    Raises:
+        ValueError: for an unknown mode or a scale or epsilon that is not positive and finite.
+    """
+
+    def __init__(
+        self, mode: str = "none", scale: float = 1.0, zca_epsilon: float = 0.01, **kwargs: Any
+    ):
+        super().__init__(autocast=False, **kwargs)
+        if mode not in MODES:
+            raise ValueError(f"unknown normalization {mode!r}; expected one of {', '.join(MODES)}")
+        for name, value in (("scale", scale), ("zca_epsilon", zca_epsilon)):
+            if not isinstance(value, int | float) or not (0 < value < math.inf):
+                raise ValueError(f"{name} must be a positive finite number, got {value!r}")
+        self.mode = mode
+        self.scale = float(scale)
+        self.zca_epsilon = float(zca_epsilon)
+
+    @property
+    def result_dtype(self) -> str:
+        """Type of z: float32, or float64 where the weights are float64."""
+        return "float64" if self.variable_dtype == "float64" else "float32"
+
+    def build(self, input_shape: Any) -> None:
+        """Create the statistics, as yet the identity, for inputs of `input_shape[1:]`."""
+        shape = tuple(input_shape[1:])
+        if None in shape:
+            raise ValueError(f"the shape of one input must be known, got {shape}")
+
+        def weight(name: str, of: tuple[int, ...], initializer: Any) -> Any:
+            return self.add_weight(
+                name=name, shape=of, dtype=self.result_dtype, initializer=initializer,
+                trainable=False,
+            )  # fmt: skip
+
+        self.shift = weight("shift", shape, "zeros")
+        self.gain = weight("gain", shape, keras.initializers.Constant(self.scale))
+        self.examples_seen = self.add_weight(
+            name="examples_seen", shape=(), dtype="int64", initializer="zeros", trainable=False
+        )
+        if self.mode == "zca":
+            d = math.prod(shape)
+            self.whitening = weight("whitening", (d, d), keras.initializers.Identity())
+            self.unwhitening = weight("unwhitening", (d, d), keras.initializers.Identity())
+        self.built = True
+
+    @property
+    def adapted(self) -> bool:
+        """Whether the statistics are there (always, for mode `none`)."""
+        if self.mode == "none":
+            return True
+        if not self.built:
+            return False
+        with tf.init_scope():
+            return int(keras.ops.convert_to_numpy(self.examples_seen)) > 0
+
+    def new_statistics(self) -> Statistics:
+        """Empty statistics of the kind this mode needs."""
+        return Statistics(covariance=self.mode == "zca")
+
+    def set_statistics(self, statistics: Statistics) -> None:
+        """Adopt the statistics of the training data.
+
+        Raises:
+            ValueError: if there are fewer than two examples, or all features are constant.
+        """
+        shape = tuple(self.shift.shape)
+        if statistics.count < 2 and self.mode != "none":
+            raise ValueError(
+                f"normalization={self.mode!r} needs at least 2 examples to measure their spread, "
+                f"got {statistics.count}; adapt on more data or use normalization='none'"
+            )
+        shift, spread = self._shift_and_spread(statistics)
+        self.shift.assign(np.broadcast_to(shift, shape_size(shape)).reshape(shape))
+        gain = self.scale / np.broadcast_to(spread, shape_size(shape))
+        self.gain.assign(gain.reshape(shape))
+        if self.mode == "zca":
+            eigenvalues, vectors = np.linalg.eigh(statistics.covariance)
+            eigenvalues = np.maximum(eigenvalues, 0.0)
+            root = np.sqrt(eigenvalues + self.zca_epsilon * eigenvalues.mean())
+            self.whitening.assign((vectors / root) @ vectors.T)
+            self.unwhitening.assign((vectors * root) @ vectors.T)
+        self.examples_seen.assign(statistics.count)
+
+    def _shift_and_spread(self, statistics: Statistics) -> tuple[Any, Any]:
+        if self.mode == "none":
+            return 0.0, 1.0
+        constant = statistics.maximum == statistics.minimum
+        if constant.all():
+            raise ValueError(
+                f"every feature is constant over the {statistics.count} examples, so there is "
+                f"nothing to normalise; check that the data were loaded correctly"
+            )
+        if self.mode == "minmax":
+            low, high = statistics.minimum.min(), statistics.maximum.max()
+            return low, high - low
+        if self.mode == "center":
+            return statistics.mean, np.sqrt(statistics.variance.mean())
+        if self.mode == "zca":
+            return statistics.mean, 1.0
+        if constant.any():
+            where = np.flatnonzero(constant)
+            warnings.warn(
+                f"{constant.sum()} of {constant.size} features are constant over the training "
+                f"data (first: {where[:5].tolist()}); they are centred but not divided by their "
+                f"zero spread. normalization='center' divides all features by one number instead.",
+                stacklevel=4,
+            )
+        return statistics.mean, np.where(constant, 1.0, np.sqrt(statistics.variance))
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        """Raw inputs to normalised ones, (batch, ...) of the same shape."""
+        z = (tf.cast(x, self.result_dtype) - self.shift) * self.gain
+        return self._rotate(z, self.whitening) if self.mode == "zca" else z
+
+    def invert(self, z: tf.Tensor) -> tf.Tensor:
+        """Normalised inputs back to raw units."""
+        if self.mode == "zca":
+            z = self._rotate(z, self.unwhitening)
+        return z / self.gain + self.shift
+
+    def _rotate(self, z: tf.Tensor, matrix: Any) -> tf.Tensor:
+        flat = tf.reshape(z, (-1, matrix.shape[0]))
+        return tf.reshape(tf.matmul(flat, tf.convert_to_tensor(matrix)), tf.shape(z))
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Same as the input's."""
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """Configuration for saving."""
+        return {
+            **super().get_config(),
+            "mode": self.mode,
+            "scale": self.scale,
+            "zca_epsilon": self.zca_epsilon,
+        }
+
+
+def shape_size(shape: tuple[int, ...]) -> tuple[int]:
+    """The shape flattened to one axis."""
+    return (math.prod(shape),)

@@ -1,0 +1,57 @@
+"""Moments and extremes of a stream of batches, in float64 and constant memory."""
+
+import numpy as np
+
+
+class Statistics:
+    """Running mean, variance, extremes and, if asked for, covariance of flattened inputs.
+
+    Batches are merged with the pairwise update of Chan, Golub and LeVeque (1979), which does not
+    lose digits when the mean is large beside the spread.
+
+    Args:
+        covariance: whether to keep the d×d covariance (8d² bytes).
+    """
+
+    def __init__(self, covariance: bool = False):
+        self.count = 0
+        self.mean: np.ndarray = np.zeros(0)
+        self.minimum: np.ndarray = np.zeros(0)
+        self.maximum: np.ndarray = np.zeros(0)
+        self._keeps_covariance = covariance
+        self._moment: np.ndarray = np.zeros(0)  # Σ(x−m)² per feature, or Σ(x−m)(x−m)ᵀ
+
+    def update(self, batch: np.ndarray) -> None:
+        """Take in a batch of any shape (batch, ...)."""
+        rows = np.asarray(batch, dtype=np.float64).reshape(len(batch), -1)
+        n = len(rows)
+        if n == 0:
+            return
+        mean = rows.mean(axis=0)
+        centred = rows - mean
+        moment = centred.T @ centred if self._keeps_covariance else np.square(centred).sum(axis=0)
+        if self.count == 0:
+            self.count, self.mean, self._moment = n, mean, moment
+            self.minimum, self.maximum = rows.min(axis=0), rows.max(axis=0)
+            return
+        total = self.count + n
+        delta = mean - self.mean
+        between = np.outer(delta, delta) if self._keeps_covariance else np.square(delta)
+        self._moment = self._moment + moment + between * (self.count * n / total)
+        self.mean = self.mean + delta * (n / total)
+        self.count = total
+        self.minimum = np.minimum(self.minimum, rows.min(axis=0))
+        self.maximum = np.maximum(self.maximum, rows.max(axis=0))
+
+    @property
+    def variance(self) -> np.ndarray:
+        """Variance of each feature, divided by the count."""
+        moment = np.diag(self._moment) if self._keeps_covariance else self._moment
+        return moment / self.count
+
+    @property
+    def covariance(self) -> np.ndarray:
+        """Covariance matrix, divided by the count."""
+        if not self._keeps_covariance:
+            raise ValueError("these statistics were kept without covariance")
+        return self._moment / self.count

@@ -1,0 +1,1 @@
+"""How an energy is learned: objectives ask a model for derivatives and return a loss."""

@@ -1,0 +1,46 @@
+"""What an objective is to a model."""
+
+import abc
+from typing import Any, NamedTuple
+
+import keras
+import tensorflow as tf
+
+
+class ObjectiveValue(NamedTuple):
+    """What an objective makes of a batch.
+
+    Attributes:
+        loss: the loss of each example, (batch,).
+        terms: named parts of it, each (batch,), shown as metrics.
+        reconstruction_error: ‖∇E‖² of each example, (batch,).
+    """
+
+    loss: tf.Tensor
+    terms: dict[str, tf.Tensor]
+    reconstruction_error: tf.Tensor
+
+
+class Objective(keras.layers.Layer, abc.ABC):
+    """A training objective of an energy model.
+
+    It is a Keras layer only so that its state (random generators, chains) is saved with the model;
+    it has no `call`. The sign convention is that of the energy, p(x) ∝ exp(−E(x)), everywhere.
+    """
+
+    term_names: tuple[str, ...] = ()
+    divergence_hint: str = ""
+
+    def __init__(self, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.built = True
+
+    @abc.abstractmethod
+    def compute(self, model: Any, z: tf.Tensor, training: bool) -> ObjectiveValue:
+        """The loss of a batch.
+
+        Args:
+            model: the `EnergyModel`, asked for derivatives in normalised units.
+            z: normalised inputs, (batch, ...).
+            training: False in `evaluate`.
+        """
