@@ -51,6 +51,8 @@ def affine_stage(potential: object) -> AffineStage | str:
         if affine is None:
             if type(layer) is not keras.layers.Dense and type(layer) not in _CONVOLUTIONS:
                 return f"its first layer, {layer.name}, is not a dense or convolutional layer"
+            if getattr(layer, "data_format", "channels_last") != "channels_last":
+                return f"layer {layer.name} has its channels first"
             affine = layer
             step = jets.activation_jet(layer.activation)
         else:
@@ -117,5 +119,14 @@ def _linear_map(layer: keras.layers.Layer, x: tf.Tensor, kernel: tf.Tensor) -> t
     """The layer's linear map with another kernel of the same shape, without bias."""
     if isinstance(layer, keras.layers.Dense):
         return tf.tensordot(x, kernel, axes=1) if x.shape.rank > 2 else tf.matmul(x, kernel)
-    return layer.convolution_op(x, kernel)
+    if layer.padding != "causal":
+        return layer.convolution_op(x, kernel)
+    past = layer.dilation_rate[0] * (layer.kernel_size[0] - 1)
+    return keras.ops.conv(
+        tf.pad(x, [[0, 0], [past, 0], [0, 0]]),
+        kernel,
+        strides=layer.strides[0],
+        padding="valid",
+        dilation_rate=layer.dilation_rate[0],
+    )
 

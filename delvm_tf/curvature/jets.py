@@ -112,6 +112,18 @@ def silu(a: tf.Tensor) -> Jet:
     return Jet(a * s, s + a * slope, slope * (2.0 + a * (1.0 - 2.0 * s)))
 
 
+def softsign(a: tf.Tensor) -> Jet:
+    denominator = 1.0 + tf.abs(a)
+    first = 1.0 / tf.square(denominator)
+    return Jet(a / denominator, first, -2.0 * tf.sign(a) * first / denominator)
+
+
+def sparse_plus(a: tf.Tensor) -> Jet:
+    first = 0.5 * tf.clip_by_value(a + 1.0, 0.0, 2.0)
+    inside = tf.cast((a > -1.0) & (a < 1.0), a.dtype)
+    return Jet(tf.where(a < 1.0, tf.square(first), a), first, 0.5 * inside)
+
+
 def differentiated(function: Callable[[tf.Tensor], tf.Tensor]) -> JetFunction:
     """The jet of any elementwise function, by two nested gradient tapes."""
 
@@ -135,6 +147,9 @@ _FORMULAS: dict[Any, JetFunction] = {
     keras.activations.sigmoid: sigmoid,
     keras.activations.softplus: softplus,
     keras.activations.silu: silu,
+    # TensorFlow cannot differentiate these two often enough, or not everywhere.
+    keras.activations.softsign: softsign,
+    keras.activations.sparse_plus: sparse_plus,
 }
 
 # Every other activation of Keras that maps each element by itself (softmax and its kin do not).
@@ -143,7 +158,7 @@ _ELEMENTWISE = [
     for name in (
         "celu", "elu", "exponential", "gelu", "hard_shrink", "hard_sigmoid", "hard_silu",
         "hard_tanh", "leaky_relu", "log_sigmoid", "mish", "relu6", "selu", "soft_shrink",
-        "softsign", "sparse_plus", "sparse_sigmoid", "squareplus", "tanh_shrink", "threshold",
+        "sparse_sigmoid", "squareplus", "tanh_shrink",
     )
 ]  # fmt: skip
 

@@ -16,6 +16,8 @@ from delvm_tf.curvature.curvature import Curvature, Potential
 def nested_tape(potential: Potential, x: tf.Tensor) -> Curvature:
     """Gradient and trace of the full Hessian, by `tf.GradientTape.batch_jacobian`.
 
+    TensorFlow cannot vectorise the derivatives of grouped convolutions; use `basis` for those.
+
     Args:
         potential: the function to differentiate, (batch, ...) to (batch,).
         x: inputs, (batch, ...), of known shape but for the batch.

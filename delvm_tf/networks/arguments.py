@@ -1,6 +1,7 @@
 """Checking and spreading the arguments that all networks share."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from numbers import Integral
 from typing import Any
 
 import keras
@@ -12,10 +13,12 @@ def positive_ints(name: str, values: int | Sequence[int]) -> tuple[int, ...]:
     Raises:
         ValueError: if there is none, or one is not a positive integer.
     """
-    result = (values,) if isinstance(values, int) else tuple(values)
-    if not result or any(not isinstance(v, int) or isinstance(v, bool) or v < 1 for v in result):
+    result = tuple(values) if isinstance(values, Iterable) else (values,)
+    if not result or any(
+        not isinstance(v, Integral) or isinstance(v, bool) or v < 1 for v in result
+    ):
         raise ValueError(f"{name} must be one or more positive integers, got {values!r}")
-    return result
+    return tuple(int(v) for v in result)
 
 
 def layer_kernel_initializer(identifier: Any, seed: int | None, index: int) -> Any:
@@ -25,3 +28,10 @@ def layer_kernel_initializer(identifier: Any, seed: int | None, index: int) -> A
     if seed is not None and "seed" in config:
         config["seed"] = seed + index
     return type(initializer).from_config(config)
+
+
+def input_layers(input_shape: tuple[int, ...] | None, dtype: Any) -> list[Any]:
+    """The input layer, if the shape is known, in the type that layers of `dtype` compute in."""
+    if input_shape is None:
+        return []
+    return [keras.Input(input_shape, dtype=keras.dtype_policies.get(dtype).compute_dtype)]

@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from delvm_tf.networks.arguments import layer_kernel_initializer, positive_ints
+from delvm_tf.networks.arguments import input_layers, layer_kernel_initializer, positive_ints
 from delvm_tf.networks.constraints import get_constraint
 
 
@@ -46,7 +46,7 @@ def cnn(
     n_filters = positive_ints("filters", filters)
     sizes = _per_layer("kernel_size", kernel_size, len(n_filters))
     steps = _per_layer("strides", strides, len(n_filters))
-    layers: list[Any] = [] if input_shape is None else [keras.Input(input_shape)]
+    layers = input_layers(input_shape, kwargs.get("dtype"))
     for index, (n, size, step) in enumerate(zip(n_filters, sizes, steps, strict=True)):
         layers.append(
             keras.layers.Conv2D(

@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from delvm_tf.networks.arguments import layer_kernel_initializer, positive_ints
+from delvm_tf.networks.arguments import input_layers, layer_kernel_initializer, positive_ints
 from delvm_tf.networks.constraints import get_constraint
 
 
@@ -38,7 +38,7 @@ def ffnn(
     Example:
         >>> dv.networks.ffnn(units=(2048,), activation="softplus")
     """
-    layers: list[Any] = [] if input_shape is None else [keras.Input(input_shape)]
+    layers = input_layers(input_shape, kwargs.get("dtype"))
     for index, n in enumerate(positive_ints("units", units)):
         layers.append(
             keras.layers.Dense(

@@ -23,10 +23,10 @@ class Statistics:
 
     def update(self, batch: np.ndarray) -> None:
         """Take in a batch of any shape (batch, ...)."""
-        rows = np.asarray(batch, dtype=np.float64).reshape(len(batch), -1)
-        n = len(rows)
+        n = len(batch)
         if n == 0:
             return
+        rows = np.asarray(batch, dtype=np.float64).reshape(n, -1)
         mean = rows.mean(axis=0)
         centred = rows - mean
         moment = centred.T @ centred if self._keeps_covariance else np.square(centred).sum(axis=0)

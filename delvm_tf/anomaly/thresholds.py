@@ -1,0 +1,50 @@
+"""Thresholds on anomaly scores, of which higher is more abnormal."""
+
+from collections.abc import Callable
+
+import numpy as np
+from sklearn.metrics import precision_recall_curve
+
+
+def mean_std(scores: np.ndarray, y: np.ndarray | None, quantile: float) -> float:
+    """Mean plus one standard deviation of the normal scores (Guo and Kim 2023, section 3.2.1)."""
+    normal = _normal(scores, y)
+    if len(normal) < 2:
+        raise ValueError(
+            f"threshold='mean_std' needs at least 2 normal examples to measure their spread, got "
+            f"{len(normal)}"
+        )
+    return float(normal.mean() + normal.std())
+
+
+def quantile(scores: np.ndarray, y: np.ndarray | None, quantile: float) -> float:
+    """The score that a fraction `quantile` of the normal examples does not exceed."""
+    return float(np.quantile(_normal(scores, y), quantile))
+
+
+def best_f1(scores: np.ndarray, y: np.ndarray | None, quantile: float) -> float:
+    """The midpoint between scores that gives the best F1 of the abnormal class on labelled data."""
+    if y is None or len(np.unique(y)) < 2:
+        raise ValueError(
+            "threshold='best_f1' needs labelled calibration data with both classes: "
+            "detector.fit(x, y) with y 0 for normal and 1 for abnormal"
+        )
+    precision, recall, candidates = precision_recall_curve(y, scores)
+    f1 = 2 * precision * recall / np.maximum(precision + recall, np.finfo(float).tiny)
+    best = int(np.argmax(f1[:-1]))
+    below = scores[scores < candidates[best]]
+    return float((candidates[best] + below.max()) / 2) if len(below) else float(candidates[best])
+
+
+def _normal(scores: np.ndarray, y: np.ndarray | None) -> np.ndarray:
+    normal = scores if y is None else scores[y == 0]
+    if len(normal) == 0:
+        raise ValueError("there is no normal example (label 0) to set the threshold by")
+    return normal
+
+
+THRESHOLDS: dict[str, Callable[[np.ndarray, np.ndarray | None, float], float]] = {
+    "mean_std": mean_std,
+    "quantile": quantile,
+    "best_f1": best_f1,
+}

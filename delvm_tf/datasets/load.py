@@ -1,0 +1,81 @@
+"""Loading a data set by name."""
+
+import inspect
+import os
+from typing import Any
+
+import numpy as np
+
+from delvm_tf.datasets.dataset import Dataset
+from delvm_tf.datasets.registry import protocol_table
+
+# scikit-learn's splits take no larger seed
+_LARGEST_SEED = 2**32 - 1
+
+
+def load(
+    name: str,
+    protocol: str | None = None,
+    seed: int = 0,
+    data_dir: str | os.PathLike[str] | None = None,
+    **options: Any,
+) -> Dataset:
+    """Load a data set and split it by a protocol.
+
+    ECG5000 and digits come with the library. Fashion-MNIST and CIFAR-10 are read from
+    `<name>.npz` in `data_dir` or `$DELVM_DATA_DIR`, and otherwise downloaded by TensorFlow
+    Datasets. All contents are verified. The module of a data set describes its protocols.
+
+    Args:
+        name: one of `names()`.
+        protocol: one of `protocols(name)`; by default the first of them.
+        seed: seed of whatever the protocol draws at random, 0 to 2³² − 1.
+        data_dir: folder of the archives that do not come with the library.
+        **options: options of the protocol, for instance `normal_class` of `one-vs-rest`.
+
+    Returns:
+        Read-only arrays in raw units.
+
+    Raises:
+        ValueError: for an unknown name, protocol or option, or a seed out of range.
+        TypeError: if the seed is not an integer.
+        ContentsError: if the data are damaged or altered.
+        FileNotFoundError: if the data are neither in the folder nor to be downloaded.
+
+    Example:
+        >>> load("ecg5000", protocol="standard", seed=0).input_shape
+        (140,)
+    """
+    table = protocol_table(name)
+    if protocol is None:
+        protocol = next(iter(table))
+    if protocol not in table:
+        raise ValueError(
+            f"unknown protocol {protocol!r} of {name}; expected one of {', '.join(table)}"
+        )
+    known = [
+        parameter.name
+        for parameter in inspect.signature(table[protocol]).parameters.values()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    ]
+    unknown = [option for option in options if option not in known]
+    if unknown:
+        raise ValueError(
+            f"unknown options {', '.join(unknown)} of {name} under protocol {protocol!r}; "
+            f"expected {'some of ' + ', '.join(known) if known else 'none'}"
+        )
+    return table[protocol](check_seed(seed), data_dir, **options)
+
+
+def check_seed(seed: Any) -> int:
+    """The seed as an int.
+
+    Raises:
+        TypeError: if it is not an integer.
+        ValueError: if it is negative or too large.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
+        raise TypeError(f"seed must be a non-negative integer, got {seed!r}")
+    if not 0 <= seed <= _LARGEST_SEED:
+        raise ValueError(f"seed must lie between 0 and {_LARGEST_SEED}, got {seed}")
+    return int(seed)

@@ -1,0 +1,41 @@
+"""Figures of merit of anomaly scores."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import (
+    average_precision_score,
+    precision_recall_fscore_support,
+    roc_auc_score,
+)
+
+
+def anomaly_metrics(y: Any, scores: Any, threshold: float) -> dict[str, float]:
+    """Quality of anomaly scores against labels; the abnormal class is the positive one.
+
+    Args:
+        y: labels, (n,), 1 = abnormal.
+        scores: anomaly scores, (n,), higher = more abnormal.
+        threshold: scores above it are called abnormal.
+
+    Returns:
+        `auroc`, `average_precision`, `f1`, `precision` and `recall`, each in [0, 1].
+
+    Raises:
+        ValueError: if the lengths differ or one class is missing.
+    """
+    y, scores = np.asarray(y), np.asarray(scores)
+    if y.shape != scores.shape:
+        raise ValueError(f"{y.shape} labels do not match {scores.shape} scores")
+    if len(np.unique(y)) != 2:
+        raise ValueError("the labels must hold both classes, 0 (normal) and 1 (abnormal)")
+    precision, recall, f1, _ = precision_recall_fscore_support(
+        y, scores > threshold, average="binary", zero_division=0.0
+    )
+    return {
+        "auroc": float(roc_auc_score(y, scores)),
+        "average_precision": float(average_precision_score(y, scores)),
+        "f1": float(f1),
+        "precision": float(precision),
+        "recall": float(recall),
+    }

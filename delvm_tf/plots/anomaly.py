@@ -1,0 +1,94 @@
+"""Figures of anomaly detection."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import roc_auc_score, roc_curve
+
+from delvm_tf.plots.figure import ABNORMAL_COLOR, NORMAL_COLOR, new_figure
+
+
+def plot_error_histogram(scores: Any, y: Any, threshold: float, label: str) -> Any:
+    """Histogram of anomaly scores, normal against abnormal, with the threshold.
+
+    Args:
+        scores: anomaly scores, (n,).
+        y: labels, (n,), 1 = abnormal.
+        threshold: drawn as a line.
+        label: what the scores are, for the axis.
+
+    Returns:
+        A matplotlib figure. The axis is logarithmic if all scores are positive.
+    """
+    scores, y = np.asarray(scores), np.asarray(y)
+    figure, axes = new_figure()
+    ax = axes[0, 0]
+    positive = scores.min() > 0 and threshold > 0
+    low, high = scores.min(), scores.max()
+    bins = np.geomspace(low, high, 80) if positive else np.linspace(low, high, 80)
+    for value, name, color in ((0, "normal", NORMAL_COLOR), (1, "abnormal", ABNORMAL_COLOR)):
+        ax.hist(scores[y == value], bins, alpha=0.6, label=name, color=color)
+    ax.axvline(threshold, color="black", linestyle="--", label=f"threshold {threshold:.3g}")
+    if positive:
+        ax.set_xscale("log")
+    ax.set_xlabel(label)
+    ax.set_ylabel("examples")
+    ax.legend()
+    return figure
+
+
+def plot_roc_curves(y: Any, scores: Mapping[str, Any]) -> Any:
+    """ROC curves of several methods.
+
+    Args:
+        y: labels, (n,), 1 = abnormal.
+        scores: anomaly scores, (n,), by the name of the method.
+    """
+    figure, axes = new_figure(5.5, 5.0)
+    ax = axes[0, 0]
+    for name, values in scores.items():
+        false_alarms, recall, _ = roc_curve(y, values)
+        ax.plot(false_alarms, recall, label=f"{name} ({roc_auc_score(y, values):.4f})")
+    ax.set_xscale("symlog", linthresh=0.01)
+    ax.set_xlim(0, 1)
+    ax.set_ylim(0.5, 1.005)
+    ax.set_xlabel("false alarms among normal examples")
+    ax.set_ylabel("abnormal examples found")
+    ax.legend(title="AUROC", loc="lower right", fontsize=8)
+    return figure
+
+
+def plot_reconstructions(x: Any, rebuilt: Any, y: Any, errors: Any, columns: int = 4) -> Any:
+    """Some inputs with their reconstructions: normal ones above, abnormal ones below.
+
+    Args:
+        x: inputs in raw units, (n, length) or images (n, height, width, channels).
+        rebuilt: reconstructions, shape of x.
+        y: labels, (n,), 1 = abnormal.
+        errors: reconstruction errors, (n,), for the titles.
+        columns: examples of each class, spread evenly from the lowest to the highest error.
+    """
+    x, rebuilt, y, errors = map(np.asarray, (x, rebuilt, y, errors))
+    figure, axes = new_figure(3.0 * columns, 5.0, 2, columns)
+    for row, (value, name) in enumerate(((0, "normal"), (1, "abnormal"))):
+        members = np.flatnonzero(y == value)
+        members = members[np.argsort(errors[members])]
+        chosen = members[np.linspace(0, len(members) - 1, columns).astype(int)]
+        for ax, index in zip(axes[row], chosen, strict=True):
+            ax.set_title(f"{name}, error {errors[index]:.3g}", fontsize=9)
+            if x.ndim == 2:
+                ax.plot(x[index], color=NORMAL_COLOR, label="input")
+                ax.plot(rebuilt[index], color=ABNORMAL_COLOR, lw=1, label="reconstruction")
+            else:
+                pair = np.concatenate([_as_picture(x[index]), _as_picture(rebuilt[index])], axis=1)
+                ax.imshow(pair, cmap="gray")
+                ax.set_axis_off()
+    if x.ndim == 2:
+        axes[0, 0].legend(fontsize=8)
+    return figure
+
+
+def _as_picture(image: np.ndarray) -> np.ndarray:
+    top = 255.0 if image.max() > 16 else max(float(image.max()), 1e-9)
+    return np.squeeze(np.clip(image / top, 0, 1))

@@ -1,0 +1,122 @@
+"""Writing a model or a detector as a SavedModel with named signatures."""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from delvm_tf.models.energy_model import EnergyModel
+
+
+def export_saved_model(model_or_detector: Any, base_dir: str | os.PathLike[str]) -> Path:
+    """Write `<base_dir>/<next integer>/`, as TensorFlow Serving expects it.
+
+    The version appears whole or not at all: it is written elsewhere in `base_dir` and renamed.
+    Normalisation and threshold are inside; nothing but TensorFlow is needed to run it. Inputs are
+    in raw units, float32, under the name `x`, with a free batch dimension.
+
+    | signature              | outputs                                                       |
+    |------------------------|---------------------------------------------------------------|
+    | `serving_default`      | `features`, `reconstruction_error`, and for a detector        |
+    |                        | `anomaly_score`, `is_anomaly` and `threshold`                 |
+    | `features`             | `features`, (batch, features)                                 |
+    | `reconstruction_error` | `reconstruction_error`, (batch,)                              |
+    | `energy`               | `energy`, (batch,)                                            |
+    | `reconstruct`          | `reconstruction`, shape of x                                  |
+    | `score`                | `score`, shape of x                                           |
+
+    Args:
+        model_or_detector: an `EnergyModel` that is built, or a fitted `AnomalyDetector` of one.
+        base_dir: folder of all versions; made if it does not exist.
+
+    Returns:
+        The folder of the new version.
+
+    Raises:
+        TypeError: if there is no energy model to export.
+        ValueError: if the model has no weights yet or is not adapted, or the detector not fitted.
+        OSError: if the folder cannot be written.
+    """
+    model = getattr(model_or_detector, "model", model_or_detector)
+    detector = None if model is model_or_detector else model_or_detector
+    if not isinstance(model, EnergyModel):
+        raise TypeError(f"expected an EnergyModel or a detector of one, got {type(model).__name__}")
+    if not model.built or not model.normalization.adapted:
+        raise ValueError("the model is not ready: call model.adapt(x), and fit, before exporting")
+    if detector is not None and not hasattr(detector, "threshold_"):
+        raise ValueError("the detector has no threshold yet: call detector.fit(x_normal) first")
+
+    base = Path(base_dir)
+    try:
+        base.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=base))
+    except OSError as error:
+        raise OSError(
+            f"cannot write a SavedModel to {base}: {error}. Choose a folder you may write to."
+        ) from error
+    try:
+        module = _ServedModel(model, detector)
+        tf.saved_model.save(module, str(partial / "model"), signatures=module.signatures())
+        return _publish(partial / "model", base)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _publish(written: Path, base: Path) -> Path:
+    """Rename the finished model to the next version, also when others publish meanwhile."""
+    while True:
+        versions = [int(p.name) for p in base.iterdir() if p.name.isdecimal()]
+        target = base / str(max(versions, default=0) + 1)
+        with contextlib.suppress(FileExistsError):
+            target.mkdir()  # claims the number; an empty folder may be replaced
+            written.replace(target)
+            return target
+
+
+class _ServedModel(tf.Module):
+    """What is saved: the weights that scoring needs, and nothing of training."""
+
+    def __init__(self, model: EnergyModel, detector: Any):
+        super().__init__(name="delvm_tf")
+        self._model = model  # a Keras model; its tf.Variables are listed below
+        self.weights = [v.value for v in model.trainable_variables] + [
+            v.value for v in model.normalization.variables
+        ]
+        self._threshold = None if detector is None else tf.constant(detector.threshold_, tf.float32)
+        self._score_name = None if detector is None else detector.score_name
+        shape = (None, *model.input_shape_or_none)  # type: ignore[misc]
+        self._spec = tf.TensorSpec(shape, tf.float32, name="x")
+
+    def signatures(self) -> dict[str, Any]:
+        """The functions to serve, by name."""
+        model = self._model
+        functions = {
+            "serving_default": self._default,
+            "features": lambda x: {"features": model.features(x)},
+            "reconstruction_error": lambda x: {
+                "reconstruction_error": model.reconstruction_error(x)
+            },
+            "energy": lambda x: {"energy": model.energy(x)},
+            "reconstruct": lambda x: {"reconstruction": model.reconstruct(x)},
+            "score": lambda x: {"score": model.score(x)},
+        }
+        return {
+            name: tf.function(function, input_signature=[self._spec], autograph=False)
+            for name, function in functions.items()
+        }
+
+    def _default(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
+        outputs = {
+            "features": self._model.features(x),
+            "reconstruction_error": self._model.reconstruction_error(x),
+        }
+        if self._threshold is not None:
+            score = tf.cast(getattr(self._model, self._score_name)(x), tf.float32)
+            outputs["anomaly_score"] = score
+            outputs["is_anomaly"] = score > self._threshold
+            outputs["threshold"] = tf.fill(tf.shape(score), self._threshold)
+        return outputs

@@ -1,0 +1,67 @@
+"""Slow and obvious float64 derivatives, written apart from the library."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+def randomize(network, rng, spread=0.4):
+    """Give every weight of a network a random value, biases included."""
+    network.set_weights([rng.normal(size=w.shape) * spread for w in network.get_weights()])
+    return network
+
+
+def half_squared_norm_derivatives(network, x):
+    """∇½‖f‖² and tr ∇²½‖f‖² one output and one input at a time: Jᵀf and ‖J‖² + Σ fₖ Δfₖ."""
+    gradients, laplacians = [], []
+    for example in np.asarray(x):
+        point = tf.constant(example.reshape(-1))
+
+        def f(p, shape=example.shape):
+            return tf.reshape(network(tf.reshape(p, (1, *shape))), (-1,))
+
+        with tf.GradientTape(persistent=True) as second:
+            second.watch(point)
+            with tf.GradientTape(persistent=True) as first:
+                first.watch(point)
+                outputs = tf.unstack(f(point))
+            rows = [first.gradient(output, point) for output in outputs]
+            rows = [tf.zeros_like(point) if row is None else row for row in rows]
+        values = np.array([float(o) for o in outputs])
+        jacobian = np.stack([row.numpy() for row in rows])
+        laplacian = 0.0
+        for value, row in zip(values, rows, strict=True):
+            hessian = second.jacobian(
+                row, point, unconnected_gradients="zero", experimental_use_pfor=False
+            )
+            laplacian += value * np.trace(hessian.numpy())
+        gradients.append((jacobian.T @ values).reshape(example.shape))
+        laplacians.append((jacobian**2).sum() + laplacian)
+    return np.stack(gradients), np.array(laplacians)
+
+
+def dense(units, activation, input_shape, **kwargs):
+    return keras.Sequential(
+        [
+            keras.Input(input_shape, dtype="float64"),
+            *(
+                keras.layers.Dense(u, activation=activation, dtype="float64", **kwargs)
+                for u in units
+            ),
+        ]
+    )
+
+
+def conv(filters, activation, input_shape, kernel_size=3, **kwargs):
+    layer = {2: keras.layers.Conv1D, 3: keras.layers.Conv2D, 4: keras.layers.Conv3D}[
+        len(input_shape)
+    ]
+    return keras.Sequential(
+        [
+            keras.Input(input_shape, dtype="float64"),
+            *(
+                layer(f, kernel_size, activation=activation, dtype="float64", **kwargs)
+                for f in filters
+            ),
+        ]
+    )

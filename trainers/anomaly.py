@@ -1,0 +1,289 @@
+"""Train an energy model on normal data and compare it with simple anomaly detectors.
+
+With no arguments: SM-DELVM on the bundled heartbeats (ECG5000, protocol `standard`, one seed).
+Writes a table, plots, a TensorBoard log and a SavedModel. Finished seeds of an interrupted run are
+kept, and the same command goes on from there.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+import time
+from datetime import date
+from pathlib import Path
+
+import keras
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+import delvm_tf as dv
+from delvm_tf.anomaly import THRESHOLDS
+from delvm_tf.datasets import Dataset
+from delvm_tf.evaluation import BASELINES, anomaly_metrics
+from delvm_tf.evaluation.tables import Row, csv_table, markdown_table, summarize
+from delvm_tf.normalization import MODES
+from delvm_tf.plots import plot_error_histogram, plot_reconstructions, plot_roc_curves
+from delvm_tf.plots.figure import save_figure
+
+FIGURES = ("auroc", "average_precision", "f1", "precision", "recall", "train seconds")
+PUBLISHED = "Guo and Kim (2023), one layer of 2,048 units: F1 0.9481, precision 0.9057, recall 0.9946"
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Seeds from text such as `3`, `0-9` or `0,2,4`."""
+    seeds: list[int] = []
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        if not first.isdecimal() or (last and not last.isdecimal()):
+            raise argparse.ArgumentTypeError(f"expected seeds such as 0, 0-9 or 0,2,4, got {text!r}")
+        seeds.extend(range(int(first), int(last or first) + 1))
+    if not seeds:
+        raise argparse.ArgumentTypeError(f"{text!r} names no seed")
+    return seeds
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    data = parser.add_argument_group("data")
+    data.add_argument("--dataset", default="ecg5000", choices=dv.datasets.names())
+    data.add_argument("--protocol", help="split of the data; the data set's default if not given")
+    data.add_argument("--normal-class", type=int, help="for the protocol one-vs-rest")
+    data.add_argument(
+        "--validation", action="store_true",
+        help="score on data carved from the training part, to choose settings by",
+    )  # fmt: skip
+    data.add_argument("--seeds", type=parse_seeds, default=[0], metavar="0-9")
+    model = parser.add_argument_group("model")
+    model.add_argument("--units", type=int, nargs="+", default=[256], help="of dense layers")
+    model.add_argument("--filters", type=int, nargs="+", help="of convolutional layers instead")
+    model.add_argument("--kernel-size", type=int, default=5)
+    model.add_argument("--activation", default="relu")
+    model.add_argument("--bias-constraint", choices=["non_positive"])
+    model.add_argument("--normalization", default="center", choices=MODES)
+    model.add_argument("--scale", type=float, default=1.0)
+    model.add_argument("--visible-precision", choices=["scalar", "diagonal", "full"])
+    training = parser.add_argument_group("training")
+    training.add_argument("--trace", default="auto", choices=["auto", *dv.curvature.TRACES])
+    training.add_argument("--sign", default="corrected", choices=["corrected", "as_printed"])
+    training.add_argument("--epochs", type=int, default=20)
+    training.add_argument("--batch-size", type=int, default=100)
+    training.add_argument("--learning-rate", type=float, default=1e-3)
+    detection = parser.add_argument_group("detection")
+    detection.add_argument("--threshold", default="mean_std", choices=list(THRESHOLDS))
+    detection.add_argument(
+        "--score", default="reconstruction_error", choices=["reconstruction_error", "energy"]
+    )
+    output = parser.add_argument_group("output")
+    output.add_argument("--output", type=Path, help="folder; runs/anomaly/<dataset>-<protocol>")
+    output.add_argument("--saved-models", type=Path, default=Path("saved_models"))
+    return parser.parse_args(arguments)
+
+
+def load_data(args: argparse.Namespace, seed: int) -> Dataset:
+    """The split to train and score on."""
+    options = {} if args.normal_class is None else {"normal_class": args.normal_class}
+    data = dv.datasets.load(args.dataset, protocol=args.protocol, seed=seed, **options)
+    if not data.is_anomaly:
+        raise ValueError(
+            f"protocol {data.protocol!r} of {args.dataset} is not one for anomaly detection; "
+            f"try --protocol one-vs-rest"
+        )
+    return data.validation_split(seed=seed) if args.validation else data
+
+
+def make_model(args: argparse.Namespace, seed: int) -> dv.EnergyModel:
+    """An untrained SM-DELVM."""
+    common = {
+        "activation": args.activation, "bias_constraint": args.bias_constraint, "seed": seed,
+    }  # fmt: skip
+    network = (
+        dv.networks.cnn(args.filters, args.kernel_size, **common)
+        if args.filters
+        else dv.networks.ffnn(args.units, **common)
+    )
+    return dv.DELVM(
+        network,
+        objective=dv.ScoreMatching(trace=args.trace, sign=args.sign, seed=seed),
+        normalization=args.normalization,
+        scale=args.scale,
+        visible_precision=args.visible_precision,
+    )
+
+
+def train(
+    args: argparse.Namespace, data: Dataset, seed: int, log_dir: Path
+) -> tuple[dv.AnomalyDetector, float]:
+    """A trained model with its threshold, and the seconds of training."""
+    keras.utils.set_random_seed(seed)
+    model = make_model(args, seed)
+    started = time.perf_counter()
+    model.adapt(data.x_train)
+    model.compile(keras.optimizers.Adam(args.learning_rate))
+    model.fit(
+        data.x_train,
+        epochs=args.epochs,
+        batch_size=args.batch_size,
+        verbose=2 if len(args.seeds) == 1 else 0,
+        callbacks=[keras.callbacks.TensorBoard(log_dir, write_graph=False)],
+    )
+    seconds = time.perf_counter() - started
+    detector = dv.AnomalyDetector(model, threshold=args.threshold, score=args.score)
+    return calibrate(detector, data), seconds
+
+
+def calibrate(detector: dv.AnomalyDetector, data: Dataset) -> dv.AnomalyDetector:
+    """Set the threshold on training data, labelled where the threshold needs labels."""
+    if detector.threshold == "best_f1":
+        return detector.fit(data.x_calibration, data.y_calibration)
+    return detector.fit(data.x_train)
+
+
+def run_seed(args: argparse.Namespace, seed: int, folder: Path) -> list[Row]:
+    """Train and score everything under one seed; the first seed also gives plots and a model."""
+    data = load_data(args, seed)
+    detector, seconds = train(args, data, seed, folder / "tensorboard" / f"seed-{seed}")
+    name = "SM-DELVM" if args.sign == "corrected" else "SM-DELVM, sign as printed"
+    detectors = {name: (detector, seconds)}
+    for baseline, make in BASELINES.items():
+        started = time.perf_counter()
+        estimator = make(seed).fit(data.x_train)
+        elapsed = time.perf_counter() - started
+        wrapped = calibrate(dv.AnomalyDetector(estimator, threshold=args.threshold), data)
+        detectors[baseline] = (wrapped, elapsed)
+
+    scores = {method: fitted.anomaly_score(data.x_test) for method, (fitted, _) in detectors.items()}
+    rows: list[Row] = [
+        {
+            "method": method, "seed": seed,
+            **anomaly_metrics(data.y_test, scores[method], fitted.threshold_),
+            "train seconds": round(elapsed, 3),
+        }
+        for method, (fitted, elapsed) in detectors.items()
+    ]  # fmt: skip
+    nothing = np.zeros(len(data.y_test))
+    rows.append(
+        {
+            "method": "all abnormal", "seed": seed,
+            **anomaly_metrics(data.y_test, nothing, threshold=-1.0), "train seconds": 0.0,
+        }
+    )  # fmt: skip
+
+    if seed == args.seeds[0]:
+        save_plots(data, detector, scores, name, folder)
+        dv.export_saved_model(detector, args.saved_models / args.dataset)
+        detector.model.save(folder / "model.keras")
+    return rows
+
+
+def save_plots(
+    data: Dataset, detector: dv.AnomalyDetector, scores: dict[str, np.ndarray], name: str,
+    folder: Path,
+) -> None:  # fmt: skip
+    """Histogram, ROC curves and reconstructions."""
+    label = f"{detector.score_name.replace('_', ' ')} of the test data"
+    histogram = plot_error_histogram(scores[name], data.y_test, detector.threshold_, label)
+    save_figure(histogram, folder / "histogram.png")
+    save_figure(plot_roc_curves(data.y_test, scores), folder / "roc.png")
+    rebuilt = detector.model.reconstruct(data.x_test)
+    pictures = plot_reconstructions(data.x_test, rebuilt, data.y_test, scores[name])
+    save_figure(pictures, folder / "reconstructions.png")
+
+
+def run(args: argparse.Namespace, console: Console) -> None:
+    """All seeds, from where an interrupted run of the same command stopped."""
+    first = load_data(args, args.seeds[0])
+    output = args.output or Path("runs/anomaly") / f"{args.dataset}-{first.protocol}"
+    partial = output.with_name(output.name + ".partial")
+    config = {key: str(value) for key, value in vars(args).items()}
+    if not (partial / "config.json").exists() or read_json(partial / "config.json") != config:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        write_json(partial / "config.json", config)
+
+    rows: list[Row] = []
+    for position, seed in enumerate(args.seeds, start=1):
+        finished = partial / f"seed-{seed}.json"
+        if finished.exists():
+            console.print(f"seed {seed}: done before the interruption")
+        else:
+            console.print(f"seed {seed} ({position} of {len(args.seeds)})")
+            write_json(finished, run_seed(args, seed, partial))
+        rows.extend(read_json(finished))
+
+    command = "python " + " ".join(sys.argv)
+    summary = summarize(rows, FIGURES)
+    (partial / "results.csv").write_text(csv_table(rows))
+    (partial / "results.md").write_text(
+        f"{len(first.x_train)} normal training examples, {len(first.x_test)} scored"
+        f"{' (carved from the training data)' if args.validation else ''}, seeds {args.seeds}, "
+        f"{date.today()}.\n\n    {command}\n\n{markdown_table(summary)}"
+    )
+    for seed in args.seeds:
+        (partial / f"seed-{seed}.json").unlink()
+    if output.exists():
+        shutil.rmtree(output)
+    partial.replace(output)
+    show(console, args, first, summary, output)
+
+
+def show(
+    console: Console, args: argparse.Namespace, data: Dataset, summary: dict, output: Path
+) -> None:
+    """The table, and what to do next."""
+    table = Table(
+        title=f"{data.name}, protocol {data.protocol}: {len(data.x_train)} normal training examples, "
+        f"{int(np.sum(data.y_test))} abnormal among {len(data.y_test)} scored"
+    )
+    table.add_column("method")
+    for figure in FIGURES:
+        table.add_column(figure, justify="right")
+    for method, values in summary.items():
+        table.add_row(method, *(values[figure] for figure in FIGURES))
+    console.print(table)
+    if data.name == "ecg5000" and data.protocol == "paper":
+        console.print(PUBLISHED)
+    versions = args.saved_models / args.dataset
+    newest = max((int(p.name) for p in versions.iterdir() if p.name.isdecimal()), default=0)
+    console.print(
+        f"\nResults and plots: {output}\nSavedModel: {versions / str(newest)}\n\nNext:\n"
+        f"  python trainers/anomaly.py --seeds 0-9\n"
+        f"  tensorboard --logdir {output / 'tensorboard'}\n"
+        f"  saved_model_cli show --dir {versions / str(newest)} --all",
+        soft_wrap=True,
+    )
+
+
+def read_json(path: Path) -> object:
+    """Contents of a JSON file."""
+    return json.loads(path.read_text())
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write a JSON file that is either whole or not there."""
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(value, indent=1))
+    partial.replace(path)
+
+
+def main() -> int:
+    """Run, and turn expected errors into one clear line."""
+    console = Console()
+    args = parse_arguments()
+    try:
+        run(args, console)
+    except KeyboardInterrupt:
+        console.print("\nInterrupted; the same command goes on after the last finished seed.")
+        return 130
+    except (ValueError, TypeError, OSError, ImportError, dv.TrainingDiverged) as error:
+        console.print(f"[bold red]error:[/] {error}", soft_wrap=True, highlight=False)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
