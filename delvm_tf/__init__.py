@@ -8,8 +8,8 @@ import importlib
 from typing import Any
 
 from delvm_tf import curvature, networks, normalization
-from delvm_tf.models.divergence import DivergenceGuard, TrainingDiverged
 from delvm_tf.models.delvm import DELVM
+from delvm_tf.models.divergence import DivergenceGuard, TrainingDiverged
 from delvm_tf.models.energy_model import EnergyModel
 from delvm_tf.models.latent_energy_model import LatentEnergyModel
 from delvm_tf.objectives.objective import Objective

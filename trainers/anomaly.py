@@ -28,7 +28,9 @@ from delvm_tf.plots import plot_error_histogram, plot_reconstructions, plot_roc_
 from delvm_tf.plots.figure import save_figure
 
 FIGURES = ("auroc", "average_precision", "f1", "precision", "recall", "train seconds")
-PUBLISHED = "Guo and Kim (2023), one layer of 2,048 units: F1 0.9481, precision 0.9057, recall 0.9946"
+PUBLISHED = (
+    "Guo and Kim (2023), one layer of 2,048 units: F1 0.9481, precision 0.9057, recall 0.9946"
+)
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -37,7 +39,9 @@ def parse_seeds(text: str) -> list[int]:
     for part in text.split(","):
         first, _, last = part.partition("-")
         if not first.isdecimal() or (last and not last.isdecimal()):
-            raise argparse.ArgumentTypeError(f"expected seeds such as 0, 0-9 or 0,2,4, got {text!r}")
+            raise argparse.ArgumentTypeError(
+                f"expected seeds such as 0, 0-9 or 0,2,4, got {text!r}"
+            )
         seeds.extend(range(int(first), int(last or first) + 1))
     if not seeds:
         raise argparse.ArgumentTypeError(f"{text!r} names no seed")
@@ -156,7 +160,9 @@ def run_seed(args: argparse.Namespace, seed: int, folder: Path) -> list[Row]:
         wrapped = calibrate(dv.AnomalyDetector(estimator, threshold=args.threshold), data)
         detectors[baseline] = (wrapped, elapsed)
 
-    scores = {method: fitted.anomaly_score(data.x_test) for method, (fitted, _) in detectors.items()}
+    scores = {
+        method: fitted.anomaly_score(data.x_test) for method, (fitted, _) in detectors.items()
+    }
     rows: list[Row] = [
         {
             "method": method, "seed": seed,
@@ -236,7 +242,7 @@ def show(
 ) -> None:
     """The table, and what to do next."""
     table = Table(
-        title=f"{data.name}, protocol {data.protocol}: {len(data.x_train)} normal training examples, "
+        title=f"{data.name}, protocol {data.protocol}: {len(data.x_train)} normal examples, "
         f"{int(np.sum(data.y_test))} abnormal among {len(data.y_test)} scored"
     )
     table.add_column("method")

@@ -4,12 +4,12 @@ A *potential* is a function g(f(x)) of a batch that returns one number per examp
 non-quadratic part of an energy. Each trace method returns its input gradient and its Laplacian,
 the trace of the input Hessian, differentiable in the weights. They differ only in cost:
 
-| method        | exact | cost, in passes through the network     | needs                          |
-|---------------|-------|------------------------------------------|--------------------------------|
-| `closed_form` | yes   | about one autoencoder step               | one affine layer + activations |
-| `basis`       | yes   | d forward-over-reverse passes            | any network                    |
-| `hutchinson`  | no    | one forward-over-reverse pass per probe  | any network                    |
-| `nested_tape` | yes   | d reverse-over-reverse passes, most memory | any network; the reference   |
+| method        | exact | cost, in passes through the network  | needs                          |
+|---------------|-------|--------------------------------------|--------------------------------|
+| `closed_form` | yes   | about one autoencoder step           | one affine layer + activations |
+| `basis`       | yes   | d forward-over-reverse passes        | any network                    |
+| `hutchinson`  | no    | one forward-over-reverse pass a probe | any network                   |
+| `nested_tape` | yes   | d reverse-over-reverse passes        | any network; the reference     |
 """
 
 from delvm_tf.curvature.curvature import Curvature, Potential

@@ -129,4 +129,3 @@ def _linear_map(layer: keras.layers.Layer, x: tf.Tensor, kernel: tf.Tensor) -> t
         padding="valid",
         dilation_rate=layer.dilation_rate[0],
     )
-

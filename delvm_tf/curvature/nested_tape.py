@@ -1,9 +1,11 @@
 """The reference: nested gradient tapes and the full Hessian of every example.
 
 Cost: d reverse-over-reverse passes and d² numbers per example. Every other method is tested against
-this one in float64. Nested tapes differentiate three times once the weights join in, and the third
-derivative of `tf.pow` (`f ** 2`) is NaN at zero, where ReLU units sit exactly: 2·1·0·0⁻¹. So the
-library squares with `tf.square`, whose third derivative is zero, and so should a potential of yours.
+this one in float64.
+
+With the weights, nested tapes differentiate three times, and the third derivative of `tf.pow`
+(`f ** 2`) is NaN at zero, where ReLU units sit exactly: 2·1·0·0⁻¹. So the library squares with
+`tf.square`, whose third derivative is zero, and so should a potential of yours.
 """
 
 import math

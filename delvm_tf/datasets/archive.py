@@ -44,8 +44,6 @@ class Archive:
         dtype: type of the values.
         train: the training half.
         test: the test half.
-        keep_order: whether a protocol refers to rows by their place. Otherwise they are put in
-            the order of their digests, so that a seed picks the same rows from every source.
     """
 
     name: str
@@ -53,7 +51,6 @@ class Archive:
     dtype: str
     train: Part
     test: Part
-    keep_order: bool = False
 
     @property
     def contents(self) -> str:
@@ -72,7 +69,7 @@ class Archive:
             remedy: what to do about wrong ones, for the message.
 
         Returns:
-            The arrays, read-only.
+            The arrays, read-only, in the order they came in.
 
         Raises:
             ContentsError: what came, what was expected and the remedy.
@@ -89,17 +86,13 @@ class Archive:
             if x.shape[1:] == (*self.row_shape, 1):
                 x = x[..., 0]
             self._check_form(name, part, x, y, origin, remedy)
-            rows = row_digests(x, y)
-            found = digest(rows)
+            found = digest(row_digests(x, y))
             if found != part.digest:
                 raise ContentsError(
                     f"{origin} is altered: the rows of the {name} split have digest {found}, "
                     f"expected {part.digest}; {remedy}"
                 )
             y = y.astype("int64")
-            if not self.keep_order:
-                order = sorted(range(len(rows)), key=rows.__getitem__)
-                x, y = x[order], y[order]
             x.flags.writeable = y.flags.writeable = False
             checked += [x, y]
         return Arrays(*checked)

@@ -24,7 +24,6 @@ ARCHIVE = Archive(
     dtype="float32",
     train=Part(500, "e87c608b2b0b50d86a360c40b4c50182dc41539021f3cd2b3c07c849ea34c8ae"),
     test=Part(4500, "1250b8c32378049d56802e8c4f67b17facffd6f2b71371e63b5bbbb789336614"),
-    keep_order=True,
 )
 NORMAL_CLASS = 1
 

@@ -10,6 +10,7 @@ _BATCH = 1000
 def fetch(name: str) -> dict[str, Array]:
     """Both halves of a labelled image data set, downloaded on first use and kept by TFDS.
 
+    TFDS keeps another order than the official files, so a seed picks other rows there.
     Without a network, TFDS repeats its request for about three minutes before it gives up.
 
     Args:

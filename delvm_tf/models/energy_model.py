@@ -1,10 +1,12 @@
 """The base of all models: an energy, its derivatives, and the training step around an objective."""
 
 import abc
+import itertools
 from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from delvm_tf.curvature.curvature import Curvature, sum_per_example
@@ -28,10 +30,10 @@ class EnergyModel(keras.Model):
     else follows: the score −∇E, the reconstruction x̂ = x − ∇E, the reconstruction error
     ‖x − x̂‖² = ‖∇E‖², features, every objective, detection, export.
 
-    Methods named `normalized_…` take and return normalised units, z = normalization(x), and are what
-    objectives call. The public ones take x in raw units, (batch, ...) of any real type. Energies,
-    scores and errors are in normalised units, reconstructions in raw units. Arrays are checked and
-    computed `batch_size` examples at a time; inside a `tf.function` they become part of its graph.
+    Methods named `normalized_…` take and return normalised units, z = normalization(x), and are
+    what objectives call. The public ones take x in raw units, (batch, ...) of any real type.
+    Energies, scores and errors are in normalised units, reconstructions in raw units. Arrays are
+    checked and computed `batch_size` examples at a time; inside a `tf.function` they become part of its graph.
 
     Args:
         objective: how the energy is learned; `ScoreMatching()` by default.
@@ -185,13 +187,12 @@ class EnergyModel(keras.Model):
     ) -> tf.Tensor:
         if isinstance(x, tf.Tensor) and not tf.executing_eagerly():
             return function(self._normalize(x))
-        if isinstance(x, keras.utils.PyDataset | tf.data.Dataset):
-            stream = map(self._checked, inputs.batches(x, batch_size))
-        else:
-            stream = inputs.batches(self._checked(x), batch_size)
-        results = [
-            self._compiled(name, function, batch)(batch) for batch in map(self._to_tensor, stream)
-        ]
+        results = []
+        for batch in inputs.checked_batches(
+            x, batch_size, self.input_shape_or_none, type(self).__name__
+        ):
+            tensor = self._to_tensor(batch)
+            results.append(self._compiled(name, function, tensor)(tensor))
         if not results:
             raise ValueError(f"{type(self).__name__} got an empty data set")
         return results[0] if len(results) == 1 else tf.concat(results, axis=0)
@@ -207,9 +208,6 @@ class EnergyModel(keras.Model):
             ).get_concrete_function(tf.TensorSpec((None, *batch.shape[1:]), batch.dtype))
         return self._compiled_functions[key]
 
-    def _checked(self, x: Any) -> Any:
-        return inputs.check_array(x, self.input_shape_or_none, type(self).__name__)
-
     def _to_tensor(self, x: Any) -> tf.Tensor:
         t = tf.convert_to_tensor(x)
         return tf.cast(t, self.normalization.result_dtype) if t.dtype.is_floating else t
@@ -223,7 +221,7 @@ class EnergyModel(keras.Model):
 
     def build(self, input_shape: Any) -> None:
         """Create all weights for batches of `input_shape`, (batch, ...)."""
-        if self.built:
+        if self.built:  # type: ignore[has-type]
             return
         shape = (None, *input_shape[1:])
         if not self.normalization.built:  # a loaded one already is
@@ -251,16 +249,14 @@ class EnergyModel(keras.Model):
             ValueError: if the data are empty, of the wrong shape, have a NaN or infinity, fewer
                 than two examples, or nothing but constant features.
         """
-        if not isinstance(data, keras.utils.PyDataset | tf.data.Dataset):
-            data = self._checked(data)
         statistics = self.normalization.new_statistics()
-        for step, batch in enumerate(inputs.batches(data, batch_size)):
-            if steps is not None and step >= steps:
-                break
-            checked = self._checked(batch)
+        stream = inputs.checked_batches(
+            data, batch_size, self.input_shape_or_none, type(self).__name__
+        )
+        for batch in itertools.islice(stream, steps):
             if not self.built:
-                self.build((None, *checked.shape[1:]))
-            statistics.update(keras.ops.convert_to_numpy(checked))
+                self.build((None, *batch.shape[1:]))
+            statistics.update(keras.ops.convert_to_numpy(batch))
         if statistics.count == 0:
             raise ValueError(f"{type(self).__name__} cannot adapt to an empty data set")
         self.normalization.set_statistics(statistics)
@@ -298,35 +294,62 @@ class EnergyModel(keras.Model):
         epochs: int = 1,
         verbose: Any = "auto",
         callbacks: Any = None,
+        validation_data: Any = None,
+        sample_weight: Any = None,
         **kwargs: Any,
     ) -> Any:
         """Train the model; arguments as for `keras.Model.fit`.
 
-        Labels are ignored by unsupervised objectives, sample weights are not. Arrays are checked
+        Labels play no part in unsupervised objectives, sample weights do. Arrays are checked
         first, and a `DivergenceGuard` watches the run unless one is among the callbacks.
 
         Raises:
             TypeError: if x does not hold real numbers.
             ValueError: if the model is not adapted, or x is empty, of the wrong shape, or has a NaN
-                or infinity.
+                or infinity, or labels or weights have another length.
             TrainingDiverged: if training runs away; the model keeps its last good weights.
         """
-        if self.built or inputs.is_array(x):
-            self._check_training_data(x, y, kwargs.get("sample_weight"))
-        validation = kwargs.get("validation_data")
-        if isinstance(validation, tuple | list) and validation and inputs.is_array(validation[0]):
-            self._check_training_data(*validation[:3])
+        y = self._checked_labels(x, y, sample_weight)
+        if isinstance(validation_data, tuple | list) and validation_data:
+            unpacked = keras.utils.unpack_x_y_sample_weight(tuple(validation_data))
+            labels = self._checked_labels(*unpacked)
+            validation_data = (unpacked[0], labels, unpacked[2])
         return super().fit(
             x, y, batch_size=batch_size, epochs=epochs, verbose=verbose,
-            callbacks=_guarded(callbacks), **kwargs,
+            callbacks=_guarded(callbacks), validation_data=validation_data,
+            sample_weight=sample_weight, **kwargs,
         )  # fmt: skip
 
-    def _check_training_data(self, x: Any, y: Any = None, sample_weight: Any = None) -> None:
-        self._require_adapted()
-        if inputs.is_array(x):
-            checked = self._checked(x)
-            inputs.check_lengths(checked, y)
-            inputs.check_lengths(checked, sample_weight, "sample_weight")
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        sample_weight: Any = None,
+        **kwargs: Any,
+    ) -> Any:
+        """The objective and metrics on data; arguments as for `keras.Model.evaluate`."""
+        y = self._checked_labels(x, y, sample_weight)
+        return super().evaluate(
+            x, y, batch_size=batch_size, verbose=verbose, sample_weight=sample_weight, **kwargs
+        )
+
+    def _checked_labels(self, x: Any, y: Any, sample_weight: Any) -> Any:
+        """Check what is in memory; zeros for y where Keras would drop weights for lack of it."""
+        if inputs.is_array(x) or self.built:
+            self._require_adapted()
+        if not inputs.is_array(x):
+            return y
+        checked = inputs.check_array(x, self.input_shape_or_none, type(self).__name__)
+        inputs.check_lengths(checked, y)
+        inputs.check_lengths(checked, sample_weight, "sample_weight")
+        if y is None and self._compile_metrics is not None:
+            raise ValueError(
+                "the metrics given to compile compare labels with the reconstruction error, "
+                "but the data hold no labels y"
+            )
+        return np.zeros(len(checked)) if y is None and sample_weight is not None else y
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """One step of the optimizer on the objective; a step that is not finite changes nothing."""

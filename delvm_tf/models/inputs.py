@@ -102,16 +102,29 @@ def inputs_of(element: Any) -> Any:
     return keras.utils.unpack_x_y_sample_weight(element)[0]
 
 
-def batches(data: Any, batch_size: int) -> Iterator[Any]:
+def checked_batches(
+    data: Any, batch_size: int, expected: tuple[int, ...] | None, owner: str
+) -> Iterator[Any]:
     """The inputs of an array, `tf.data.Dataset` or `keras.utils.PyDataset`, batch by batch.
 
+    An array is checked as a whole before the first batch, a stream batch by batch; see
+    `check_array` for the other arguments.
+
     Raises:
-        TypeError: for anything else.
+        TypeError: for anything else, or values that are not real numbers.
+        ValueError: for a wrong shape, an empty array, or NaN and infinite values.
     """
     if is_array(data):
-        for start in range(0, len(data), batch_size):
-            yield data[start : start + batch_size]
-    elif isinstance(data, keras.utils.PyDataset):
+        array = check_array(data, expected, owner)
+        for start in range(0, len(array), batch_size):
+            yield array[start : start + batch_size]
+    else:
+        for batch in _streamed(data):
+            yield check_array(batch, expected, owner)
+
+
+def _streamed(data: Any) -> Iterator[Any]:
+    if isinstance(data, keras.utils.PyDataset):
         if data.num_batches is None:
             raise ValueError("the PyDataset is infinite: it must say its length")
         for index in range(data.num_batches):

@@ -1,4 +1,4 @@
-"""Input normalisation, which belongs to the model: fitted before training, saved and served with it."""
+"""Input normalisation: part of a model, adapted before training, saved and served with it."""
 
 from delvm_tf.normalization.normalization import MODES, InputNormalization
 from delvm_tf.normalization.statistics import Statistics

@@ -64,7 +64,7 @@ class InputNormalization(keras.layers.Layer):
         def weight(name: str, of: tuple[int, ...], initializer: Any) -> Any:
             return self.add_weight(
                 name=name, shape=of, dtype=self.result_dtype, initializer=initializer,
-                trainable=False,
+                trainable=False, autocast=False,
             )  # fmt: skip
 
         self.shift = weight("shift", shape, "zeros")

@@ -44,3 +44,18 @@ class Objective(keras.layers.Layer, abc.ABC):
             z: normalised inputs, (batch, ...).
             training: False in `evaluate`.
         """
+
+    def save_own_variables(self, store: Any) -> None:
+        """Save all state, random generators too, which Keras would leave out."""
+        for index, variable in enumerate(self.variables):
+            store[str(index)] = keras.ops.convert_to_numpy(variable)
+
+    def load_own_variables(self, store: Any) -> None:
+        """Restore what `save_own_variables` saved."""
+        if len(store.keys()) != len(self.variables):
+            raise ValueError(
+                f"{self.name} has {len(self.variables)} state variables, but the file holds "
+                f"{len(store.keys())}; it was saved with another objective"
+            )
+        for index, variable in enumerate(self.variables):
+            variable.assign(store[str(index)])

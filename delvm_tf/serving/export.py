@@ -87,7 +87,7 @@ class _ServedModel(tf.Module):
             v.value for v in model.normalization.variables
         ]
         self._threshold = None if detector is None else tf.constant(detector.threshold_, tf.float32)
-        self._score_name = None if detector is None else detector.score_name
+        self._score_name = "" if detector is None else detector.score_name
         shape = (None, *model.input_shape_or_none)  # type: ignore[misc]
         self._spec = tf.TensorSpec(shape, tf.float32, name="x")
 

@@ -1,0 +1,241 @@
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.ensemble import IsolationForest
+from sklearn.exceptions import NotFittedError
+from sklearn.metrics import f1_score, roc_auc_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import delvm_tf as dv
+
+
+class SquaredNorm:
+    """Scores without training: ‖x‖² as error, Σx as energy. Remembers what it was trained on."""
+
+    compiled = False
+
+    def reconstruction_error(self, x):
+        return np.square(x).sum(axis=1)
+
+    def energy(self, x):
+        return np.sum(x, axis=1)
+
+    def adapt(self, x):
+        self.adapted_on = x
+
+    def compile(self):
+        self.compiled = True
+
+    def fit(self, x, **kwargs):
+        self.trained_on, self.training = x, kwargs
+
+
+class Broken:
+    def reconstruction_error(self, x):
+        return [np.nan, np.inf, *np.ones(len(x) - 2)]
+
+
+@pytest.fixture
+def data(rng):
+    """Normal rows near a line, abnormal ones off it, and their labels."""
+    normal = rng.normal(size=(120, 1)) * [3.0, -3.0, 3.0, 3.0] + 0.3 * rng.normal(size=(120, 4))
+    abnormal = rng.normal(size=(40, 4)) * 3.0
+    return np.concatenate([normal, abnormal]).astype(np.float32), np.repeat([0, 1], [120, 40])
+
+
+def small_model():
+    return dv.DELVM(dv.networks.ffnn((8,), activation="softplus", seed=0), scale=3.0)
+
+
+def test_the_signs_follow_scikit_learn(data):
+    x, y = data
+    detector = dv.AnomalyDetector(SquaredNorm()).fit(x[y == 0])
+    error = np.square(x).sum(axis=1)
+    normal = error[y == 0]
+    threshold = normal.mean() + normal.std()
+
+    np.testing.assert_allclose(detector.threshold_, threshold, rtol=1e-6)
+    assert detector.offset_ == -detector.threshold_
+    np.testing.assert_allclose(detector.anomaly_score(x), error)
+    np.testing.assert_allclose(detector.score_samples(x), -error)
+    np.testing.assert_allclose(detector.decision_function(x), threshold - error, atol=1e-4)
+    np.testing.assert_array_equal(detector.predict(x), np.where(error > threshold, -1, 1))
+    np.testing.assert_array_equal(detector.is_anomaly(x), error > threshold)
+    assert set(detector.predict(x)) == {-1, 1}
+    assert detector.n_features_in_ == 4
+
+
+def test_a_score_at_the_threshold_is_normal():
+    x = np.array([[1.0], [2.0], [3.0]])
+    detector = dv.AnomalyDetector(SquaredNorm(), threshold="quantile", quantile=0.5).fit(x)
+    assert detector.threshold_ == 4.0
+    np.testing.assert_array_equal(detector.predict(x), [1, 1, -1])
+
+
+def test_training_and_scoring_a_model_finds_the_abnormal(data):
+    x, y = data
+    model = small_model()
+    detector = dv.AnomalyDetector(model, epochs=20, batch_size=20).fit(x[y == 0])
+    np.testing.assert_array_equal(detector.score_samples(x), -model.reconstruction_error(x).numpy())
+    assert roc_auc_score(y, detector.anomaly_score(x)) > 0.9
+    assert roc_auc_score(y, -detector.decision_function(x)) > 0.9
+
+
+def test_energy_can_be_the_score(data):
+    x, _ = data
+    model = small_model()
+    model.adapt(x)
+    detector = dv.AnomalyDetector(model, threshold="quantile", score="energy").fit(x)
+    np.testing.assert_array_equal(detector.anomaly_score(x), model.energy(x))
+    assert detector.threshold_ == pytest.approx(np.quantile(model.energy(x), 0.95), rel=1e-6)
+
+
+def test_labels_choose_the_best_f1(data):
+    x, y = data
+    detector = dv.AnomalyDetector(SquaredNorm(), threshold="best_f1", score="energy").fit(x, y)
+    total = x.sum(axis=1)
+    best = max(f1_score(y, total > cut) for cut in [-np.inf, *total])
+    assert f1_score(y, detector.is_anomaly(x)) == best
+
+
+@pytest.mark.parametrize("kind", [bool, float, list])
+def test_labels_may_be_of_any_type(data, kind):
+    x, y = data
+    labels = y.tolist() if kind is list else y.astype(kind)
+    by_type, expected = (
+        dv.AnomalyDetector(SquaredNorm()).fit(x, labels_).threshold_ for labels_ in (labels, y)
+    )
+    assert by_type == expected
+
+
+def test_the_model_is_trained_on_normal_rows_alone(data):
+    x, y = data
+    order = np.random.default_rng(1).permutation(len(x))
+    x, y = x[order], y[order]
+    model = SquaredNorm()
+    dv.AnomalyDetector(model, epochs=3, batch_size=7).fit(x, y)
+    np.testing.assert_array_equal(model.adapted_on, x[y == 0])
+    np.testing.assert_array_equal(model.trained_on, x[y == 0])
+    assert (model.training["epochs"], model.training["batch_size"]) == (3, 7)
+    assert model.compiled
+
+
+def test_no_epochs_leave_the_model_alone(data):
+    model = SquaredNorm()
+    dv.AnomalyDetector(model).fit(data[0])
+    assert not hasattr(model, "trained_on")
+
+
+def test_a_pipeline_trains_and_predicts(data):
+    x, y = data
+    detector = dv.AnomalyDetector(small_model(), epochs=10, batch_size=20)
+    pipeline = make_pipeline(StandardScaler(), detector).fit(x[y == 0])
+    scaled = StandardScaler().fit(x[y == 0]).transform(x)
+    assert detector.model.compiled
+    np.testing.assert_allclose(pipeline.score_samples(x), detector.score_samples(scaled))
+    np.testing.assert_array_equal(pipeline.predict(x), detector.predict(scaled))
+    assert roc_auc_score(y, -pipeline.decision_function(x)) > 0.85
+
+
+def test_a_clone_has_the_same_arguments_but_neither_threshold_nor_shared_weights(data):
+    x, _ = data
+    model = small_model()
+    model.adapt(x)
+    detector = dv.AnomalyDetector(model, threshold="quantile", quantile=0.8, epochs=1).fit(x)
+    copy = clone(detector)
+    assert (copy.threshold, copy.quantile, copy.epochs) == ("quantile", 0.8, 1)
+    assert not hasattr(copy, "threshold_")
+    before = model.get_weights()
+    copy.fit(x[:50])
+    for weight, same in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, same)
+    assert not np.allclose(copy.model.network.get_weights()[0], model.network.get_weights()[0])
+
+
+def test_a_scikit_learn_detector_keeps_its_own_ordering_and_decisions(rng):
+    x = rng.normal(size=(300, 3))
+    forest = IsolationForest(n_estimators=20, contamination=0.1, random_state=0).fit(x)
+    detector = dv.AnomalyDetector(forest, threshold="quantile", quantile=0.9).fit(x)
+    np.testing.assert_array_equal(detector.score_samples(x), forest.score_samples(x))
+    np.testing.assert_allclose(detector.decision_function(x), forest.decision_function(x))
+    assert np.mean(detector.predict(x) == forest.predict(x)) > 0.99
+    assert np.mean(detector.is_anomaly(x)) == pytest.approx(0.1, abs=0.01)
+
+
+def test_a_scikit_learn_detector_is_trained_if_epochs_say_so(rng):
+    x = rng.normal(size=(100, 3))
+    forest = IsolationForest(n_estimators=5, random_state=0)
+    with pytest.raises(NotFittedError):
+        dv.AnomalyDetector(forest).fit(x)
+    detector = dv.AnomalyDetector(forest, epochs=1).fit(x)
+    assert detector.score_name == "score_samples"
+    np.testing.assert_array_equal(detector.anomaly_score(x), -forest.score_samples(x))
+
+
+def test_images_and_bytes_are_scored(rng):
+    x = rng.integers(0, 256, size=(20, 6, 6, 1), dtype=np.uint8)
+    detector = dv.AnomalyDetector(dv.DELVM(dv.networks.cnn(3, 3)), epochs=1).fit(x)
+    assert detector.predict(x).shape == (20,)
+    assert detector.n_features_in_ == 36
+
+
+@pytest.mark.parametrize("method", ["predict", "decision_function", "is_anomaly"])
+def test_deciding_needs_a_threshold(data, method):
+    with pytest.raises(NotFittedError, match="AnomalyDetector instance is not fitted yet"):
+        getattr(dv.AnomalyDetector(SquaredNorm()), method)(data[0])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"threshold": "median"}, "unknown threshold 'median'; expected one of mean_std, quantile"),
+        ({"score": "loss"}, "unknown score 'loss'; expected one of reconstruction_error, energy"),
+        ({"score": "score_samples"}, "SquaredNorm has no method score_samples"),
+        ({"quantile": 0.0}, "quantile must lie between 0 and 1, got 0.0"),
+        ({"quantile": 1.0}, "quantile must lie between 0 and 1, got 1.0"),
+        ({"quantile": 95}, "quantile must lie between 0 and 1, got 95"),
+        ({"quantile": np.nan}, "quantile must lie between 0 and 1, got nan"),
+    ],
+)
+def test_unknown_arguments_are_refused(data, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        dv.AnomalyDetector(SquaredNorm(), **arguments).fit(data[0])
+
+
+def test_a_model_must_have_a_score(data):
+    with pytest.raises(ValueError, match="object has no method .*must have one of reconstruction"):
+        dv.AnomalyDetector(object()).fit(data[0])
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (np.zeros(159), r"expected 160 labels y, one per example, got shape \(159,\)"),
+        (np.zeros((160, 1)), r"expected 160 labels y, one per example, got shape \(160, 1\)"),
+        (np.repeat([1, -1], 80), r"labels must be 0 \(normal\) or 1 .*values \[-1, 1\]"),
+        (np.repeat([0.0, 0.5], 80), r"labels must be 0 \(normal\) or 1 .*values \[0.0, 0.5\]"),
+        (np.repeat(["0", "1"], 80), r"labels must be 0 \(normal\) or 1"),
+        (np.full(160, np.nan), r"labels must be 0 \(normal\) or 1 .*nan"),
+        (np.ones(160), r"no normal example \(label 0\)"),
+    ],
+)
+def test_labels_are_checked(data, y, message):
+    with pytest.raises(ValueError, match=message):
+        dv.AnomalyDetector(SquaredNorm()).fit(data[0], y)
+
+
+@pytest.mark.parametrize("y", [None, np.zeros(160), np.ones(160)])
+def test_best_f1_needs_both_classes(data, y):
+    with pytest.raises(ValueError, match="needs labelled calibration data with both classes"):
+        dv.AnomalyDetector(SquaredNorm(), threshold="best_f1").fit(data[0], y)
+
+
+def test_a_single_example_has_no_spread(data):
+    with pytest.raises(ValueError, match="at least 2 normal examples .* got 1"):
+        dv.AnomalyDetector(SquaredNorm()).fit(data[0][:1])
+
+
+def test_scores_must_be_finite(data):
+    with pytest.raises(ValueError, match="2 of 160 anomaly scores are NaN or infinite"):
+        dv.AnomalyDetector(Broken()).fit(data[0])
