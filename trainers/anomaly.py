@@ -203,12 +203,13 @@ def save_plots(
 def run(args: argparse.Namespace, console: Console) -> None:
     """All seeds, from where an interrupted run of the same command stopped."""
     first = load_data(args, args.seeds[0])
+    make_folder(args.saved_models / args.dataset)  # before any training
     output = args.output or Path("runs/anomaly") / f"{args.dataset}-{first.protocol}"
     partial = output.with_name(output.name + ".partial")
     config = {key: str(value) for key, value in vars(args).items()}
     if not (partial / "config.json").exists() or read_json(partial / "config.json") != config:
         shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
+        make_folder(partial)
         write_json(partial / "config.json", config)
 
     rows: list[Row] = []
@@ -264,6 +265,14 @@ def show(
     )
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder, or say that it cannot be written."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(f"cannot write to {path}: {error}; choose another folder") from error
+
+
 def read_json(path: Path) -> object:
     """Contents of a JSON file."""
     return json.loads(path.read_text())
@@ -278,7 +287,7 @@ def write_json(path: Path, value: object) -> None:
 
 def main() -> int:
     """Run, and turn expected errors into one clear line."""
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 120)
     args = parse_arguments()
     try:
         run(args, console)

@@ -32,8 +32,11 @@ def best_f1(scores: np.ndarray, y: np.ndarray | None, quantile: float) -> float:
     precision, recall, candidates = precision_recall_curve(y, scores)
     f1 = 2 * precision * recall / np.maximum(precision + recall, np.finfo(float).tiny)
     best = int(np.argmax(f1[:-1]))
-    below = scores[scores < candidates[best]]
-    return float((candidates[best] + below.max()) / 2) if len(below) else float(candidates[best])
+    lowest = float(candidates[best])  # of the scores to be called abnormal
+    below = scores[scores < lowest]
+    if len(below) == 0:  # all are: one step lower, wide enough to be seen in float32
+        return lowest - max(1.0, abs(lowest)) * float(np.finfo(np.float32).eps)
+    return (lowest + float(below.max())) / 2
 
 
 def _normal(scores: np.ndarray, y: np.ndarray | None) -> np.ndarray:

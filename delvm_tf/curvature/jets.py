@@ -92,7 +92,7 @@ def relu(a: tf.Tensor) -> Jet:
 
 
 def tanh(a: tf.Tensor) -> Jet:
-    """Value t = tanh(a), 1 − t² and −2t(1 − t²)."""
+    """Value t, 1 − t² and −2t(1 − t²) of the hyperbolic tangent."""
     t = tf.tanh(a)
     first = 1.0 - tf.square(t)
     return Jet(t, first, -2.0 * t * first)

@@ -22,12 +22,12 @@ def anomaly_metrics(y: Any, scores: Any, threshold: float) -> dict[str, float]:
         `auroc`, `average_precision`, `f1`, `precision` and `recall`, each in [0, 1].
 
     Raises:
-        ValueError: if the lengths differ or one class is missing.
+        ValueError: if the lengths differ, or the labels are not 0 and 1 with both there.
     """
     y, scores = np.asarray(y), np.asarray(scores)
     if y.shape != scores.shape:
         raise ValueError(f"{y.shape} labels do not match {scores.shape} scores")
-    if len(np.unique(y)) != 2:
+    if not np.array_equal(np.unique(y), [0, 1]):
         raise ValueError("the labels must hold both classes, 0 (normal) and 1 (abnormal)")
     precision, recall, f1, _ = precision_recall_fscore_support(
         y, scores > threshold, average="binary", zero_division=0.0

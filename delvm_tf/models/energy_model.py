@@ -33,7 +33,8 @@ class EnergyModel(keras.Model):
     Methods named `normalized_…` take and return normalised units, z = normalization(x), and are
     what objectives call. The public ones take x in raw units, (batch, ...) of any real type.
     Energies, scores and errors are in normalised units, reconstructions in raw units. Arrays are
-    checked and computed `batch_size` examples at a time; inside a `tf.function` they become part of its graph.
+    checked and computed `batch_size` examples at a time; inside a `tf.function` they become part
+    of its graph.
 
     Args:
         objective: how the energy is learned; `ScoreMatching()` by default.

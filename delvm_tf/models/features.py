@@ -17,15 +17,31 @@ def feature_function(network: Any) -> Any:
     outputs = getattr(network, "outputs", None)
     if not outputs:
         return lambda x: [network(x, training=False)]
-    maps = [
-        layer.output
-        for layer in network.layers
-        if len(layer._inbound_nodes) == 1 and _is_nonlinear(layer)
-    ]
+    maps = [tensor for layer, tensor in _layer_outputs(outputs[0]) if _is_nonlinear(layer)]
     if all(m is not outputs[0] for m in maps):
         maps.append(outputs[0])
     function = keras.Function(network.inputs, maps)
     return lambda x: function([tf.cast(x, network.compute_dtype)])
+
+
+def _layer_outputs(output: Any) -> list[tuple[Any, Any]]:
+    """Layers and their outputs in the graph that leads to `output`, first ones first.
+
+    Read from the tensors and not from `layer.output`, which is ambiguous for a layer that is
+    used twice or was loaded from a file.
+    """
+    found: dict[int, tuple[Any, Any]] = {}
+
+    def visit(tensor: Any) -> None:
+        if id(tensor) in found:
+            return
+        layer, node_index, _ = tensor._keras_history
+        for parent in layer._inbound_nodes[node_index].input_tensors:
+            visit(parent)
+        found[id(tensor)] = (layer, tensor)
+
+    visit(output)
+    return list(found.values())
 
 
 def _is_nonlinear(layer: keras.layers.Layer) -> bool:

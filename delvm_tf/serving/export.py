@@ -59,8 +59,11 @@ def export_saved_model(model_or_detector: Any, base_dir: str | os.PathLike[str])
             f"cannot write a SavedModel to {base}: {error}. Choose a folder you may write to."
         ) from error
     try:
-        module = _ServedModel(model, detector)
-        tf.saved_model.save(module, str(partial / "model"), signatures=module.signatures())
+        # The weights alone: a module that held the model would save its optimizer and metrics too.
+        module = tf.Module(name="delvm_tf")
+        module.weights = [weight.value for weight in model.weights]
+        signatures = _signatures(model, detector)
+        tf.saved_model.save(module, str(partial / "model"), signatures=signatures)
         return _publish(partial / "model", base)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -77,46 +80,33 @@ def _publish(written: Path, base: Path) -> Path:
             return target
 
 
-class _ServedModel(tf.Module):
-    """What is saved: the weights that scoring needs, and nothing of training."""
+def _signatures(model: EnergyModel, detector: Any) -> dict[str, Any]:
+    """The functions to serve, by name."""
 
-    def __init__(self, model: EnergyModel, detector: Any):
-        super().__init__(name="delvm_tf")
-        self._model = model  # a Keras model; its tf.Variables are listed below
-        self.weights = [v.value for v in model.trainable_variables] + [
-            v.value for v in model.normalization.variables
-        ]
-        self._threshold = None if detector is None else tf.constant(detector.threshold_, tf.float32)
-        self._score_name = "" if detector is None else detector.score_name
-        shape = (None, *model.input_shape_or_none)  # type: ignore[misc]
-        self._spec = tf.TensorSpec(shape, tf.float32, name="x")
-
-    def signatures(self) -> dict[str, Any]:
-        """The functions to serve, by name."""
-        model = self._model
-        functions = {
-            "serving_default": self._default,
-            "features": lambda x: {"features": model.features(x)},
-            "reconstruction_error": lambda x: {
-                "reconstruction_error": model.reconstruction_error(x)
-            },
-            "energy": lambda x: {"energy": model.energy(x)},
-            "reconstruct": lambda x: {"reconstruction": model.reconstruct(x)},
-            "score": lambda x: {"score": model.score(x)},
-        }
-        return {
-            name: tf.function(function, input_signature=[self._spec], autograph=False)
-            for name, function in functions.items()
-        }
-
-    def _default(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
+    def default(x: tf.Tensor) -> dict[str, tf.Tensor]:
         outputs = {
-            "features": self._model.features(x),
-            "reconstruction_error": self._model.reconstruction_error(x),
+            "features": model.features(x),
+            "reconstruction_error": model.reconstruction_error(x),
         }
-        if self._threshold is not None:
-            score = tf.cast(getattr(self._model, self._score_name)(x), tf.float32)
+        if detector is not None:
+            score = tf.cast(getattr(model, detector.score_name)(x), tf.float32)
+            threshold = tf.constant(detector.threshold_, tf.float32)
             outputs["anomaly_score"] = score
-            outputs["is_anomaly"] = score > self._threshold
-            outputs["threshold"] = tf.fill(tf.shape(score), self._threshold)
+            outputs["is_anomaly"] = score > threshold
+            outputs["threshold"] = tf.fill(tf.shape(score), threshold)
         return outputs
+
+    functions = {
+        "serving_default": default,
+        "features": lambda x: {"features": model.features(x)},
+        "reconstruction_error": lambda x: {"reconstruction_error": model.reconstruction_error(x)},
+        "energy": lambda x: {"energy": model.energy(x)},
+        "reconstruct": lambda x: {"reconstruction": model.reconstruct(x)},
+        "score": lambda x: {"score": model.score(x)},
+    }
+    shape = (None, *model.input_shape_or_none)  # type: ignore[misc]
+    x = tf.TensorSpec(shape, tf.float32, name="x")
+    return {
+        name: tf.function(function, input_signature=[x], autograph=False)
+        for name, function in functions.items()
+    }

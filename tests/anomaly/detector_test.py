@@ -204,7 +204,7 @@ def test_unknown_arguments_are_refused(data, arguments, message):
 
 
 def test_a_model_must_have_a_score(data):
-    with pytest.raises(ValueError, match="object has no method .*must have one of reconstruction"):
+    with pytest.raises(ValueError, match=r"object has no method .*must have one of reconstruction"):
         dv.AnomalyDetector(object()).fit(data[0])
 
 
@@ -232,7 +232,7 @@ def test_best_f1_needs_both_classes(data, y):
 
 
 def test_a_single_example_has_no_spread(data):
-    with pytest.raises(ValueError, match="at least 2 normal examples .* got 1"):
+    with pytest.raises(ValueError, match=r"at least 2 normal examples .* got 1"):
         dv.AnomalyDetector(SquaredNorm()).fit(data[0][:1])
 
 

@@ -1,0 +1,98 @@
+"""The main program, run as a user would."""
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+
+ROOT = Path(__file__).parents[2]
+PROGRAM = ROOT / "trainers" / "anomaly.py"
+
+
+def command(tmp_path, *arguments):
+    return [
+        sys.executable, str(PROGRAM), "--output", str(tmp_path / "out"),
+        "--saved-models", str(tmp_path / "saved"), *arguments,
+    ]  # fmt: skip
+
+
+def run(tmp_path, *arguments):
+    return subprocess.run(
+        command(tmp_path, *arguments), capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+
+
+def test_a_short_run_writes_everything_it_promises(tmp_path):
+    done = run(tmp_path, "--epochs", "2", "--units", "16", "--seeds", "0,3")
+    assert done.returncode == 0, done.stderr
+    for shown in ("SM-DELVM", "isolation forest", "all abnormal", "tensorboard --logdir", "±"):
+        assert shown in done.stdout
+    out = tmp_path / "out"
+    rows = list(csv.DictReader((out / "results.csv").open()))
+    assert {row["seed"] for row in rows} == {"0", "3"}
+    methods = {row["method"]: row for row in rows}
+    assert float(methods["PCA residual (4)"]["auroc"]) > 0.97
+    assert float(methods["all abnormal"]["recall"]) == 1.0
+    assert float(methods["all abnormal"]["auroc"]) == 0.5
+    assert "SM-DELVM" in (out / "results.md").read_text()
+    for picture in ("histogram", "roc", "reconstructions"):
+        assert (out / f"{picture}.png").stat().st_size > 10_000
+    assert list((out / "tensorboard").rglob("events*"))
+    served = tf.saved_model.load(str(tmp_path / "saved" / "ecg5000" / "1"))
+    assert "serving_default" in served.signatures
+    assert not list(tmp_path.rglob("*.partial*"))
+
+
+def test_an_interrupted_run_leaves_nothing_half_written_and_goes_on(tmp_path):
+    arguments = ["--epochs", "1", "--units", "16", "--seeds", "0-1"]
+    process = subprocess.Popen(
+        command(tmp_path, *arguments), stdout=subprocess.PIPE, text=True, cwd=tmp_path
+    )
+    first = tmp_path / "out.partial" / "seed-0.json"
+    deadline = time.monotonic() + 240
+    while not first.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    printed, _ = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "the same command goes on" in printed
+    assert not (tmp_path / "out").exists()
+    assert json.loads(first.read_text())[0]["method"] == "SM-DELVM"
+    assert [p.name for p in (tmp_path / "saved" / "ecg5000").iterdir()] == ["1"]
+
+    done = run(tmp_path, *arguments)
+    assert done.returncode == 0, done.stderr
+    assert "seed 0: done before the interruption" in done.stdout
+    assert (tmp_path / "out" / "results.csv").exists()
+    assert not (tmp_path / "out.partial").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--protocol", "nonsense"], "nonsense"),
+        (["--dataset", "digits"], "not one for anomaly detection"),
+        (["--scale", "-1"], "scale must be a positive finite number"),
+        (["--activation", "nonsense"], "nonsense"),
+        (["--learning-rate", "1e9", "--units", "4"], "training diverged"),
+    ],
+)
+def test_mistakes_end_in_one_clear_line(tmp_path, arguments, message):
+    done = run(tmp_path, *arguments)
+    assert done.returncode == 1
+    assert message in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unwritable_output_folder(tmp_path):
+    (tmp_path / "saved").write_text("a file in the way")
+    done = run(tmp_path, "--epochs", "1", "--units", "4")
+    assert done.returncode == 1
+    assert "cannot write" in done.stdout
