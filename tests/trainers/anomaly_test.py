@@ -63,7 +63,7 @@ def test_an_interrupted_run_leaves_nothing_half_written_and_goes_on(tmp_path):
     assert process.returncode == 130
     assert "the same command goes on" in printed
     assert not (tmp_path / "out").exists()
-    assert json.loads(first.read_text())[0]["method"] == "SM-DELVM"
+    assert json.loads(first.read_text())[1]["method"] == "SM-DELVM, energy"
     assert [p.name for p in (tmp_path / "saved" / "ecg5000").iterdir()] == ["1"]
 
     done = run(tmp_path, *arguments)
@@ -96,3 +96,38 @@ def test_an_unwritable_output_folder(tmp_path):
     done = run(tmp_path, "--epochs", "1", "--units", "4")
     assert done.returncode == 1
     assert "cannot write" in done.stdout
+
+
+def test_the_papers_own_setting_takes_its_scale_and_rate_from_the_paper(monkeypatch):
+    monkeypatch.syspath_prepend(str(PROGRAM.parent))
+    import anomaly
+
+    paper = anomaly.parse_arguments(
+        [
+            "--protocol",
+            "paper",
+            "--sign",
+            "as_printed",
+            "--units",
+            "2048",
+            "--epochs",
+            "10",
+            "--normalization",
+            "minmax",
+        ]  # fmt: skip
+    )
+    assert (paper.scale, paper.learning_rate, paper.batch_size) == (1.0, 1e-3, 100)
+    assert (paper.units, paper.epochs, paper.score) == ([2048], 10, "reconstruction_error")
+    demo = anomaly.parse_arguments([])
+    assert (demo.normalization, demo.scale) == ("center", 0.5)
+    assert anomaly.parse_arguments(["--scale", "3"]).scale == 3.0
+
+
+@pytest.mark.parametrize(
+    ("text", "seeds"), [("3", [3]), ("0-9", list(range(10))), ("0,2,5-6", [0, 2, 5, 6])]
+)
+def test_seeds(text, seeds, monkeypatch):
+    monkeypatch.syspath_prepend(str(PROGRAM.parent))
+    import anomaly
+
+    assert anomaly.parse_seeds(text) == seeds
