@@ -32,7 +32,7 @@ from delvm_tf.plots.figure import save_figure
 # An argument that is given overrides its entry; with another normalisation the scale is 1.
 RECIPES: dict[str, dict[str, Any]] = {
     "standard": {
-        "units": [512, 128], "normalization": "center", "scale": 0.5, "epochs": 30,
+        "units": [512, 128, 128], "normalization": "center", "scale": 0.35, "epochs": 30,
         "learning_rate": 3e-4, "score": "energy",
     },
     "paper": {

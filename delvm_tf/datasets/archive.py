@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+
 from delvm_tf.datasets.dataset import Array
 
 
@@ -93,8 +95,7 @@ class Archive:
                     f"expected {part.digest}; {remedy}"
                 )
             y = y.astype("int64")
-            x.flags.writeable = y.flags.writeable = False
-            checked += [x, y]
+            checked += [_frozen(x), _frozen(y)]
         return Arrays(*checked)
 
     def _check_form(
@@ -116,6 +117,15 @@ class Archive:
                 f"{origin}: y_{name} has labels from {y.min()} to {y.max()}, "
                 f"expected class numbers from 0 to 255; {remedy}"
             )
+
+
+def _frozen(array: Array) -> Array:
+    """The array, made read-only for good: the memory it is a view of is locked too."""
+    memory: object = array
+    while isinstance(memory, np.ndarray):
+        memory.flags.writeable = False
+        memory = memory.base
+    return array
 
 
 def row_digests(x: Array, y: Array) -> list[bytes]:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, OutlierMixin
+from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
 from sklearn.pipeline import make_pipeline
@@ -18,7 +18,7 @@ def flatten(X: Any) -> np.ndarray:
     return np.asarray(X, dtype=np.float64).reshape(len(X), -1)
 
 
-class DistanceToMean(OutlierMixin, BaseEstimator):
+class DistanceToMean(BaseEstimator):
     """Scores by −‖x − mean‖², with the mean of the training data."""
 
     def fit(self, X: Any, y: Any = None) -> "DistanceToMean":
@@ -32,7 +32,7 @@ class DistanceToMean(OutlierMixin, BaseEstimator):
         return -np.square(flatten(X) - self.mean_).sum(axis=1)
 
 
-class PCAResidual(OutlierMixin, BaseEstimator):
+class PCAResidual(BaseEstimator):
     """Scores by minus the squared distance to the subspace of the first principal components.
 
     Args:

@@ -21,17 +21,19 @@ def summarize(rows: Sequence[Row], figures: Sequence[str]) -> dict[str, dict[str
         By method, in order of appearance, each figure as text: `0.9931 ± 0.0012`.
     """
     methods = list(dict.fromkeys(row["method"] for row in rows))
+    digits = {figure: 1 if max(row[figure] for row in rows) > 2 else 4 for figure in figures}
     return {
         method: {
-            figure: _mean_std([row[figure] for row in rows if row["method"] == method])
+            figure: _mean_std(
+                [row[figure] for row in rows if row["method"] == method], digits[figure]
+            )
             for figure in figures
         }
         for method in methods
     }
 
 
-def _mean_std(values: Sequence[float]) -> str:
-    digits = 1 if max(values) > 2 else 4
+def _mean_std(values: Sequence[float], digits: int) -> str:
     mean = f"{np.mean(values):.{digits}f}"
     return mean if len(values) == 1 else f"{mean} ± {np.std(values, ddof=1):.{digits}f}"
 

@@ -21,7 +21,7 @@ def feature_function(network: Any) -> Any:
     if all(m is not outputs[0] for m in maps):
         maps.append(outputs[0])
     function = keras.Function(network.inputs, maps)
-    return lambda x: function([tf.cast(x, network.compute_dtype)])
+    return lambda x: function([tf.cast(x, network.inputs[0].dtype)])
 
 
 def _layer_outputs(output: Any) -> list[tuple[Any, Any]]:

@@ -41,7 +41,7 @@ class QuadraticVisible(keras.layers.Layer):
             initializer = keras.initializers.Identity() if self.precision == "full" else "ones"
             dtype = "float64" if self.variable_dtype == "float64" else "float32"
             self.root = self.add_weight(
-                name="root", shape=shape, dtype=dtype, initializer=initializer
+                name="root", shape=shape, dtype=dtype, initializer=initializer, autocast=False
             )
         self.built = True
 

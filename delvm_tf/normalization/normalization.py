@@ -1,6 +1,7 @@
 """The layer that maps raw inputs to the units an energy is written in."""
 
 import math
+import numbers
 import warnings
 from typing import Any
 
@@ -44,7 +45,7 @@ class InputNormalization(keras.layers.Layer):
         if mode not in MODES:
             raise ValueError(f"unknown normalization {mode!r}; expected one of {', '.join(MODES)}")
         for name, value in (("scale", scale), ("zca_epsilon", zca_epsilon)):
-            if not isinstance(value, int | float) or not (0 < value < math.inf):
+            if not isinstance(value, numbers.Real) or not (0 < value < math.inf):
                 raise ValueError(f"{name} must be a positive finite number, got {value!r}")
         self.mode = mode
         self.scale = float(scale)

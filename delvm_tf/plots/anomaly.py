@@ -52,7 +52,7 @@ def plot_roc_curves(y: Any, scores: Mapping[str, Any]) -> Any:
         ax.plot(false_alarms, recall, label=f"{name} ({roc_auc_score(y, values):.4f})")
     ax.set_xscale("symlog", linthresh=0.01)
     ax.set_xlim(0, 1)
-    ax.set_ylim(0.5, 1.005)
+    ax.set_ylim(0, 1.02)
     ax.set_xlabel("false alarms among normal examples")
     ax.set_ylabel("abnormal examples found")
     ax.legend(title="AUROC", loc="lower right", fontsize=8)
@@ -73,6 +73,8 @@ def plot_reconstructions(x: Any, rebuilt: Any, y: Any, errors: Any, columns: int
     figure, axes = new_figure(3.0 * columns, 5.0, 2, columns)
     for row, (value, name) in enumerate(((0, "normal"), (1, "abnormal"))):
         members = np.flatnonzero(y == value)
+        if len(members) == 0:
+            raise ValueError(f"there is no {name} example (label {value}) to show")
         members = members[np.argsort(errors[members])]
         chosen = members[np.linspace(0, len(members) - 1, columns).astype(int)]
         for ax, index in zip(axes[row], chosen, strict=True):
@@ -81,14 +83,12 @@ def plot_reconstructions(x: Any, rebuilt: Any, y: Any, errors: Any, columns: int
                 ax.plot(x[index], color=NORMAL_COLOR, label="input")
                 ax.plot(rebuilt[index], color=ABNORMAL_COLOR, lw=1, label="reconstruction")
             else:
-                pair = np.concatenate([_as_picture(x[index]), _as_picture(rebuilt[index])], axis=1)
-                ax.imshow(pair, cmap="gray")
+                # One scale of brightness for both, black at 0 unless there are values below it.
+                low, high = min(0.0, x[index].min()), 255 if x[index].max() > 16 else x[index].max()
+                pair = np.concatenate([x[index], rebuilt[index]], axis=1, dtype="float64")
+                pair = np.clip((pair - low) / max(float(high) - float(low), 1e-9), 0, 1)
+                ax.imshow(np.squeeze(pair), cmap="gray", vmin=0, vmax=1)
                 ax.set_axis_off()
     if x.ndim == 2:
         axes[0, 0].legend(fontsize=8)
     return figure
-
-
-def _as_picture(image: np.ndarray) -> np.ndarray:
-    top = 255.0 if image.max() > 16 else max(float(image.max()), 1e-9)
-    return np.squeeze(np.clip(image / top, 0, 1))

@@ -1,6 +1,5 @@
 """Writing a model or a detector as a SavedModel with named signatures."""
 
-import contextlib
 import os
 import shutil
 import tempfile
@@ -74,9 +73,12 @@ def _publish(written: Path, base: Path) -> Path:
     while True:
         versions = [int(p.name) for p in base.iterdir() if p.name.isdecimal()]
         target = base / str(max(versions, default=0) + 1)
-        with contextlib.suppress(FileExistsError):
-            target.mkdir()  # claims the number; an empty folder may be replaced
-            written.replace(target)
+        try:
+            written.rename(target)
+        except OSError:
+            if not target.exists():
+                raise
+        else:
             return target
 
 

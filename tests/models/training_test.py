@@ -246,3 +246,13 @@ def test_training_separates_structured_normal_data_from_noise(rng):
     model.fit(normal[:400], batch_size=100, epochs=30, verbose=0)
     scores = model.reconstruction_error(np.concatenate([normal[400:], abnormal]))
     assert roc_auc_score([0] * 200 + [1] * 200, scores) > 0.95
+
+
+def test_a_learned_precision_stays_float32_under_mixed_bfloat16(rng):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    model = dv.DELVM(dv.networks.ffnn((4,)), visible_precision="diagonal")
+    x = rng.normal(size=(32, 6)).astype("float32")
+    model.adapt(x)
+    model.compile()
+    model.fit(x, verbose=0)
+    assert model.predict(x, verbose=0).dtype == np.float32
