@@ -211,7 +211,7 @@ def run_seed(args: argparse.Namespace, seed: int, folder: Path) -> list[Row]:
     )  # fmt: skip
 
     if seed == args.seeds[0]:
-        save_plots(data, detector, scores, method_name(args, args.score), folder)
+        save_plots(args, data, detectors, scores, folder)
         dv.export_saved_model(detector, args.saved_models / args.dataset)
         detector.model.save(folder / "model.keras")
     return rows
@@ -224,17 +224,25 @@ def method_name(args: argparse.Namespace, score: str) -> str:
 
 
 def save_plots(
-    data: Dataset, detector: dv.AnomalyDetector, scores: dict[str, np.ndarray], name: str,
-    folder: Path,
+    args: argparse.Namespace, data: Dataset, detectors: dict[str, Any],
+    scores: dict[str, np.ndarray], folder: Path,
 ) -> None:  # fmt: skip
-    """Histogram, ROC curves and reconstructions."""
-    label = f"{detector.score_name.replace('_', ' ')} of the test data"
-    histogram = plot_error_histogram(scores[name], data.y_test, detector.threshold_, label)
-    save_figure(histogram, folder / "histogram.png")
+    """A histogram of each score, ROC curves and reconstructions."""
+    for score in SCORES:
+        method = method_name(args, score)
+        label = score.replace("_", " ")
+        threshold = detectors[method][0].threshold_
+        histogram = plot_error_histogram(
+            scores[method], data.y_test, threshold, f"{label} of the test data"
+        )
+        save_figure(histogram, folder / f"histogram-{score}.png")
     save_figure(plot_roc_curves(data.y_test, scores), folder / "roc.png")
-    rebuilt = detector.model.reconstruct(data.x_test)
-    pictures = plot_reconstructions(data.x_test, rebuilt, data.y_test, scores[name])
-    save_figure(pictures, folder / "reconstructions.png")
+    rebuilt = detectors[method][0].model.reconstruct(data.x_test)
+    errors = scores[method_name(args, "reconstruction_error")]
+    save_figure(
+        plot_reconstructions(data.x_test, rebuilt, data.y_test, errors),
+        folder / "reconstructions.png",
+    )
 
 
 def run(args: argparse.Namespace, console: Console) -> None:

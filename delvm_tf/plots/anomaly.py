@@ -59,26 +59,29 @@ def plot_roc_curves(y: Any, scores: Mapping[str, Any]) -> Any:
     return figure
 
 
-def plot_reconstructions(x: Any, rebuilt: Any, y: Any, errors: Any, columns: int = 4) -> Any:
+def plot_reconstructions(
+    x: Any, rebuilt: Any, y: Any, scores: Any, label: str = "error", columns: int = 4
+) -> Any:
     """Some inputs with their reconstructions: normal ones above, abnormal ones below.
 
     Args:
         x: inputs in raw units, (n, length) or images (n, height, width, channels).
         rebuilt: reconstructions, shape of x.
         y: labels, (n,), 1 = abnormal.
-        errors: reconstruction errors, (n,), for the titles.
-        columns: examples of each class, spread evenly from the lowest to the highest error.
+        scores: anomaly scores, (n,), for the titles.
+        label: what the scores are.
+        columns: examples of each class, spread evenly from the lowest to the highest score.
     """
-    x, rebuilt, y, errors = map(np.asarray, (x, rebuilt, y, errors))
+    x, rebuilt, y, scores = map(np.asarray, (x, rebuilt, y, scores))
     figure, axes = new_figure(3.0 * columns, 5.0, 2, columns)
     for row, (value, name) in enumerate(((0, "normal"), (1, "abnormal"))):
         members = np.flatnonzero(y == value)
         if len(members) == 0:
             raise ValueError(f"there is no {name} example (label {value}) to show")
-        members = members[np.argsort(errors[members])]
+        members = members[np.argsort(scores[members])]
         chosen = members[np.linspace(0, len(members) - 1, columns).astype(int)]
         for ax, index in zip(axes[row], chosen, strict=True):
-            ax.set_title(f"{name}, error {errors[index]:.3g}", fontsize=9)
+            ax.set_title(f"{name}, {label} {scores[index]:.3g}", fontsize=9)
             if x.ndim == 2:
                 ax.plot(x[index], color=NORMAL_COLOR, label="input")
                 ax.plot(rebuilt[index], color=ABNORMAL_COLOR, lw=1, label="reconstruction")

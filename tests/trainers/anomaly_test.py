@@ -41,7 +41,7 @@ def test_a_short_run_writes_everything_it_promises(tmp_path):
     assert float(methods["all abnormal"]["recall"]) == 1.0
     assert float(methods["all abnormal"]["auroc"]) == 0.5
     assert "SM-DELVM" in (out / "results.md").read_text()
-    for picture in ("histogram", "roc", "reconstructions"):
+    for picture in ("histogram-energy", "histogram-reconstruction_error", "roc", "reconstructions"):
         assert (out / f"{picture}.png").stat().st_size > 10_000
     assert list((out / "tensorboard").rglob("events*"))
     served = tf.saved_model.load(str(tmp_path / "saved" / "ecg5000" / "1"))
