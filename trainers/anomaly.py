@@ -33,11 +33,11 @@ from delvm_tf.plots.figure import save_figure
 RECIPES: dict[str, dict[str, Any]] = {
     "standard": {
         "units": [512, 128, 128], "normalization": "center", "scale": 0.35, "epochs": 30,
-        "learning_rate": 3e-4, "score": "energy",
+        "learning_rate": 3e-4, "score": "energy", "trace": "basis",
     },
     "paper": {
         "units": [256], "normalization": "center", "scale": 6.0, "epochs": 20,
-        "learning_rate": 1e-3, "score": "reconstruction_error",
+        "learning_rate": 1e-3, "score": "reconstruction_error", "trace": "auto",
     },
 }  # fmt: skip
 DEFAULT_RECIPE = RECIPES["standard"]
@@ -90,7 +90,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     model.add_argument("--scale", type=float)
     model.add_argument("--visible-precision", choices=["scalar", "diagonal", "full"])
     training = parser.add_argument_group("training")
-    training.add_argument("--trace", default="auto", choices=["auto", *dv.curvature.TRACES])
+    training.add_argument("--trace", choices=["auto", *dv.curvature.TRACES])
     training.add_argument("--sign", default="corrected", choices=["corrected", "as_printed"])
     training.add_argument("--epochs", type=int)
     training.add_argument("--batch-size", type=int, default=100)

@@ -7,13 +7,14 @@ the trace of the input Hessian, differentiable in the weights. They differ only 
 | method        | exact | cost, in passes through the network  | needs                          |
 |---------------|-------|--------------------------------------|--------------------------------|
 | `closed_form` | yes   | about one autoencoder step           | one affine layer + activations |
-| `basis`       | yes   | d forward-over-reverse passes        | any network                    |
-| `hutchinson`  | no    | one forward-over-reverse pass a probe | any network                   |
+| `basis`       | yes   | d forward passes                     | any network                    |
+| `hutchinson`  | no    | one forward pass a probe             | any network                    |
 | `nested_tape` | yes   | d reverse-over-reverse passes        | any network; the reference     |
 """
 
 from delvm_tf.curvature.curvature import Curvature, Potential
 from delvm_tf.curvature.outer import ElementwiseOuter, HalfSquaredNorm, Outer, SoftplusSum
+from delvm_tf.curvature.taylor import register_rule
 from delvm_tf.curvature.traces import TRACES, resolve_trace
 
 __all__ = [
@@ -24,5 +25,6 @@ __all__ = [
     "Outer",
     "Potential",
     "SoftplusSum",
+    "register_rule",
     "resolve_trace",
 ]

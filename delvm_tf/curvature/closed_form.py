@@ -14,11 +14,11 @@ import keras
 import tensorflow as tf
 
 from delvm_tf.curvature import jets
-from delvm_tf.curvature.chain import layer_chain
+from delvm_tf.curvature.affine import CONVOLUTIONS, linear_map
 from delvm_tf.curvature.curvature import Curvature, Potential
+from delvm_tf.curvature.graph import layer_chain
 from delvm_tf.curvature.outer import ElementwiseOuter
 
-_CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
 _SHAPE_LAYERS = (keras.layers.Flatten, keras.layers.Reshape, keras.layers.Permute)
 _INERT_LAYERS = (keras.layers.Identity, keras.layers.Dropout)
 
@@ -49,7 +49,7 @@ def affine_stage(potential: object) -> AffineStage | str:
                 before.append(layer)
             continue
         if affine is None:
-            if type(layer) is not keras.layers.Dense and type(layer) not in _CONVOLUTIONS:
+            if type(layer) is not keras.layers.Dense and type(layer) not in CONVOLUTIONS:
                 return f"its first layer, {layer.name}, is not a dense or convolutional layer"
             if getattr(layer, "data_format", "channels_last") != "channels_last":
                 return f"layer {layer.name} has its channels first"
@@ -92,7 +92,7 @@ def closed_form(potential: Potential, x: tf.Tensor) -> Curvature:
         for shape_layer in stage.before:
             reshaped = shape_layer.call(reshaped)
         a = tf.cast(
-            _linear_map(
+            linear_map(
                 layer, tf.cast(reshaped, layer.compute_dtype), tf.cast(kernel, layer.compute_dtype)
             ),
             dtype,
@@ -103,7 +103,7 @@ def closed_form(potential: Potential, x: tf.Tensor) -> Curvature:
     combined = jets.chain_rule(gamma, phi)
     gradient = tape.gradient(a, x, output_gradients=tf.broadcast_to(combined.first, tf.shape(a)))
 
-    squared_norms = _linear_map(
+    squared_norms = linear_map(
         layer, tf.ones_like(reshaped[:1], dtype), tf.square(tf.cast(kernel, dtype))
     )
     batch = tf.shape(a)[0]
@@ -113,19 +113,3 @@ def closed_form(potential: Potential, x: tf.Tensor) -> Curvature:
     else:
         laplacian = tf.linalg.matvec(tf.reshape(combined.second, (batch, -1)), squared_norms)
     return Curvature(gradient, laplacian)
-
-
-def _linear_map(layer: keras.layers.Layer, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """The layer's linear map with another kernel of the same shape, without bias."""
-    if isinstance(layer, keras.layers.Dense):
-        return tf.tensordot(x, kernel, axes=1) if x.shape.rank > 2 else tf.matmul(x, kernel)
-    if layer.padding != "causal":
-        return layer.convolution_op(x, kernel)
-    past = layer.dilation_rate[0] * (layer.kernel_size[0] - 1)
-    return keras.ops.conv(
-        tf.pad(x, [[0, 0], [past, 0], [0, 0]]),
-        kernel,
-        strides=layer.strides[0],
-        padding="valid",
-        dilation_rate=layer.dilation_rate[0],
-    )

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from delvm_tf.curvature.graph import is_graph, layer_nodes
 from delvm_tf.curvature.jets import layer_jet
 
 
@@ -14,34 +15,14 @@ def feature_function(network: Any) -> Any:
     A stage ends at a layer with its own nonlinear activation or at an activation layer; the
     network's output is always the last. Networks written as a subclass have that one map only.
     """
-    outputs = getattr(network, "outputs", None)
-    if not outputs:
+    if not is_graph(network):
         return lambda x: [network(x, training=False)]
-    maps = [tensor for layer, tensor in _layer_outputs(outputs[0]) if _is_nonlinear(layer)]
+    outputs = network.outputs
+    maps = [tensor for layer, _, tensor in layer_nodes(network) if _is_nonlinear(layer)]
     if all(m is not outputs[0] for m in maps):
         maps.append(outputs[0])
     function = keras.Function(network.inputs, maps)
     return lambda x: function([tf.cast(x, network.inputs[0].dtype)])
-
-
-def _layer_outputs(output: Any) -> list[tuple[Any, Any]]:
-    """Layers and their outputs in the graph that leads to `output`, first ones first.
-
-    Read from the tensors and not from `layer.output`, which is ambiguous for a layer that is
-    used twice or was loaded from a file.
-    """
-    found: dict[int, tuple[Any, Any]] = {}
-
-    def visit(tensor: Any) -> None:
-        if id(tensor) in found:
-            return
-        layer, node_index, _ = tensor._keras_history
-        for parent in layer._inbound_nodes[node_index].input_tensors:
-            visit(parent)
-        found[id(tensor)] = (layer, tensor)
-
-    visit(output)
-    return list(found.values())
 
 
 def _is_nonlinear(layer: keras.layers.Layer) -> bool:

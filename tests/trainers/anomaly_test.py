@@ -119,7 +119,7 @@ def test_the_papers_own_setting_takes_its_scale_and_rate_from_the_paper(monkeypa
     assert (paper.scale, paper.learning_rate, paper.batch_size) == (1.0, 1e-3, 100)
     assert (paper.units, paper.epochs, paper.score) == ([2048], 10, "reconstruction_error")
     demo = anomaly.parse_arguments([])
-    assert (demo.normalization, demo.scale) == ("center", 0.35)
+    assert (demo.normalization, demo.scale, demo.trace) == ("center", 0.35, "basis")
     assert anomaly.parse_arguments(["--scale", "3"]).scale == 3.0
 
 
