@@ -41,6 +41,8 @@ def linear_layer(layer: Any, jet: TaylorJet) -> TaylorJet:
 @register_rule(layers.Dense, *CONVOLUTIONS)
 def affine_layer(layer: Any, jet: TaylorJet) -> TaylorJet:
     """Dense and convolutional layers with their activation; products in the compute type."""
+    if getattr(layer, "data_format", "channels_last") != "channels_last":
+        return differentiated_layer(layer, [jet])
     dtype, kernel = jet.value.dtype, tf.cast(layer.kernel, layer.compute_dtype)
 
     def linear(t: tf.Tensor) -> tf.Tensor:

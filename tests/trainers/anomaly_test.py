@@ -78,11 +78,13 @@ def test_an_interrupted_run_leaves_nothing_half_written_and_goes_on(tmp_path):
     [
         (["--protocol", "nonsense"], "nonsense"),
         (["--dataset", "digits"], "not one for anomaly detection"),
+        (["--dataset", "digits", "--protocol", "one-vs-rest", "--threshold", "best_f1",
+          "--units", "4", "--epochs", "1"], "no labelled training data for the threshold"),
         (["--scale", "-1"], "scale must be a positive finite number"),
         (["--activation", "nonsense"], "nonsense"),
         (["--learning-rate", "1e9", "--units", "4"], "training diverged"),
     ],
-)
+)  # fmt: skip
 def test_mistakes_end_in_one_clear_line(tmp_path, arguments, message):
     done = run(tmp_path, *arguments)
     assert done.returncode == 1
@@ -131,3 +133,14 @@ def test_seeds(text, seeds, monkeypatch):
     import anomaly
 
     assert anomaly.parse_seeds(text) == seeds
+
+
+@pytest.mark.parametrize("network", [["--units", "32"], ["--filters", "4", "--kernel-size", "3"]])
+def test_images_of_digits_are_told_apart_better_than_by_chance(tmp_path, network):
+    done = run(
+        tmp_path, "--dataset", "digits", "--protocol", "one-vs-rest", "--normal-class", "0",
+        "--epochs", "5", *network,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = list(csv.DictReader((tmp_path / "out" / "results.csv").open()))
+    assert float(rows[0]["auroc"]) > 0.9
