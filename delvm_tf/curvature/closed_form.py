@@ -24,11 +24,12 @@ _INERT_LAYERS = (keras.layers.Identity, keras.layers.Dropout)
 
 
 class AffineStage(NamedTuple):
-    """A network taken apart: reshapes, one affine layer, elementwise functions."""
+    """A potential taken apart: reshapes, one affine layer, elementwise functions, outer one."""
 
     before: list[keras.layers.Layer]
     affine: keras.layers.Layer
     jet: jets.JetFunction
+    outer: ElementwiseOuter
 
 
 def affine_stage(potential: object) -> AffineStage | str:
@@ -62,7 +63,7 @@ def affine_stage(potential: object) -> AffineStage | str:
         jet = step if jet is jets.linear else jets.compose(step, jet)
     if affine is None:
         return "the network has no dense or convolutional layer"
-    return AffineStage(before, affine, jet)
+    return AffineStage(before, affine, jet, potential.outer)
 
 
 def closed_form(potential: Potential, x: tf.Tensor) -> Curvature:
@@ -99,7 +100,7 @@ def closed_form(potential: Potential, x: tf.Tensor) -> Curvature:
         )
     pre_activation = a if layer.bias is None else a + tf.cast(layer.bias, dtype)
     phi = stage.jet(pre_activation)
-    gamma = potential.outer.jet(phi.value)  # type: ignore[attr-defined]
+    gamma = stage.outer.jet(phi.value)
     combined = jets.chain_rule(gamma, phi)
     gradient = tape.gradient(a, x, output_gradients=tf.broadcast_to(combined.first, tf.shape(a)))
 

@@ -91,19 +91,19 @@ def _quadratic_forms(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """The gradient at x, and Σ vᵀHv over probes of shape (probes, batch or 1, ...)."""
     if _is_propagated(potential):
-        return _propagated_forms(potential, x, probes)
+        return _propagated_forms(potential.network, potential.outer, x, probes)
     return _differentiated_forms(potential, x, probes)
 
 
 def _propagated_forms(
-    potential: Potential, x: tf.Tensor, probes: tf.Tensor
+    network: Any, outer: ElementwiseOuter, x: tf.Tensor, probes: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """By collapsed Taylor propagation; the outer function is its last, elementwise layer."""
     with tf.GradientTape() as tape:
         tape.watch(x)
-        jet = propagate(potential.network, TaylorJet(x, probes, 0.0))
-        u = potential.outer(jet.value)
-    gamma = potential.outer.jet(jet.value)  # type: ignore[attr-defined]
+        jet = propagate(network, TaylorJet(x, probes, 0.0))
+        u = outer(jet.value)
+    gamma = outer.jet(jet.value)
     squares = tf.reduce_sum(tf.square(jet.tangents), axis=0)
     forms = multiply(gamma.second, squares) + multiply(gamma.first, jet.second)
     # Without any nonlinearity the tangents may still be the same for all examples.

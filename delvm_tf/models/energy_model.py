@@ -48,6 +48,8 @@ class EnergyModel(keras.Model):
         >>> model.reconstruction_error(x_new)
     """
 
+    built: bool
+
     def __init__(
         self,
         objective: Objective | None = None,
@@ -222,7 +224,7 @@ class EnergyModel(keras.Model):
 
     def build(self, input_shape: Any) -> None:
         """Create all weights for batches of `input_shape`, (batch, ...)."""
-        if self.built:  # type: ignore[has-type]
+        if self.built:
             return
         shape = (None, *input_shape[1:])
         if not self.normalization.built:  # a loaded one already is

@@ -106,7 +106,7 @@ def _signatures(model: EnergyModel, detector: Any) -> dict[str, Any]:
         "reconstruct": lambda x: {"reconstruction": model.reconstruct(x)},
         "score": lambda x: {"score": model.score(x)},
     }
-    shape = (None, *model.input_shape_or_none)  # type: ignore[misc]
+    shape = (None, *model.normalization.shift.shape)
     x = tf.TensorSpec(shape, tf.float32, name="x")
     return {
         name: tf.function(function, input_signature=[x], autograph=False)
