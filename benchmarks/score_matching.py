@@ -1,146 +1,383 @@
-"""Time a score matching step against an autoencoder's and the nested tape's, in one run.
+"""Time and weigh training steps of score matching against an autoencoder's, in one run.
 
-Absolute times depend on the machine, so what counts are the ratios. The methods take turns, round
-by round, and the median of the rounds' ratios is reported: a slow moment hits all of them alike.
+Absolute times depend on the machine, so what counts are ratios: the methods take turns, round by
+round, and the median of the rounds' ratios is reported. Where a step is long, its time is also
+compared with the arithmetic limit: its multiplications at the rate of a large matrix product in the
+same run. All methods must agree on the loss, or the program fails.
 """
 
 import argparse
 import csv
+import json
+import os
 import statistics
-import time
-from collections.abc import Callable
+import tempfile
 from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
 import tensorflow as tf
+from cases import CASES, GROWTH, MEMORY, SPACINGS, Case
 from rich.console import Console
 from rich.table import Table
+from steps import (
+    autoencoder_step,
+    contrastive_divergence_step,
+    losses,
+    make_model,
+    matrix_product,
+    random_inputs,
+    score_matching_step,
+)
+from timing import in_new_process, median_ratio, peak_megabytes, rounds_of_seconds
 
 import delvm_tf as dv
+from delvm_tf.curvature.cost import multiplications
+from delvm_tf.plots.figure import new_figure, save_figure
 
 EXACT_TOLERANCE = 1e-3  # relative, in float32
+STANDARD_ERRORS = 6.0  # that an estimate may be from the exact loss
+DRAWS = 16
+AUTOENCODER = "autoencoder"
+PEERS = {
+    "folx": ("folx_step.py", ["--method", "folx"]),
+    "folx, dense Jacobian": ("folx_step.py", ["--method", "folx", "--sparsity", "0"]),
+    "JAX, Hessian's trace": ("folx_step.py", ["--method", "jax-hessian-trace"]),
+    "TorchEBM exact": ("torchebm_step.py", ["--method", "exact"]),
+    "TorchEBM approx": ("torchebm_step.py", ["--method", "approx"]),
+}
+Row = dict[str, Any]
 
 
-def tied_autoencoder_step(network: keras.Sequential) -> Callable[[tf.Tensor], tf.Tensor]:
-    """A training step of the autoencoder whose decoder is the transposed encoder, in float32."""
-    layer = network.layers[0]
-    optimizer = keras.optimizers.Adam(1e-5)
-    optimizer.build(network.trainable_variables)
+def check_agreement(case: Case) -> dict[str, float]:
+    """The loss at the initial weights by each method.
 
-    def step(x: tf.Tensor) -> tf.Tensor:
-        with tf.GradientTape() as tape:
-            kernel = tf.convert_to_tensor(layer.kernel)
-            hidden = network(x)
-            rebuilt = tf.nn.conv2d_transpose(hidden, kernel, tf.shape(x), 1, "SAME")
-            loss = tf.reduce_mean(tf.reduce_sum(tf.square(x - rebuilt), axis=(1, 2, 3)))
-        variables = network.trainable_variables
-        optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
-        return loss
-
-    return tf.function(step)
-
-
-def score_matching_step(network: keras.Sequential, trace: str) -> Callable[[tf.Tensor], tf.Tensor]:
-    """A training step of `model.fit`, without the reading of the data."""
-    model = dv.DELVM(network, objective=dv.ScoreMatching(trace, seed=0), normalization="none")
-    model.build((None, *network.input_shape[1:]))
-    model.compile(keras.optimizers.Adam(1e-5))
-    model.optimizer.build(model.trainable_variables)
-    return tf.function(lambda x: model.train_step(x)["loss"])
+    Raises:
+        SystemExit: if two methods disagree.
+    """
+    few = random_inputs(case.shape, 2)
+    exact = losses(make_model(case.network(), "exact"), few)[0]
+    means = {}
+    for trace in case.batches:
+        model = make_model(case.network(), trace)
+        plan = model.objective.plan(model)
+        values = losses(model, few, 1 if plan.exact else DRAWS)
+        means[trace] = float(values.mean())
+        allowed = EXACT_TOLERANCE * np.abs(exact)
+        if not plan.exact:
+            allowed = allowed + STANDARD_ERRORS * values.std(axis=0, ddof=1) / np.sqrt(DRAWS)
+        if np.any(np.abs(values.mean(axis=0) - exact) > allowed):
+            raise SystemExit(f"{case.name}: {trace} gives {values.mean(axis=0)}, not {exact}")
+    return means
 
 
-def loss_before_training(network: keras.Sequential, trace: str, x: tf.Tensor) -> float:
-    """The objective's value at the initial weights, to show that the methods agree."""
-    model = dv.DELVM(network, objective=dv.ScoreMatching(trace, seed=0), normalization="none")
-    model.build((None, *network.input_shape[1:]))
-    compute = tf.function(lambda t: tf.reduce_mean(model.objective.compute(model, t, True).loss))
-    return float(compute(x))
+def time_case(case: Case, rounds: int, console: Console) -> list[Row]:
+    """A row for the autoencoder, CD-1 and each trace."""
+    console.print(f"timing {case.name}")
+    loss = check_agreement(case)
+    full = max(case.batches.values())
+    product, factor, operations = matrix_product(2048, 4096)
+    steps: dict[str, Any] = {"product": (product, factor)}
+    for batch in sorted(set(case.batches.values())):
+        x = random_inputs(case.shape, batch)
+        steps[f"{AUTOENCODER} {batch}"] = (autoencoder_step(case.network()), x)
+    cd = make_model(case.network(), "auto")
+    x = random_inputs(case.shape, full)
+    steps["CD-1"] = (contrastive_divergence_step(cd), x)
+    models = {trace: make_model(case.network(), trace) for trace in case.batches}
+    for trace, model in models.items():
+        x = random_inputs(case.shape, case.batches[trace])
+        steps[trace] = (score_matching_step(model), x)
+    times = rounds_of_seconds(steps, rounds)
+    rate = operations / (statistics.median(times["product"]) * len(factor))
+    forward = multiplications(case.network()).forward
+
+    def row(method: str, batch: int, seconds: list[float], cost: float | None) -> Row:
+        reference = times[f"{AUTOENCODER} {batch}"]
+        limit = None if cost is None else 12.0 * forward * cost / rate
+        return {
+            "network": case.name, "method": method, "exact": "", "probes": "", "batch": batch,
+            "ms an example": f"{1e3 * statistics.median(seconds):.4g}",
+            "times the autoencoder": f"{median_ratio(seconds, reference):.3g}",
+            "times the arithmetic limit": ""
+            if limit is None
+            else f"{statistics.median(seconds) / limit:.3g}",
+            "peak MB": "", "loss": "",
+        }  # fmt: skip
+
+    rows = [row(AUTOENCODER, full, times[f"{AUTOENCODER} {full}"], 1.0)]
+    rows.append(row("CD-1", full, times["CD-1"], None))
+    for trace, model in models.items():
+        plan = model.objective.plan(model)
+        name = f"SM, {trace.replace('_', ' ')}"
+        if trace == "auto":
+            name += f" ({plan.method})"
+        made = row(name, case.batches[trace], times[trace], plan.cost)
+        made |= {
+            "exact": "yes" if plan.exact else "no", "loss": f"{loss[trace]:.6g}",
+            "probes": "" if plan.probes is None else plan.probes.count,
+        }  # fmt: skip
+        rows.append(made)
+    return rows
 
 
-def seconds_per_image(step: Callable[[tf.Tensor], tf.Tensor], x: tf.Tensor, calls: int) -> float:
-    """Mean time of a call, divided by the batch."""
-    started = time.perf_counter()
-    for _ in range(calls):
-        value = step(x)
-    value.numpy()
-    return (time.perf_counter() - started) / calls / len(x)
+def memory_of(case_index: str, method: str, batch: int, scale: str) -> dict[str, float]:
+    """What a process that takes two steps holds at its peak, in megabytes."""
+    program = Path(__file__)
+    return in_new_process(program, "--scale", scale, "--memory-of", case_index, method, str(batch))
+
+
+def measure_memory(case: Case, method: str, batch: int) -> None:
+    """Take two steps and print the peak of this process; for `memory_of`."""
+    x = random_inputs(case.shape, batch)
+    if method == AUTOENCODER:
+        step = autoencoder_step(case.network())
+    elif method == "CD-1":
+        step = contrastive_divergence_step(make_model(case.network(), "auto"))
+    elif method == "nothing":
+        step = tf.function(tf.reduce_sum)
+    else:
+        step = score_matching_step(make_model(case.network(), method))
+    value = float(step(x)), float(step(x))
+    print(json.dumps({"peak MB": round(peak_megabytes()), "last": value[-1]}))
+
+
+def peer_rows(case: Case, interpreters: dict[str, str], reference: Row) -> list[Row]:
+    """The same network and weights in other libraries, each in an interpreter of its own."""
+    network = case.network()
+    weights = network.get_weights()
+    expected = float(losses(make_model(network, "exact"), random_inputs(case.shape, 2)).mean())
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "network.npz"
+        arrays = {f"kernel_{i}": w for i, w in enumerate(weights[::2])}
+        arrays |= {f"bias_{i}": w for i, w in enumerate(weights[1::2])}
+        np.savez(file, x=random_inputs(case.shape, 2).numpy(), **arrays)
+        for name, (program, arguments) in PEERS.items():
+            python = interpreters.get(program)
+            if python is None:
+                continue
+            answer = in_new_process(
+                Path(__file__).parent / "peers" / program,
+                "--network", str(file), *arguments, python=python,
+            )  # fmt: skip
+            exact = "approx" not in name
+            if exact and abs(answer["loss"] / expected - 1) > EXACT_TOLERANCE:
+                raise SystemExit(f"{name} gives the loss {answer['loss']}, not {expected}")
+            ours = float(reference["ms an example"])
+            rows.append(
+                {
+                    **dict.fromkeys(reference, ""), "network": case.name,
+                    "method": f"{name} ({answer['library']})", "exact": "yes" if exact else "no",
+                    "batch": answer["batch"], "ms an example": f"{answer['ms_per_image']:.4g}",
+                    "times the autoencoder": f"{answer['ms_per_image'] / ours:.3g}",
+                    "peak MB": round(answer["peak_mb"]), "loss": f"{answer['loss']:.6g}",
+                }
+            )  # fmt: skip
+    return rows
+
+
+def spacing_rows(scale: str, rounds: int, console: Console) -> list[Row]:
+    """Variance of the estimate and cost of a step for each lattice spacing."""
+    case, draws = SPACINGS[scale]
+    console.print(f"variance over lattice spacings, {case.name}")
+    batch = case.batches["lattice"]
+    x, source = images_or_noise(case.shape, batch)
+    exact = losses(make_model(case.network(), "exact"), x)[0]
+    field = dv.curvature.receptive_field(case.network(), case.shape)[0]
+    steps: dict[str, Any] = {AUTOENCODER: (autoencoder_step(case.network()), x)}
+    variances = {}
+    for spacing in range(1, field + 1):
+        model = make_model(case.network(), "lattice", spacing=spacing)
+        exact_now = model.objective.plan(model).exact
+        errors = losses(model, x, 1 if exact_now else draws) - exact
+        variances[spacing] = float(np.square(errors).mean())
+        steps[str(spacing)] = (score_matching_step(model), x)
+    times = rounds_of_seconds(steps, rounds)
+    return [
+        {
+            "network": case.name, "inputs": source, "spacing": spacing, "probes": spacing**2,
+            "mean squared error of the trace": f"{variance:.4g}",
+            "relative to spacing 1": f"{variance / variances[1]:.3g}",
+            "times the autoencoder": f"{median_ratio(times[str(spacing)], times[AUTOENCODER]):.3g}",
+        }
+        for spacing, variance in variances.items()
+    ]  # fmt: skip
+
+
+def images_or_noise(shape: tuple[int, ...], batch: int) -> tuple[tf.Tensor, str]:
+    """Centred Fashion-MNIST images where they are at hand and fit, else normal noise."""
+    folder = Path(os.environ.get("DELVM_DATA_DIR", ""))
+    if shape != (28, 28, 1) or not (folder / "fashion_mnist.npz").exists():
+        return random_inputs(shape, batch), "noise"
+    images = dv.datasets.load("fashion_mnist").x_train[:batch].reshape(batch, *shape)
+    return tf.constant(images / 127.5 - 1.0, tf.float32), "Fashion-MNIST"
+
+
+def growth_rows(scale: str, rounds: int, console: Console) -> list[Row]:
+    """Times of a step over image size and depth."""
+    rows = []
+    for case in GROWTH[scale]:
+        made = time_case(case, rounds, console)
+        rows += [
+            {
+                "side": case.shape[0], "depth": len(case.layers),
+                **{k: r[k] for k in ("method", "exact", "probes", "ms an example",
+                                     "times the autoencoder")},
+            }
+            for r in made
+        ]  # fmt: skip
+    return rows
+
+
+def plot_growth(rows: list[Row], path: Path) -> None:
+    """Milliseconds an example over image size and over depth."""
+    figure, axes = new_figure(9.0, 3.8, columns=2)
+    depth = min(r["depth"] for r in rows if r["side"] == max(r["side"] for r in rows))
+    side = rows[-1]["side"]
+    for axis, key, chosen in (
+        (axes[0, 0], "side", [r for r in rows if r["depth"] == depth]),
+        (axes[0, 1], "depth", [r for r in rows if r["side"] == side]),
+    ):
+        kinds = {"exact": "SM, exact", "auto": "SM, default"}
+        for kind in (AUTOENCODER, "CD-1", *kinds):
+            points = {
+                r[key]: float(r["ms an example"])
+                for r in chosen
+                if r["method"] == kind or r["method"].startswith(f"SM, {kind}")
+            }
+            axis.plot(*zip(*sorted(points.items()), strict=True), "o-", label=kinds.get(kind, kind))
+        axis.set_yscale("log")
+        axis.set_xlabel({"side": "side of the image", "depth": "convolutional layers"}[key])
+        axis.set_ylabel("ms an example and step")
+    axes[0, 0].legend(frameon=False)
+    save_figure(figure, path)
+
+
+def plot_spacings(rows: list[Row], path: Path) -> None:
+    """Error of the trace estimate against the cost of a step."""
+    figure, axes = new_figure(5.5, 3.8)
+    axis = axes[0, 0]
+    estimated = rows[:-1]
+    axis.plot(
+        [float(r["times the autoencoder"]) for r in estimated],
+        [float(r["relative to spacing 1"]) for r in estimated], "o-",
+    )  # fmt: skip
+    for r in estimated:
+        at = float(r["times the autoencoder"]), float(r["relative to spacing 1"])
+        axis.annotate(f" {r['spacing']}", at)
+    axis.set_xscale("log")
+    axis.set_yscale("log")
+    axis.set_xlabel("cost of a step, in steps of an autoencoder")
+    axis.set_ylabel("variance, relative to one random probe")
+    axis.set_title("lattice spacings")
+    save_figure(figure, path)
+
+
+def plot_methods(rows: list[Row], path: Path) -> None:
+    """Every method's cost, network by network."""
+    figure, axes = new_figure(8.0, 0.27 * len(rows) + 1.2)
+    axis = axes[0, 0]
+    labels = [f"{r['network']}: {r['method']}" for r in rows]
+    colors = ["#2a6f97" if r["exact"] == "yes" else "#9fbfd1" for r in rows]
+    axis.barh(labels, [float(r["times the autoencoder"]) for r in rows], color=colors)
+    axis.invert_yaxis()
+    axis.set_xscale("log")
+    axis.tick_params(labelsize=7)
+    axis.set_xlabel("cost of a step, in steps of an autoencoder (dark: exact)")
+    save_figure(figure, path)
+
+
+def write_csv(rows: list[Row], path: Path) -> None:
+    """Write rows of equal keys."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def show(rows: list[Row], title: str, console: Console) -> None:
+    """Print rows as a table."""
+    table = Table(title=title)
+    for column in rows[0]:
+        table.add_column(column, justify="left" if column in ("network", "method") else "right")
+    for row in rows:
+        table.add_row(*(str(value) for value in row.values()))
+    console.print(table)
+
+
+def parse_arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--scale", choices=list(CASES), default="cpu")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument(
+        "--sections", nargs="+", default=["methods", "memory", "growth", "spacings"],
+        choices=["methods", "memory", "growth", "spacings"],
+    )  # fmt: skip
+    parser.add_argument("--folx-python", help="an interpreter that has jax and folx")
+    parser.add_argument("--torchebm-python", help="an interpreter that has torchebm")
+    parser.add_argument("--output", type=Path, default=Path("runs/benchmarks"))
+    parser.add_argument("--memory-of", nargs=3, help=argparse.SUPPRESS)
+    return parser.parse_args()
 
 
 def main() -> None:
-    """Measure and print; write CSV."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--filters", type=int, default=70)
-    parser.add_argument("--kernel-size", type=int, default=5)
-    parser.add_argument("--image", type=int, default=28, help="side of the square images")
-    parser.add_argument("--batch-size", type=int, default=100)
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--nested-tape-batch", type=int, default=2, help="0 leaves it out")
-    parser.add_argument("--output", type=Path, default=Path("runs/benchmarks/score_matching.csv"))
-    args = parser.parse_args()
-
-    console = Console()
-    shape = (args.image, args.image, 1)
-    x = tf.constant(np.random.default_rng(0).normal(size=(args.batch_size, *shape)), tf.float32)
-
-    def network() -> keras.Sequential:
-        return dv.networks.cnn((args.filters,), args.kernel_size, seed=0, input_shape=shape)
-
-    steps = {
-        "autoencoder, tied weights": (tied_autoencoder_step(network()), x, 3),
-        "SM, closed form": (score_matching_step(network(), "closed_form"), x, 3),
-        "SM, one Hutchinson probe": (score_matching_step(network(), "hutchinson"), x, 1),
-    }
-    if args.nested_tape_batch:
-        few = x[: args.nested_tape_batch]
-        losses = {
-            trace: loss_before_training(network(), trace, few)
-            for trace in ("closed_form", "nested_tape")
-        }
-        difference = abs(losses["closed_form"] / losses["nested_tape"] - 1)
-        if difference > EXACT_TOLERANCE:
-            raise SystemExit(f"the exact methods disagree: {losses}")
-        steps["SM, nested tape"] = (score_matching_step(network(), "nested_tape"), few, 1)
-
-    for name, (step, batch, _) in steps.items():
-        console.print(f"compiling {name}")
-        step(batch)
-        step(batch)
-    times: dict[str, list[float]] = {name: [] for name in steps}
-    for index in range(args.rounds):
-        for name, (step, batch, calls) in steps.items():
-            if name == "SM, nested tape" and index >= 3:
-                continue  # seconds a call, and its ratio is far from any limit
-            times[name].append(seconds_per_image(step, batch, calls))
-
-    reference = times["autoencoder, tied weights"]
-    rows = []
-    for name, values in times.items():
-        ratios = [v / r for v, r in zip(values, reference, strict=False)]
-        rows.append(
-            {
-                "method": name,
-                "ms per image": f"{1e3 * statistics.median(values):.4g}",
-                "times the autoencoder": f"{statistics.median(ratios):.3g}",
-                "lowest": f"{min(ratios):.3g}",
-                "highest": f"{max(ratios):.3g}",
-            }
+    """Measure and print; write CSV and PNG."""
+    args = parse_arguments()
+    if args.memory_of:
+        index, method, batch = args.memory_of
+        measure_memory(CASES[args.scale][int(index)], method, int(batch))
+        return
+    console = Console(width=170)
+    interpreters = {
+        name: python
+        for name, python in (
+            ("folx_step.py", args.folx_python), ("torchebm_step.py", args.torchebm_python),
         )
-    table = Table(
-        title=f"one training step, {args.image}×{args.image}×1, {args.filters} ReLU filters of "
-        f"{args.kernel_size}×{args.kernel_size}, batch {args.batch_size}, float32, "
-        f"{tf.config.threading.get_intra_op_parallelism_threads() or 'all'} threads"
-    )
-    for column in rows[0]:
-        table.add_column(column, justify="left" if column == "method" else "right")
-    for row in rows:
-        table.add_row(*row.values())
-    console.print(table)
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    with args.output.open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+        if python
+    }  # fmt: skip
+    if "methods" in args.sections:
+        rows: list[Row] = []
+        for index, case in enumerate(CASES[args.scale]):
+            made = time_case(case, args.rounds, console)
+            if "memory" in args.sections:
+                traces = [AUTOENCODER, "CD-1", *case.batches]
+                for row, method in zip(made, traces, strict=True):
+                    batch = int(row["batch"])
+                    row["peak MB"] = memory_of(str(index), method, batch, args.scale)["peak MB"]
+            if case.kernel_size and len(case.layers) <= 2 and case.shape[-1] == 1:
+                made += peer_rows(case, interpreters, made[0])
+            show(made, case.name, console)
+            rows += made
+            write_csv(rows, args.output / "methods.csv")
+            keras.utils.clear_session()
+        plot_methods(rows, args.output / "methods.png")
+    if "memory" in args.sections:
+        case, method, batch = MEMORY[args.scale]
+        index = str(CASES[args.scale].index(case))
+        alone = memory_of(index, "nothing", 1, args.scale)["peak MB"]
+        peak = memory_of(index, method, batch, args.scale)["peak MB"]
+        rows = [
+            {"network": case.name, "method": f"SM, {method}", "batch": batch, "peak MB": peak,
+             "peak MB of TensorFlow alone": alone},
+        ]  # fmt: skip
+        show(rows, "memory of an exact step", console)
+        write_csv(rows, args.output / "memory.csv")
+    if "growth" in args.sections:
+        rows = growth_rows(args.scale, args.rounds, console)
+        show(rows, "growth with image size and depth", console)
+        write_csv(rows, args.output / "growth.csv")
+        plot_growth(rows, args.output / "growth.png")
+    if "spacings" in args.sections:
+        rows = spacing_rows(args.scale, args.rounds, console)
+        show(rows, "lattice spacings", console)
+        write_csv(rows, args.output / "spacings.csv")
+        plot_spacings(rows, args.output / "spacings.png")
     console.print(f"written to {args.output}")
 
 

@@ -1,6 +1,7 @@
 """Fixtures shared by all tests."""
 
 import os
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
@@ -9,6 +10,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+
+from delvm_tf import datasets
 
 tf.config.threading.set_intra_op_parallelism_threads(1)
 tf.config.threading.set_inter_op_parallelism_threads(1)
@@ -27,3 +30,16 @@ def seeded():
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
+
+
+@pytest.fixture
+def load_or_skip():
+    """A function that loads a data set from $DELVM_DATA_DIR, or skips the test with a reason."""
+
+    def load(name):
+        folder = os.environ.get("DELVM_DATA_DIR", "")
+        if not (Path(folder) / f"{name}.npz").exists():
+            pytest.skip(f"{name}.npz is not in $DELVM_DATA_DIR ({folder or 'unset'})")
+        return datasets.load(name)
+
+    return load

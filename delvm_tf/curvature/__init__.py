@@ -1,30 +1,57 @@
 """First and second input derivatives of a potential: what score matching is made of.
 
 A *potential* is a function g(f(x)) of a batch that returns one number per example, here minus the
-non-quadratic part of an energy. Each trace method returns its input gradient and its Laplacian,
-the trace of the input Hessian, differentiable in the weights. They differ only in cost:
+non-quadratic part of an energy. Each trace method returns the network's output, the potential's
+input gradient and its Laplacian, the trace of the input Hessian, differentiable in the weights.
+They differ only in cost:
 
-| method        | exact | cost, in passes through the network  | needs                          |
-|---------------|-------|--------------------------------------|--------------------------------|
-| `closed_form` | yes   | about one autoencoder step           | one affine layer + activations |
-| `basis`       | yes   | d forward passes                     | any network                    |
-| `hutchinson`  | no    | one forward pass a probe             | any network                    |
-| `nested_tape` | yes   | d reverse-over-reverse passes        | any network; the reference     |
+| method        | exact           | cost                                   | needs             |
+|---------------|-----------------|----------------------------------------|-------------------|
+| `closed_form` | yes             | about one autoencoder step             | one affine layer  |
+| `windows`     | yes             | the multiplications that are not zero  | plain convolutions|
+| `lattice`     | if wide enough  | a forward pass for each of s^axes · C  |                   |
+| `basis`       | yes             | a forward pass for each of d           |                   |
+| `hutchinson`  | no              | a forward pass for each, random signs  |                   |
+| `gaussian`    | no              | a forward pass for each, random normal |                   |
+| `nested_tape` | yes             | d reverse-over-reverse passes          | the reference     |
 """
 
 from delvm_tf.curvature.curvature import Curvature, Potential
-from delvm_tf.curvature.outer import ElementwiseOuter, HalfSquaredNorm, Outer, SoftplusSum
-from delvm_tf.curvature.taylor import register_rule
-from delvm_tf.curvature.traces import TRACES, resolve_trace
+from delvm_tf.curvature.jets import Jet
+from delvm_tf.curvature.outer import (
+    ElementwiseOuter,
+    GaussianLogPartition,
+    HalfSquaredNorm,
+    Outer,
+    SoftplusSum,
+)
+from delvm_tf.curvature.plan import TRACES, Plan, TraceSettings
+from delvm_tf.curvature.receptive_field import (
+    pointwise,
+    receptive_field,
+    register_receptive_field,
+)
+from delvm_tf.curvature.taylor import elementwise_rule, linear_rule, register_rule
+from delvm_tf.curvature.traces import compute_trace, plan_trace
 
 __all__ = [
     "TRACES",
     "Curvature",
     "ElementwiseOuter",
+    "GaussianLogPartition",
     "HalfSquaredNorm",
+    "Jet",
     "Outer",
+    "Plan",
     "Potential",
     "SoftplusSum",
+    "TraceSettings",
+    "compute_trace",
+    "elementwise_rule",
+    "linear_rule",
+    "plan_trace",
+    "pointwise",
+    "receptive_field",
+    "register_receptive_field",
     "register_rule",
-    "resolve_trace",
 ]

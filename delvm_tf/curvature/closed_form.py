@@ -20,7 +20,7 @@ from delvm_tf.curvature.graph import layer_chain
 from delvm_tf.curvature.outer import ElementwiseOuter
 
 _SHAPE_LAYERS = (keras.layers.Flatten, keras.layers.Reshape, keras.layers.Permute)
-_INERT_LAYERS = (keras.layers.Identity, keras.layers.Dropout)
+INERT_LAYERS = (keras.layers.Identity, keras.layers.Dropout)
 
 
 class AffineStage(NamedTuple):
@@ -43,7 +43,7 @@ def affine_stage(potential: object) -> AffineStage | str:
     affine: keras.layers.Layer | None = None
     jet: jets.JetFunction = jets.linear
     for layer in chain:
-        if type(layer) in _INERT_LAYERS:
+        if type(layer) in INERT_LAYERS:
             continue
         if type(layer) in _SHAPE_LAYERS:
             if affine is None:
@@ -83,7 +83,7 @@ def closed_form(potential: Potential, x: tf.Tensor) -> Curvature:
     if isinstance(stage, str):
         raise ValueError(
             f"trace='closed_form' needs one dense or convolutional layer followed by elementwise "
-            f"activations, but {stage}. Use trace='auto', 'basis' or 'hutchinson'."
+            f"activations, but {stage}. Use trace='exact' or 'auto'."
         )
     dtype, layer = potential.dtype, stage.affine
     kernel = tf.convert_to_tensor(layer.kernel)
@@ -113,4 +113,4 @@ def closed_form(potential: Potential, x: tf.Tensor) -> Curvature:
         laplacian = tf.fill((batch,), combined.second * tf.reduce_sum(squared_norms))
     else:
         laplacian = tf.linalg.matvec(tf.reshape(combined.second, (batch, -1)), squared_norms)
-    return Curvature(gradient, laplacian)
+    return Curvature(phi.value, gradient, laplacian)

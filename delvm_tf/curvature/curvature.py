@@ -1,20 +1,26 @@
-"""The two types every trace method shares: what it is given and what it returns."""
+"""What every trace method is given, a potential, and what it returns."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from delvm_tf.curvature.outer import Outer
 
+PotentialFunction = Callable[[tf.Tensor], tf.Tensor]
+
 
 class Curvature(NamedTuple):
     """Input derivatives of a potential u at a batch of d-dimensional inputs.
 
     Attributes:
+        output: f(x), the output of the potential's network, in the accumulation type; for a
+            function that is no `Potential`, u(x).
         gradient: ∇ₓu, shape of x. For a DELVM this is Jᵀf, the reconstruction.
         laplacian: tr ∇ₓ²u, shape (batch,). For a DELVM this is ‖J‖² + Σₖ fₖΔfₖ.
     """
 
+    output: tf.Tensor
     gradient: tf.Tensor
     laplacian: tf.Tensor
 
@@ -43,6 +49,10 @@ class Potential:
         return self.outer(self.output(x))
 
 
-def sum_per_example(t: tf.Tensor) -> tf.Tensor:
-    """Sum over all axes but the first: (batch, ...) to (batch,)."""
-    return tf.reduce_sum(tf.reshape(t, (tf.shape(t)[0], -1)), axis=1)
+def output_and_value(potential: PotentialFunction, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """F(x) and u(x) = g(f(x)) of a `Potential`; u(x) twice for any other function."""
+    if not isinstance(potential, Potential):
+        u = potential(x)
+        return u, u
+    output = potential.output(x)
+    return output, potential.outer(output)

@@ -14,6 +14,38 @@ def is_graph(network: Any) -> bool:
     return len(outputs or ()) == len(inputs or ()) == 1
 
 
+class Call:
+    """A use of an operation or layer in a network that is more than a layer of its input tensors.
+
+    Such are `x + y`, `x[:, 1:]`, `keras.ops.tanh(x)`, `attention(x, x)` and one of several outputs.
+    Called with the values of its distinct input tensors, as a layer of these would be.
+    """
+
+    def __init__(self, operation: Any, node: Any, parents: list[Any], place: int):
+        self.name = operation.name
+        self._operation, self._node = operation, node
+        self._parents, self._place = parents, place
+
+    def __call__(self, values: Any, training: bool = False) -> Any:
+        """The output for the value, or the list of values, of the parents."""
+        listed = values if isinstance(values, list) else [values]
+        by_tensor = {id(p): v for p, v in zip(self._parents, listed, strict=True)}
+        args, kwargs = self._node.arguments.fill_in(by_tensor)
+        if getattr(self._operation, "_call_has_training_arg", False):
+            kwargs["training"] = training
+        return keras.tree.flatten(self._operation(*args, **kwargs))[self._place]
+
+
+def _is_plain(layer: Any, node: Any) -> bool:
+    """Whether a layer was called with a tensor or a list of tensors, and gave one."""
+    options = {key: value for key, value in node.arguments.kwargs.items() if key != "training"}
+    return (
+        isinstance(layer, keras.layers.Layer)
+        and len(node.arguments.args) == len(node.outputs) == 1
+        and all(value is None for value in options.values())
+    )
+
+
 def layer_nodes(network: Any) -> list[tuple[Any, list[Any], Any]]:
     """The layers between input and output with their input tensors and output tensor, in order.
 
@@ -25,8 +57,12 @@ def layer_nodes(network: Any) -> list[tuple[Any, list[Any], Any]]:
     def visit(tensor: Any) -> None:
         if id(tensor) in done or tensor is network.inputs[0]:
             return
-        layer, node_index, _ = tensor._keras_history
-        parents = layer._inbound_nodes[node_index].input_tensors
+        layer, node_index, place = tensor._keras_history
+        node = layer._inbound_nodes[node_index]
+        parents = node.input_tensors
+        if not _is_plain(layer, node):
+            parents = list({id(parent): parent for parent in parents}.values())
+            layer = Call(layer, node, parents, place)
         for parent in parents:
             visit(parent)
         done[id(tensor)] = (layer, parents, tensor)

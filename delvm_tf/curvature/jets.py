@@ -5,7 +5,9 @@ multiplying by one or by zero costs nothing. The most used activations have form
 elementwise activation of Keras is differentiated automatically, which is exact too.
 """
 
+import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import keras
@@ -84,11 +86,46 @@ def linear(a: tf.Tensor) -> Jet:
     return Jet(a, 1.0, 0.0, gate=True)
 
 
-def relu(a: tf.Tensor) -> Jet:
-    """max(a, 0), its step and 0."""
+def piecewise_linear(function: Callable[[tf.Tensor], tf.Tensor]) -> JetFunction:
+    """The jet of a piecewise-linear function, whose slope at a kink is the gradient's choice."""
+
+    def jet(a: tf.Tensor) -> Jet:
+        with tf.GradientTape() as tape:
+            tape.watch(a)
+            value = function(a)
+        slope = tape.gradient(value, a, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        return Jet(value, tf.stop_gradient(slope), 0.0)
+
+    return jet
+
+
+def relu(
+    a: tf.Tensor,
+    negative_slope: float = 0.0,
+    max_value: float | None = None,
+    threshold: float = 0.0,
+) -> Jet:
+    """max(a, 0), its step and 0; with the options of Keras's function, that one's slopes."""
+    if negative_slope or max_value is not None or threshold:
+        return piecewise_linear(
+            partial(
+                keras.activations.relu,
+                negative_slope=negative_slope,
+                max_value=max_value,
+                threshold=threshold,
+            )
+        )(a)
     value = tf.nn.relu(a)
     # A step of the value: 0 or 1, and no gradient to compute on the way back.
     return Jet(value, tf.stop_gradient(tf.sign(value)), 0.0, gate=True)
+
+
+def prelu(a: tf.Tensor, alpha: tf.Tensor) -> Jet:
+    """max(a, 0) + α min(a, 0), whose slope has a gradient in α only."""
+    positive = tf.stop_gradient(tf.sign(tf.nn.relu(a)))
+    negative = tf.stop_gradient(tf.sign(tf.nn.relu(-a)))
+    first = positive + alpha * negative
+    return Jet(a * first, first, 0.0)
 
 
 def tanh(a: tf.Tensor) -> Jet:
@@ -111,11 +148,74 @@ def softplus(a: tf.Tensor) -> Jet:
     return Jet(tf.nn.softplus(a), s, s * (1.0 - s))
 
 
-def silu(a: tf.Tensor) -> Jet:
-    """aσ, σ + aσ′ and 2σ′ + aσ″."""
-    s = tf.sigmoid(a)
-    slope = s * (1.0 - s)
-    return Jet(a * s, s + a * slope, slope * (2.0 + a * (1.0 - 2.0 * s)))
+def exponential(a: tf.Tensor) -> Jet:
+    """Thrice eᵃ."""
+    e = tf.exp(a)
+    return Jet(e, e, e)
+
+
+def log_sigmoid(a: tf.Tensor) -> Jet:
+    """−softplus(−a), σ(−a) and −σ(−a)(1 − σ(−a))."""
+    mirrored = softplus(-a)
+    return Jet(-mirrored.value, mirrored.first, -mirrored.second)
+
+
+def elu(a: tf.Tensor, alpha: float = 1.0) -> Jet:
+    """a, 1 and 0 above zero; α(eᵃ − 1), αeᵃ and αeᵃ below, where αeᵃ is the value plus α."""
+    value = keras.activations.elu(a, alpha=alpha)
+    below = tf.cast(a <= 0.0, a.dtype)
+    second = below * (value + alpha)
+    return Jet(value, second + (1.0 - below), second)
+
+
+def celu(a: tf.Tensor, alpha: float = 1.0) -> Jet:
+    """α elu(a/α) and its derivatives."""
+    scaled = elu(a / alpha)
+    return Jet(alpha * scaled.value, scaled.first, scaled.second / alpha)
+
+
+def selu(a: tf.Tensor) -> Jet:
+    """A multiple of the elu with the α of Klambauer et al. (2017)."""
+    scaled = elu(a, alpha=1.6732632423543772)
+    scale = 1.0507009873554805
+    return Jet(scale * scaled.value, scale * scaled.first, scale * scaled.second)
+
+
+def times_argument(inner: JetFunction) -> JetFunction:
+    """The jet function of aψ(a): aψ, ψ + aψ′ and 2ψ′ + aψ″."""
+
+    def product(a: tf.Tensor) -> Jet:
+        psi = inner(a)
+        second = 2.0 * psi.first + multiply(a, psi.second)
+        return Jet(a * psi.value, psi.value + a * psi.first, second)
+
+    return product
+
+
+silu = times_argument(sigmoid)
+mish = times_argument(compose(tanh, softplus))
+hard_silu = times_argument(piecewise_linear(keras.activations.hard_sigmoid))
+
+
+def gelu(a: tf.Tensor, approximate: bool = False) -> Jet:
+    """aΦ(a) with the normal distribution function, or Hendrycks and Gimpel's estimate of it."""
+    return times_argument(_approximate_normal_cdf if approximate else _normal_cdf)(a)
+
+
+def _normal_cdf(a: tf.Tensor) -> Jet:
+    """½ erfc(−ha) with TensorFlow's h = √½, which it rounds to float32 for a in float64 too."""
+    h = tf.cast(math.sqrt(0.5), a.dtype)
+    density = h / math.sqrt(math.pi) * tf.exp(-tf.square(h * a))
+    return Jet(0.5 * tf.math.erfc(-a * h), density, -2.0 * tf.square(h) * a * density)
+
+
+def _approximate_normal_cdf(a: tf.Tensor) -> Jet:
+    """½(1 + tanh(k(a + ca³))) with k = √(2/π), and c rounded as h above."""
+    k, c = math.sqrt(2.0 / math.pi), tf.cast(0.044715, a.dtype)
+    squared = tf.square(a)
+    argument = Jet(k * a * (1.0 + c * squared), k * (1.0 + 3.0 * c * squared), 6.0 * k * c * a)
+    t = chain_rule(tanh(argument.value), argument)
+    return Jet(0.5 * (1.0 + t.value), 0.5 * t.first, 0.5 * t.second)
 
 
 def softsign(a: tf.Tensor) -> Jet:
@@ -148,46 +248,63 @@ def differentiated(function: Callable[[tf.Tensor], tf.Tensor]) -> JetFunction:
     return jet
 
 
-_FORMULAS: dict[Any, JetFunction] = {
+# Each takes the options of its activation as well.
+_FORMULAS: dict[Any, Callable[..., Jet]] = {
     keras.activations.linear: linear,
     keras.activations.relu: relu,
     keras.activations.tanh: tanh,
     keras.activations.sigmoid: sigmoid,
     keras.activations.softplus: softplus,
     keras.activations.silu: silu,
+    keras.activations.gelu: gelu,
+    keras.activations.mish: mish,
+    keras.activations.elu: elu,
+    keras.activations.selu: selu,
+    keras.activations.celu: celu,
+    keras.activations.hard_silu: hard_silu,
+    keras.activations.exponential: exponential,
+    keras.activations.log_sigmoid: log_sigmoid,
     # TensorFlow cannot differentiate these two often enough, or not everywhere.
     keras.activations.softsign: softsign,
     keras.activations.sparse_plus: sparse_plus,
 }
+_FORMULAS |= {
+    getattr(tf.nn, name): _FORMULAS[getattr(keras.activations, name)]
+    for name in ("relu", "tanh", "sigmoid", "softplus", "silu", "gelu", "elu", "selu", "softsign")
+}
 
-# Every other activation of Keras that maps each element by itself (softmax and its kin do not).
-_ELEMENTWISE = [
+_PIECEWISE_LINEAR = [
     getattr(keras.activations, name)
     for name in (
-        "celu", "elu", "exponential", "gelu", "hard_shrink", "hard_sigmoid", "hard_silu",
-        "hard_tanh", "leaky_relu", "log_sigmoid", "mish", "relu6", "selu", "soft_shrink",
-        "sparse_sigmoid", "squareplus", "tanh_shrink",
+        "hard_shrink", "hard_sigmoid", "hard_tanh", "leaky_relu", "relu6", "soft_shrink",
+        "sparse_sigmoid", "threshold",
     )
 ]  # fmt: skip
 
-_ELEMENTWISE_LAYERS = (
-    keras.layers.ReLU,
-    keras.layers.LeakyReLU,
-    keras.layers.ELU,
-    keras.layers.PReLU,
-)
+# The other activations of Keras that map each element by itself (softmax and its kin do not).
+_DIFFERENTIATED = [keras.activations.squareplus, keras.activations.tanh_shrink]
+
+
+def without_options(activation: Any) -> tuple[Any, dict[str, Any]]:
+    """An activation function and the options that `functools.partial` may have given it."""
+    if isinstance(activation, partial) and not activation.args:
+        return activation.func, activation.keywords
+    return activation, {}
 
 
 def activation_jet(activation: Any) -> JetFunction | None:
     """The jet of a Keras activation function, or None if it is not known to be elementwise."""
     if activation is None:
         return linear
-    if activation in _FORMULAS:
-        return _FORMULAS[activation]
-    if activation in _ELEMENTWISE:
-        return differentiated(activation)
     if isinstance(activation, keras.layers.Layer):
         return layer_jet(activation)
+    function, options = without_options(activation)
+    if function in _FORMULAS:
+        return partial(_FORMULAS[function], **options) if options else _FORMULAS[function]
+    if function in _PIECEWISE_LINEAR:
+        return piecewise_linear(activation)
+    if function in _DIFFERENTIATED:
+        return differentiated(activation)
     return None
 
 
@@ -195,6 +312,13 @@ def layer_jet(layer: keras.layers.Layer) -> JetFunction | None:
     """The jet of an activation layer, or None if the layer is not one."""
     if type(layer) is keras.layers.Activation:
         return activation_jet(layer.activation)
-    if type(layer) in _ELEMENTWISE_LAYERS:
-        return differentiated(layer.call)  # not __call__, which would cast to the compute type
+    if type(layer) is keras.layers.ReLU:
+        options = ("negative_slope", "max_value", "threshold")
+        return partial(relu, **{name: getattr(layer, name) for name in options})
+    if type(layer) is keras.layers.LeakyReLU:
+        return piecewise_linear(layer.call)  # not __call__, which would cast to the compute type
+    if type(layer) is keras.layers.ELU:
+        return partial(elu, alpha=layer.alpha)
+    if type(layer) is keras.layers.PReLU:
+        return lambda a: prelu(a, tf.cast(layer.alpha, a.dtype))
     return None

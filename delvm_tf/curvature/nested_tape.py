@@ -12,10 +12,10 @@ import math
 
 import tensorflow as tf
 
-from delvm_tf.curvature.curvature import Curvature, Potential
+from delvm_tf.curvature.curvature import Curvature, PotentialFunction, output_and_value
 
 
-def nested_tape(potential: Potential, x: tf.Tensor) -> Curvature:
+def nested_tape(potential: PotentialFunction, x: tf.Tensor) -> Curvature:
     """Gradient and trace of the full Hessian, by `tf.GradientTape.batch_jacobian`.
 
     TensorFlow cannot vectorise the derivatives of grouped convolutions; use `basis` for those.
@@ -29,9 +29,9 @@ def nested_tape(potential: Potential, x: tf.Tensor) -> Curvature:
         hessian_tape.watch(x)
         with tf.GradientTape() as gradient_tape:
             gradient_tape.watch(x)
-            u = potential(x)
+            output, u = output_and_value(potential, x)
         gradient = gradient_tape.gradient(u, x)
     hessian = hessian_tape.batch_jacobian(
         gradient, x, unconnected_gradients=tf.UnconnectedGradients.ZERO
     )
-    return Curvature(gradient, tf.linalg.trace(tf.reshape(hessian, (-1, d, d))))
+    return Curvature(output, gradient, tf.linalg.trace(tf.reshape(hessian, (-1, d, d))))

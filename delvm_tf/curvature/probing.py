@@ -1,133 +1,125 @@
-"""Traces from probe directions: exact with basis probes, an estimate with random ones.
+"""Traces from probe directions: exact or estimated, whatever the probes are.
 
-For probe directions v, tr H = E[vᵀHv] whenever E[vvᵀ] = I, and exactly Σᵢ eᵢᵀHeᵢ over the basis.
 Networks that are graphs of layers take collapsed Taylor propagation, at the price of one forward
 pass a probe; any other function takes forward-over-reverse derivatives, at about four.
 """
 
-import math
-from typing import Any
-
-import keras
 import tensorflow as tf
+from keras.random import SeedGenerator
 
 from delvm_tf.curvature import rules as _rules  # noqa: F401  (registers the rules)
-from delvm_tf.curvature.curvature import Curvature, Potential, sum_per_example
-from delvm_tf.curvature.graph import is_graph, layer_nodes
-from delvm_tf.curvature.jets import multiply
-from delvm_tf.curvature.outer import ElementwiseOuter
+from delvm_tf.curvature.chunks import chunk_sizes, either, read_weights, sum_in_chunks
+from delvm_tf.curvature.cost import bytes_per_probe
+from delvm_tf.curvature.curvature import (
+    Curvature,
+    Potential,
+    PotentialFunction,
+    output_and_value,
+)
+from delvm_tf.curvature.graph import is_graph
+from delvm_tf.curvature.probes import Noise, Probes
+from delvm_tf.curvature.sums import sum_per_example
 from delvm_tf.curvature.taylor import TaylorJet, propagate
 
-MIN_PROBES_PER_PASS = 16
-VALUES_PER_PASS = 2**18  # probes times values of the widest layer, for one example
+GIBIBYTE = 2**30
 
 
-def basis(potential: Potential, x: tf.Tensor) -> Curvature:
-    """The exact trace from the d basis vectors. Memory for the weights' gradient grows with d.
+def trace_by_probes(
+    potential: PotentialFunction,
+    x: tf.Tensor,
+    probes: Probes,
+    seed: SeedGenerator,
+    memory_budget: float,
+) -> Curvature:
+    """Gradient, and Laplacian from Σ_c v_cᵀ∇²u v_c, in bounded memory.
+
+    All probes at once where they fit; otherwise in chunks that are computed again for the gradient
+    in the weights, at 4/3 of the multiplications.
 
     Args:
         potential: the function to differentiate, (batch, ...) to (batch,).
         x: inputs, (batch, ...), of known shape but for the batch.
+        probes: the directions.
+        seed: source of random ones.
+        memory_budget: bytes in GiB that the derivatives along the probes may take.
     """
-    shape = x.shape[1:]
-    d = math.prod(shape)
-    per_pass = min(d, max(MIN_PROBES_PER_PASS, VALUES_PER_PASS // _widest(potential, d)))
-    passes = math.ceil(d / per_pass)
-    probes = tf.eye(passes * per_pass, d, dtype=x.dtype)  # rows past d are zero: no effect
-    probes = tf.reshape(probes, (passes, per_pass, 1, *shape))
-    if passes == 1:
-        return Curvature(*_quadratic_forms(potential, x, probes[0]))
+    noise = probes.draw(x, seed)
+
+    def all_at_once() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        directions = probes.take(0, probes.count, noise, x.dtype)
+        return tuple(quadratic_forms(potential, x, directions))
+
+    budget = int(memory_budget * GIBIBYTE)
+    per_probe = bytes_per_probe(potential, x)
+    batch = tf.shape(x)[0] if x.shape[0] is None else x.shape[0]
+    weights = read_weights(potential.network) if isinstance(potential, Potential) else None
+    sizes = chunk_sizes(batch, probes.count, per_probe, budget)
+
+    def in_chunks() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        def forms(x_part: tf.Tensor, noise_part: Noise, start: tf.Tensor) -> tf.Tensor:
+            directions = probes.take(start, sizes.probes, noise_part, x.dtype)
+            return quadratic_forms(potential, x_part, directions).laplacian
+
+        output, gradient = output_and_gradient(potential, x)
+        return output, gradient, sum_in_chunks(forms, x, noise, sizes, weights)
+
+    if probes.count == 1:
+        return Curvature(*all_at_once())
+    return Curvature(*either(sizes, batch, weights, all_at_once, in_chunks))
+
+
+def output_and_gradient(potential: PotentialFunction, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The network's output f(x) (or u(x) of another function) and ∇u(x)."""
     with tf.GradientTape() as tape:
         tape.watch(x)
-        u = potential(x)
-    gradient = tape.gradient(u, x)
-    laplacians = tf.map_fn(
-        lambda v: _quadratic_forms(potential, x, v)[1],
-        probes,
-        fn_output_signature=tf.TensorSpec((None,), x.dtype),
-    )
-    return Curvature(gradient, tf.reduce_sum(laplacians, axis=0))
+        output, u = output_and_value(potential, x)
+    return output, tape.gradient(u, x)
 
 
-def _widest(potential: Any, d: int) -> int:
-    """Values of the widest layer of a potential's network."""
-    if not _is_propagated(potential):
-        return VALUES_PER_PASS
-    sizes = [math.prod(tensor.shape[1:]) for _, _, tensor in layer_nodes(potential.network)]
-    return max([d, *sizes])
-
-
-def _is_propagated(potential: Any) -> bool:
-    return (
-        isinstance(potential, Potential)
-        and isinstance(potential.outer, ElementwiseOuter)
-        and is_graph(potential.network)
-    )
-
-
-def hutchinson(
-    potential: Potential, x: tf.Tensor, seed: keras.random.SeedGenerator, probes: int = 1
-) -> Curvature:
-    """Hutchinson's unbiased estimate of the trace, from random signs for each example.
+def quadratic_forms(potential: PotentialFunction, x: tf.Tensor, probes: tf.Tensor) -> Curvature:
+    """Output, gradient, and Σ_c v_cᵀ∇²u v_c in the place of the Laplacian, all probes at once.
 
     Args:
-        potential: the function to differentiate, (batch, ...) to (batch,).
+        potential: the function to differentiate.
         x: inputs, (batch, ...).
-        seed: source of the random signs.
-        probes: number of directions averaged for each example; the variance, which is
-            2(‖H‖² − Σᵢ Hᵢᵢ²) for one, falls as 1/probes.
+        probes: directions v_c, (P, batch or 1, ...).
     """
-    shape = tf.concat([[probes], tf.shape(x)], axis=0)
-    bits = tf.random.stateless_uniform(
-        shape, seed=tf.cast(seed.next(), tf.int32), maxval=2, dtype=tf.int32
-    )
-    signs = tf.ensure_shape(tf.cast(2 * bits - 1, x.dtype), (probes, *x.shape))
-    gradient, total = _quadratic_forms(potential, x, signs)
-    return Curvature(gradient, total / probes)
-
-
-def _quadratic_forms(
-    potential: Any, x: tf.Tensor, probes: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """The gradient at x, and Σ vᵀHv over probes of shape (probes, batch or 1, ...)."""
-    if _is_propagated(potential):
-        return _propagated_forms(potential.network, potential.outer, x, probes)
+    if isinstance(potential, Potential) and is_graph(potential.network):
+        return _propagated_forms(potential, x, probes)
     return _differentiated_forms(potential, x, probes)
 
 
-def _propagated_forms(
-    network: Any, outer: ElementwiseOuter, x: tf.Tensor, probes: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """By collapsed Taylor propagation; the outer function is its last, elementwise layer."""
+def _propagated_forms(potential: Potential, x: tf.Tensor, probes: tf.Tensor) -> Curvature:
+    """By collapsed Taylor propagation; see `delvm_tf.curvature.taylor`."""
+    outer = potential.outer
     with tf.GradientTape() as tape:
         tape.watch(x)
-        jet = propagate(network, TaylorJet(x, probes, 0.0))
+        jet, curved = propagate(potential.network, TaylorJet(x, probes))
         u = outer(jet.value)
-    gamma = outer.jet(jet.value)
-    squares = tf.reduce_sum(tf.square(jet.tangents), axis=0)
-    forms = multiply(gamma.second, squares) + multiply(gamma.first, jet.second)
-    # Without any nonlinearity the tangents may still be the same for all examples.
-    forms = tf.broadcast_to(forms, tf.shape(jet.value))
-    return tape.gradient(u, x), sum_per_example(forms)
+    values = [node.value for node in curved]
+    gradient, *adjoints = tape.gradient(
+        u, [x, *values], unconnected_gradients=tf.UnconnectedGradients.ZERO
+    )
+    laplacian = outer.quadratic_form(jet.value, jet.tangents)
+    for node, adjoint in zip(curved, adjoints, strict=True):
+        laplacian += sum_per_example(adjoint * node.second)
+    return Curvature(jet.value, gradient, laplacian)
 
 
 def _differentiated_forms(
-    potential: Any, x: tf.Tensor, probes: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
+    potential: PotentialFunction, x: tf.Tensor, probes: tf.Tensor
+) -> Curvature:
     """By forward-over-reverse differentiation, for any function."""
-    count = probes.shape[0]
-    repeated = tf.repeat(x[tf.newaxis], count, axis=0)
-    stacked_shape = tf.concat([[-1], tf.shape(x)[1:]], axis=0)
-    x_stacked = tf.ensure_shape(tf.reshape(repeated, stacked_shape), (None, *x.shape[1:]))
-    v_stacked = tf.ensure_shape(
-        tf.reshape(tf.broadcast_to(probes, tf.shape(repeated)), stacked_shape),
-        (None, *x.shape[1:]),
-    )
-    with tf.autodiff.ForwardAccumulator(x_stacked, v_stacked) as forward:
-        with tf.GradientTape() as tape:
-            tape.watch(x_stacked)
-            u = potential(x_stacked)
-        gradient = tape.gradient(u, x_stacked)
+    count, batch, rest = tf.shape(probes)[0], tf.shape(x)[0], x.shape[1:]
+    full = tf.concat([[count], tf.shape(x)], axis=0)
+    stacked = tf.concat([[count * batch], tf.shape(x)[1:]], axis=0)
+
+    def stack(t: tf.Tensor) -> tf.Tensor:
+        return tf.ensure_shape(tf.reshape(tf.broadcast_to(t, full), stacked), (None, *rest))
+
+    at, v = stack(x[tf.newaxis]), stack(probes)
+    with tf.autodiff.ForwardAccumulator(at, v) as forward:
+        output, gradient = output_and_gradient(potential, at)
     hessian_v = forward.jvp(gradient, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-    forms = tf.reshape(sum_per_example(v_stacked * hessian_v), (count, -1))
-    return gradient[: tf.shape(x)[0]], tf.reduce_sum(forms, axis=0)
+    forms = tf.reshape(sum_per_example(v * hessian_v), (count, batch))
+    return Curvature(output[:batch], gradient[:batch], tf.reduce_sum(forms, axis=0))

@@ -1,9 +1,15 @@
-"""Collapsed Taylor propagation: derivatives along many probes in one forward sweep.
+"""Collapsed Taylor propagation: second derivatives of a potential along many probes at once.
 
-Carried from layer to layer are the value, the first derivatives J v_c along the probes, and the
-*sum* over the probes of the second derivatives, Σ_c D²[v_c, v_c]. Linear layers map all three;
-elementwise ones give φ, φ′·(J v_c) and φ′·Σ + φ″·Σ_c (J v_c)². At the output an elementwise outer
-function gives Σ_c v_cᵀ∇²g v_c. Cost for P probes: the multiplications of P + 2 forward passes.
+For a potential u(x) = g(f(x)) of layers and probe directions v_c, the sum of second derivatives is
+
+    Σ_c D²u[v_c, v_c] = Σ_y ⟨∂u/∂y, q_y⟩        q_y = Σ_c D²layer[J v_c, J v_c]
+
+over the outputs y of all layers, with J v_c the derivatives of the layer's *inputs*: a second-order
+term arises at a layer and reaches u by the same chain rule that gives the gradient. So one forward
+sweep carries the value and the first derivatives J v_c along all probes, each layer adds its own
+q_y, and the one backward pass that yields ∇u weighs them. Linear layers map both and add nothing;
+elementwise ones give φ and φ′·(J v_c) and add φ″·Σ_c(J v_c)²; piecewise-linear ones add nothing.
+Cost for P probes: the multiplications of P + 2 forward passes, and no more for smooth layers.
 
 A layer without a rule is differentiated automatically, by itself, at about four times that. Own
 layers get a rule with `register_rule`:
@@ -30,23 +36,33 @@ class TaylorJet(NamedTuple):
 
     Attributes:
         value: the tensor, (batch, ...).
-        tangents: first derivatives, (P, batch, ...), or (P, 1, ...) while they are the same for
-            all examples, which spares the first layer most of its work.
-        second: sum over the probes of the second derivatives, (batch, ...), or 0.0 before the
-            first nonlinearity.
+        tangents: first derivatives J v_c, (P, batch, ...), or (P, 1, ...) while they are the same
+            for all examples, which spares the first layer most of its work.
+        second: the second-order terms Σ_c that a rule has gathered so far, (batch, ...), or the
+            float 0.0 for none. `propagate` takes them off after each layer.
     """
 
     value: tf.Tensor
     tangents: tf.Tensor
-    second: Any
+    second: Any = 0.0
 
 
-Rule = Callable[[Any, TaylorJet], TaylorJet]
+class Curved(NamedTuple):
+    """A tensor y of the network and the second-order term q_y that arises there; one shape."""
+
+    value: tf.Tensor
+    second: tf.Tensor
+
+
+Rule = Callable[..., TaylorJet]
 _RULES: dict[type, Rule] = {}
 
 
 def register_rule(*layer_types: type) -> Callable[[Rule], Rule]:
-    """Decorator that makes `rule(layer, jet) -> jet` the rule of exactly these layer classes."""
+    """Decorator that makes `rule(layer, *jets) -> jet` the rule of exactly these layer classes.
+
+    The rule gets one jet for each input of the layer.
+    """
 
     def register(rule: Rule) -> Rule:
         for layer_type in layer_types:
@@ -88,21 +104,41 @@ def over_probes(function: Callable[[tf.Tensor], tf.Tensor], tangents: tf.Tensor)
     return tf.ensure_shape(result, (*tangents.shape[:2], *mapped.shape[1:]))
 
 
-def propagate(network: Any, jet: TaylorJet) -> TaylorJet:
-    """Carry a jet from the input of a network to its output, layer by layer."""
-    if not is_graph(network):
-        return differentiated_layer(network, [jet])
+def has_rule(layer: Any) -> bool:
+    """Whether a layer, or every layer of a nested network, is propagated by a rule."""
+    return is_graph(layer) or type(layer) in _RULES
+
+
+def propagate(network: Any, jet: TaylorJet) -> tuple[TaylorJet, list[Curved]]:
+    """Carry a jet from the input of a network to its output, layer by layer.
+
+    Returns:
+        The jet of the output, without second-order terms, and the terms with the tensors at which
+        they arose.
+    """
+    curved: list[Curved] = []
+
+    def collect(jet: TaylorJet) -> TaylorJet:
+        if isinstance(jet.second, float):
+            return jet
+        curved.append(Curved(jet.value, tf.broadcast_to(jet.second, tf.shape(jet.value))))
+        return TaylorJet(jet.value, jet.tangents)
 
     def apply(layer: Any, inputs: list[TaylorJet]) -> TaylorJet:
         if is_graph(layer):
-            return propagate(layer, inputs[0])
+            return through(layer, inputs[0])
         rule = _RULES.get(type(layer))
-        if rule is not None and len(inputs) == 1:
-            return rule(layer, inputs[0])
+        if rule is not None:
+            return collect(rule(layer, *inputs))
         logger.info("layer %s has no rule and is differentiated automatically", layer.name)
-        return differentiated_layer(layer, inputs)
+        return collect(differentiated_layer(layer, inputs))
 
-    return evaluate_graph(network, jet, apply)
+    def through(graph: Any, jet: TaylorJet) -> TaylorJet:
+        return evaluate_graph(graph, jet, apply)
+
+    if is_graph(network):
+        return through(network, jet), curved
+    return collect(differentiated_layer(network, [jet])), curved
 
 
 def differentiated_layer(layer: Any, inputs: list[TaylorJet]) -> TaylorJet:

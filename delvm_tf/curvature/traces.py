@@ -1,48 +1,50 @@
-"""The trace methods by name, and the choice between them."""
+"""The trace methods by name: making a plan for a network, and carrying it out."""
 
 import logging
-import math
-from collections.abc import Callable
+from typing import Any
+from weakref import WeakKeyDictionary
 
-import keras
 import tensorflow as tf
+from keras.random import SeedGenerator
 
-from delvm_tf.curvature.closed_form import affine_stage, closed_form
-from delvm_tf.curvature.curvature import Curvature, Potential
+from delvm_tf.curvature.closed_form import closed_form
+from delvm_tf.curvature.curvature import Curvature
 from delvm_tf.curvature.nested_tape import nested_tape
-from delvm_tf.curvature.probing import basis, hutchinson
+from delvm_tf.curvature.plan import Plan, TraceSettings, make_plan
+from delvm_tf.curvature.probing import trace_by_probes
+from delvm_tf.curvature.windows import trace_by_windows
 
 logger = logging.getLogger(__name__)
 
-TraceMethod = Callable[[Potential, tf.Tensor, keras.random.SeedGenerator, int], Curvature]
-
-TRACES: dict[str, TraceMethod] = {
-    "closed_form": lambda potential, x, seed, probes: closed_form(potential, x),
-    "basis": lambda potential, x, seed, probes: basis(potential, x),
-    "hutchinson": hutchinson,
-    "nested_tape": lambda potential, x, seed, probes: nested_tape(potential, x),
-}
-
-MAX_BASIS_PROBES = 64  # up to here `auto` prefers the exact trace to an estimate
+_PLANS: WeakKeyDictionary[Any, dict[Any, Plan]] = WeakKeyDictionary()
 
 
-def resolve_trace(trace: str, potential: Potential, input_shape: tuple[int, ...]) -> str:
-    """The name of the method that `trace` stands for.
+def plan_trace(
+    trace: str, potential: Any, input_shape: tuple[int, ...], settings: TraceSettings
+) -> Plan:
+    """The plan that a name stands for (see `make_plan`), made once for each potential."""
+    plans = _PLANS.setdefault(potential, {})
+    key = (trace, input_shape, settings)
+    if key not in plans:
+        plans[key] = make_plan(trace, potential, input_shape, settings)
+        if trace in ("auto", "exact"):
+            logger.info("trace=%r:\n%s", trace, plans[key])
+    return plans[key]
 
-    `"auto"` is the closed form where there is one, basis probes where they are few, and one random
-    probe otherwise.
+
+def compute_trace(plan: Plan, potential: Any, x: tf.Tensor, seed: SeedGenerator) -> Curvature:
+    """Output, gradient and Laplacian of a potential as planned.
 
     Args:
-        trace: a key of `TRACES` or `"auto"`.
-        potential: the potential to be differentiated.
-        input_shape: shape of one input.
+        plan: what to compute.
+        potential: the function to differentiate, (batch, ...) to (batch,).
+        x: inputs, (batch, ...), of known shape but for the batch.
+        seed: source of random probes.
     """
-    if trace != "auto":
-        return trace
-    reason = affine_stage(potential)
-    if not isinstance(reason, str):
-        return "closed_form"
-    d = math.prod(input_shape)
-    chosen = "basis" if d <= MAX_BASIS_PROBES else "hutchinson"
-    logger.info("trace='auto' uses '%s' for %d inputs, as %s", chosen, d, reason)
-    return chosen
+    if plan.method == "closed_form":
+        return closed_form(potential, x)
+    if plan.method == "windows":
+        return trace_by_windows(potential, x, plan.settings.memory_budget)
+    if plan.probes is None:
+        return nested_tape(potential, x)
+    return trace_by_probes(potential, x, plan.probes, seed, plan.settings.memory_budget)

@@ -9,7 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from delvm_tf.curvature.curvature import Curvature, sum_per_example
+from delvm_tf.curvature.curvature import Curvature, PotentialFunction
+from delvm_tf.curvature.sums import sum_per_example
 from delvm_tf.models import inputs
 from delvm_tf.models.divergence import DivergenceGuard
 from delvm_tf.models.features import flatten_map
@@ -19,7 +20,6 @@ from delvm_tf.objectives.score_matching import ScoreMatching
 
 BATCH_SIZE = 512  # examples scored at a time
 
-PotentialFunction = Callable[[tf.Tensor], tf.Tensor]
 Trace = Callable[[PotentialFunction, tf.Tensor], Curvature]
 
 
@@ -113,7 +113,7 @@ class EnergyModel(keras.Model):
     def energy_curvature(self, z: tf.Tensor, trace: Trace) -> Curvature:
         """∇E and tr ∇²E by the given trace method."""
         curvature = trace(self.potential, z)
-        return Curvature(-curvature.gradient, -curvature.laplacian)
+        return Curvature(curvature.output, -curvature.gradient, -curvature.laplacian)
 
     # The public functions, in raw units.
 

@@ -102,6 +102,7 @@ class LatentEnergyModel(EnergyModel):
         """∇E = Λz − ∇g(f) and tr ∇²E = tr Λ − tr ∇²g(f)."""
         curvature = trace(self.potential, z)
         return Curvature(
+            curvature.output,
             self.visible.gradient(z) - curvature.gradient,
             self.visible.laplacian(z) - curvature.laplacian,
         )

@@ -5,36 +5,59 @@ import reference
 import tensorflow as tf
 from closed_form_test import loss_and_gradients
 
-from delvm_tf.curvature import HalfSquaredNorm, Potential, probing
+from delvm_tf.curvature import HalfSquaredNorm, Potential, TraceSettings, compute_trace, plan_trace
 from delvm_tf.curvature.nested_tape import nested_tape
-from delvm_tf.curvature.probing import basis, hutchinson
+
+NETWORKS = {
+    "deep dense": ((5,), reference.dense((6, 4), "softplus", (5,))),
+    "deep convolutional": ((7, 6, 2), reference.conv((3, 2), "silu", (7, 6, 2), 2)),
+    "deep ReLU": ((7, 6, 1), reference.conv((3, 2), "relu", (7, 6, 1), 3, padding="same")),
+    "strided": ((9, 8, 1), reference.conv((3, 2), "tanh", (9, 8, 1), 2, strides=2)),
+}
+BUDGETS = {"all at once": 2.0, "examples in chunks": 2e-5, "one probe at a time": 1e-9}
 
 
-def networks(rng):
-    return {
-        "deep dense": ((5,), reference.dense((6, 4), "softplus", (5,))),
-        "more inputs than one pass": (
-            (19,), reference.dense((4, 3), "tanh", (19,)),
-        ),
-        "deep convolutional": ((5, 4, 1), reference.conv((3, 2), "silu", (5, 4, 1), 2)),
-        "deep ReLU": ((5, 4, 1), reference.conv((3, 2), "relu", (5, 4, 1), 2)),
-    }  # fmt: skip
+def trace(name, potential, x, seed=None, **settings):
+    plan = plan_trace(name, potential, tuple(x.shape[1:]), TraceSettings(**settings))
+    seed = None if seed is None else keras.random.SeedGenerator(seed)
+    return compute_trace(plan, potential, x, seed)
 
 
-@pytest.mark.parametrize("kind", list(networks(None)))
-def test_basis_probes_equal_the_nested_tape_and_its_weight_gradients(kind, rng, monkeypatch):
-    if kind == "more inputs than one pass":
-        monkeypatch.setattr(probing, "VALUES_PER_PASS", 1)
-        monkeypatch.setattr(probing, "MIN_PROBES_PER_PASS", 8)
-    shape, network = networks(rng)[kind]
+CASES = [
+    *((kind, name, budget) for kind in NETWORKS for name in ("basis", "lattice")
+      for budget in list(BUDGETS)[:2]),
+    ("deep dense", "basis", "one probe at a time"),
+    ("deep ReLU", "lattice", "one probe at a time"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "name", "budget"), CASES)
+def test_exact_probes_equal_the_nested_tape_and_its_weight_gradients(kind, name, budget, rng):
+    shape, network = NETWORKS[kind]
     reference.randomize(network, rng)
     x = tf.constant(rng.normal(size=(3, *shape)))
     potential = Potential(network, HalfSquaredNorm(), "float64")
-    compiled = tf.function(lambda: loss_and_gradients(basis, potential, x))
-    for run in (compiled, lambda: loss_and_gradients(basis, potential, x)):
-        curvature, loss, gradients = run()
-        expected, expected_loss, expected_gradients = loss_and_gradients(nested_tape, potential, x)
-        np.testing.assert_allclose(curvature.gradient, expected.gradient, rtol=1e-10, atol=1e-13)
+
+    def method(potential, x):
+        return trace(name, potential, x, memory_budget=BUDGETS[budget])
+
+    @tf.function(input_signature=[tf.TensorSpec((None, *shape), tf.float64)])
+    def compiled(x):
+        ensured = tf.ensure_shape(x, (None, *shape))
+        weights = tf.constant(np.linspace(0.3, 1.7, 3))
+        with tf.GradientTape() as tape:
+            curvature = method(potential, ensured)
+            squared = tf.reduce_sum(tf.reshape(tf.square(curvature.gradient), (3, -1)), axis=1)
+            loss = tf.reduce_sum(weights * (0.5 * squared + curvature.laplacian))
+        variables = [v.value for v in network.trainable_variables]
+        return curvature, loss, tape.gradient(loss, variables)
+
+    expected, expected_loss, expected_gradients = loss_and_gradients(nested_tape, potential, x)
+    eager = [lambda x: loss_and_gradients(method, potential, x)]
+    for run in eager if kind in ("strided", "deep ReLU") else [compiled, *eager]:
+        curvature, loss, gradients = run(x)
+        np.testing.assert_allclose(curvature.output, network(x), rtol=1e-12)
+        np.testing.assert_allclose(curvature.gradient, expected.gradient, rtol=1e-9, atol=1e-13)
         np.testing.assert_allclose(curvature.laplacian, expected.laplacian, rtol=1e-10)
         np.testing.assert_allclose(loss, expected_loss, rtol=1e-10)
         for got, wanted in zip(gradients, expected_gradients, strict=True):
@@ -42,60 +65,136 @@ def test_basis_probes_equal_the_nested_tape_and_its_weight_gradients(kind, rng, 
             np.testing.assert_allclose(got, wanted, rtol=1e-10, atol=1e-10 * scale)
 
 
-def test_basis_and_nested_tape_equal_derivatives_taken_one_output_at_a_time(rng):
+def test_exact_traces_equal_derivatives_taken_one_output_at_a_time(rng):
     network = reference.randomize(reference.dense((4, 3), "softplus", (3,)), rng)
     x = rng.normal(size=(2, 3))
     gradient, laplacian = reference.half_squared_norm_derivatives(network, x)
     potential = Potential(network, HalfSquaredNorm(), "float64")
-    for method in (basis, nested_tape):
-        curvature = method(potential, tf.constant(x))
+    for name in ("basis", "lattice", "nested_tape"):
+        curvature = trace(name, potential, tf.constant(x))
         np.testing.assert_allclose(curvature.gradient, gradient, rtol=1e-10)
         np.testing.assert_allclose(curvature.laplacian, laplacian, rtol=1e-10)
 
 
-@pytest.mark.parametrize("activation", ["relu", "softplus"])
-def test_hutchinson_is_unbiased_with_the_known_variance(activation, rng):
-    """4,096 draws: the mean within 4 standard errors, the variance 2 Σ_{i≠j} H_ij² within 15%."""
-    network = reference.randomize(reference.dense((6, 5), activation, (4,)), rng, 0.8)
-    potential = Potential(network, HalfSquaredNorm(), "float64")
-    point = tf.constant(rng.normal(size=(1, 4)))
-    seed = keras.random.SeedGenerator(3)
-    draws = 4096
-    estimates = hutchinson(potential, tf.repeat(point, draws, axis=0), seed).laplacian.numpy()
+def test_any_function_can_be_probed(rng):
+    x = tf.constant(rng.normal(size=(4, 3)))
 
+    def quartic(z):
+        return 0.25 * tf.reduce_sum(tf.square(tf.square(z)), axis=1)
+
+    for budget in (2.0, 1e-9):
+        curvature = trace("basis", quartic, x, memory_budget=budget)
+        np.testing.assert_allclose(curvature.gradient, x**3, rtol=1e-12)
+        np.testing.assert_allclose(curvature.laplacian, 3 * np.square(x).sum(axis=1), rtol=1e-12)
+
+
+def hessian_of(potential, point):
     with tf.GradientTape() as outer:
         outer.watch(point)
         with tf.GradientTape() as inner:
             inner.watch(point)
             u = potential(point)
         gradient = inner.gradient(u, point)
-    hessian = outer.batch_jacobian(gradient, point)[0].numpy()
-    exact = nested_tape(potential, point).laplacian.numpy()[0]
-    np.testing.assert_allclose(exact, np.trace(hessian), rtol=1e-12)
+    d = int(np.prod(point.shape[1:]))
+    return outer.batch_jacobian(gradient, point).numpy().reshape(d, d)
+
+
+def expected_variance(kind, hessian, spacing):
+    off_diagonal = hessian**2 - np.diag(np.diag(hessian) ** 2)
+    if kind == "gaussian":
+        return 2 * (hessian**2).sum()
+    if kind == "hutchinson":
+        return 2 * off_diagonal.sum()
+    index = np.arange(len(hessian)) % spacing
+    return 2 * off_diagonal[index[:, None] == index].sum()
+
+
+@pytest.mark.parametrize("budget", [2.0, 1e-3])
+@pytest.mark.parametrize("activation", ["relu", "softplus"])
+@pytest.mark.parametrize(
+    ("kind", "spacing"), [("hutchinson", None), ("gaussian", None), ("lattice", 1), ("lattice", 2),
+                          ("lattice", 3)],
+)  # fmt: skip
+def test_estimates_are_unbiased_with_the_known_variance(kind, spacing, activation, budget, rng):
+    """4,096 draws: the mean within 4 standard errors, the variance within 20%."""
+    network = reference.randomize(reference.dense((6, 5), activation, (6,)), rng, 0.8)
+    potential = Potential(network, HalfSquaredNorm(), "float64")
+    point = tf.constant(rng.normal(size=(1, 6)))
+    draws = 4096
+    many = tf.repeat(point, draws, axis=0)
+    settings = {"spacing": spacing, "memory_budget": budget}
+    estimates = trace(kind, potential, many, seed=3, **settings).laplacian.numpy()
+    hessian = hessian_of(potential, point)
+    exact = np.trace(hessian)
+    np.testing.assert_allclose(nested_tape(potential, point).laplacian, [exact], rtol=1e-12)
 
     assert abs(estimates.mean() - exact) < 4 * estimates.std(ddof=1) / np.sqrt(draws)
-    variance = 2 * ((hessian**2).sum() - (np.diag(hessian) ** 2).sum())
-    assert estimates.var(ddof=1) == pytest.approx(variance, rel=0.15)
+    variance = expected_variance(kind, hessian, spacing)
+    assert estimates.var(ddof=1) == pytest.approx(variance, rel=0.2)
     assert estimates.std() > 0.01 * abs(exact)  # an estimate, not the exact value by accident
 
 
-def test_more_probes_divide_the_variance(rng):
+@pytest.mark.parametrize("kind", ["hutchinson", "gaussian"])
+def test_more_probes_divide_the_variance(kind, rng):
     network = reference.randomize(reference.dense((6, 5), "softplus", (4,)), rng, 0.8)
     potential = Potential(network, HalfSquaredNorm(), "float64")
     points = tf.repeat(tf.constant(rng.normal(size=(1, 4))), 4096, axis=0)
-    seed = keras.random.SeedGenerator(3)
-    one = hutchinson(potential, points, seed, probes=1).laplacian.numpy().var()
-    eight = hutchinson(potential, points, seed, probes=8).laplacian.numpy().var()
-    assert one / eight == pytest.approx(8, rel=0.15)
+    one, eight = (
+        trace(kind, potential, points, seed=3, probes=p).laplacian.numpy().var() for p in (1, 8)
+    )
+    assert one / eight == pytest.approx(8, rel=0.2)
 
 
-def test_hutchinson_gives_the_exact_gradient_and_new_signs_each_time(rng):
+def test_random_probes_give_the_exact_gradient_and_new_signs_each_time(rng):
     network = reference.randomize(reference.conv((3, 2), "tanh", (5, 4, 1), 2), rng)
     potential = Potential(network, HalfSquaredNorm(), "float64")
     x = tf.constant(rng.normal(size=(3, 5, 4, 1)))
+    plan = plan_trace("hutchinson", potential, (5, 4, 1), TraceSettings(probes=3))
     seed = keras.random.SeedGenerator(0)
-    first, second = hutchinson(potential, x, seed, 3), hutchinson(potential, x, seed, 3)
+    first, second = (compute_trace(plan, potential, x, seed) for _ in range(2))
     np.testing.assert_allclose(first.gradient, nested_tape(potential, x).gradient, rtol=1e-10)
     assert not np.allclose(first.laplacian, second.laplacian)
-    again = hutchinson(potential, x, keras.random.SeedGenerator(0), 3)
+    again = compute_trace(plan, potential, x, keras.random.SeedGenerator(0))
     np.testing.assert_array_equal(first.laplacian, again.laplacian)
+
+
+def test_chunks_do_not_change_an_estimate(rng):
+    network = reference.randomize(reference.conv((3, 2), "softplus", (7, 6, 2), 3), rng)
+    potential = Potential(network, HalfSquaredNorm(), "float64")
+    x = tf.constant(rng.normal(size=(5, 7, 6, 2)))
+    for kind, settings in (("lattice", {"spacing": 2}), ("gaussian", {"probes": 6})):
+        whole, split = (
+            trace(kind, potential, x, seed=1, memory_budget=budget, **settings).laplacian
+            for budget in (2.0, 1e-9)
+        )
+        np.testing.assert_allclose(split, whole, rtol=1e-12)
+
+
+@pytest.mark.parametrize("data", ["fashion_mnist"])
+def test_the_variance_falls_with_the_spacing_on_real_images(data, load_or_skip):
+    """Two layers of 5×5: spacings 1 to 8 are estimates, 9 is exact."""
+    images = load_or_skip(data).x_train[:8].reshape(8, 28, 28, 1) / 127.5 - 1.0
+    network = keras.Sequential(
+        [keras.Input((28, 28, 1)),
+         *(keras.layers.Conv2D(8, 5, padding="same", activation="relu",
+                               kernel_initializer=keras.initializers.GlorotUniform(seed=i))
+           for i in range(2))]
+    )  # fmt: skip
+    potential = Potential(network, HalfSquaredNorm())
+    x = tf.constant(images, tf.float32)
+    exact = trace("exact", potential, x).laplacian.numpy()
+    draws = 64
+    variances = []
+    for spacing in (1, 2, 4, 6, 9):
+        plan = plan_trace("lattice", potential, (28, 28, 1), TraceSettings(spacing=spacing))
+        seed = keras.random.SeedGenerator(0)
+        run = tf.function(lambda p=plan, s=seed: compute_trace(p, potential, x, s).laplacian)
+        estimates = np.stack([run().numpy() for _ in range(1 if plan.exact else draws)])
+        assert plan.exact == (spacing == 9)
+        if plan.exact:
+            np.testing.assert_allclose(estimates[0], exact, rtol=1e-4)
+            continue
+        error = estimates.mean(axis=0) - exact
+        assert np.all(np.abs(error) < 5 * estimates.std(axis=0, ddof=1) / np.sqrt(draws))
+        variances.append(estimates.var(axis=0, ddof=1).mean())
+    assert np.all(np.diff(variances) < 0), variances

@@ -164,7 +164,7 @@ class TestErrataOfThePaper:
         assert not np.allclose(got, [3 - laplacian_of_squared_norm], atol=1e-2)
 
 
-@pytest.mark.parametrize("trace", ["closed_form", "basis", "nested_tape"])
+@pytest.mark.parametrize("trace", ["closed_form", "basis", "lattice", "exact", "nested_tape"])
 def test_every_exact_trace_gives_the_same_training(trace, rng):
     x = rng.normal(size=(40, 6)).astype("float32")
     weights = []
@@ -203,10 +203,14 @@ def test_evaluation_can_be_exact_while_training_is_not(rng):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"trace": "magic"}, "unknown trace 'magic'; expected auto, closed_form"),
+        ({"trace": "magic"}, "unknown trace 'magic'; expected auto, exact, closed_form"),
         ({"evaluation_trace": "magic"}, "unknown evaluation_trace 'magic'"),
         ({"sign": "minus"}, "unknown sign 'minus'; expected one of corrected, as_printed"),
         ({"probes": 0}, "probes must be a positive integer, got 0"),
+        ({"spacing": 0}, "lattice spacing must be made of positive integers, got 0"),
+        ({"cost": 0}, "cost must be a positive number, got 0"),
+        ({"memory_budget": float("nan")}, "memory_budget must be a positive number, got nan"),
+        ({"memory_budget": "2 GB"}, "memory_budget must be a positive number, got '2 GB'"),
     ],
 )
 def test_unknown_options_are_refused(arguments, message):
@@ -217,3 +221,66 @@ def test_unknown_options_are_refused(arguments, message):
 def test_the_default_sign_does_not_warn(recwarn):
     dv.ScoreMatching()
     assert not [w for w in recwarn if issubclass(w.category, PrintedSignWarning)]
+
+
+def convolutional(objective, **kwargs):
+    network = dv.networks.cnn((4, 3), 3, activation="softplus", seed=0)
+    return dv.DELVM(network, objective=objective, **kwargs)
+
+
+def test_the_plan_is_read_from_the_model_and_shown_as_text():
+    model = convolutional(dv.ScoreMatching(cost=2.0, evaluation_trace="exact"))
+    with pytest.raises(ValueError, match=r"is not built, .*call model.adapt"):
+        model.objective.plan(model)
+    model.build((None, 9, 8, 1))
+    training, evaluation = (model.objective.plan(model, training=t) for t in (True, False))
+    assert not training.exact
+    assert training.probes.count == 1
+    assert "estimated" in repr(training)
+    assert evaluation.exact
+    assert evaluation.method == "windows"
+
+
+@pytest.mark.parametrize("batch_size", [4, 5])
+def test_training_in_chunks_is_the_same_training(batch_size, rng):
+    """Batches of unknown length, all at once and in chunks, give the same weights."""
+    x = rng.normal(size=(12, 6, 5, 2)).astype("float32")
+    weights = []
+    for trace, budget in (("nested_tape", 2.0), ("lattice", 2.0), ("lattice", 2e-5),
+                          ("windows", 1e-6), ("basis", 1e-9)):  # fmt: skip
+        model = convolutional(dv.ScoreMatching(trace, memory_budget=budget), scale=1.5)
+        model.adapt(x)
+        model.compile(keras.optimizers.SGD(1e-3))
+        model.fit(x, batch_size=batch_size, epochs=2, shuffle=False, verbose=0)
+        weights.append(model.get_weights())
+    for got in weights[1:]:
+        for value, expected in zip(got, weights[0], strict=True):
+            np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_settings_survive_saving(tmp_path, rng):
+    settings = {
+        "trace": "lattice", "spacing": (2, 3, 1), "probes": 4, "cost": 3.0, "memory_budget": 0.5,
+        "evaluation_trace": "exact", "seed": 3,
+    }  # fmt: skip
+    model = convolutional(dv.ScoreMatching(**settings))
+    model.adapt(rng.normal(size=(4, 6, 5, 1)))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    config = loaded.objective.get_config()
+    assert {name: config[name] for name in settings} == settings
+    assert str(loaded.objective.plan(loaded)) == str(model.objective.plan(model))
+
+
+def test_a_layer_without_a_rule_trains_and_is_named_in_the_log(rng, caplog):
+    inputs = keras.Input((4,))
+    hidden = keras.layers.Dense(6, activation="tanh")(inputs)
+    outputs = keras.layers.Dot(axes=1, name="odd")([hidden, keras.layers.Dense(6)(hidden)])
+    model = dv.DELVM(keras.Model(inputs, outputs), objective=dv.ScoreMatching("basis"))
+    x = rng.normal(size=(20, 4)).astype("float32")
+    model.adapt(x)
+    model.compile(keras.optimizers.Adam(1e-3))
+    with caplog.at_level("INFO"):
+        history = model.fit(x, epochs=2, verbose=0).history
+    assert np.isfinite(history["loss"]).all()
+    assert "layer odd has no rule" in caplog.text

@@ -1,0 +1,148 @@
+"""Dense and convolutional layers: a linear map with weights, a bias and an activation.
+
+The products are taken in the layer's compute type, everything else in the type of the jet.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from delvm_tf.curvature.affine import CONVOLUTIONS, linear_map
+from delvm_tf.curvature.rules.activations import activated
+from delvm_tf.curvature.taylor import TaylorJet, linear_rule, register_rule
+
+layers = keras.layers
+LinearMap = Callable[[tf.Tensor], tf.Tensor]
+
+
+def affine_rule(layer: Any, jet: TaylorJet, linear: LinearMap, bias: Any = None) -> TaylorJet:
+    """The rule of activation(linear(x) + bias).
+
+    Args:
+        layer: the layer, whose compute type and activation count.
+        jet: the jet of its input.
+        linear: its linear map, (n, ...) to (n, ...) in the compute type.
+        bias: what is added, or None; broadcasts with (batch, ...).
+    """
+    dtype = jet.value.dtype
+
+    def product(t: tf.Tensor) -> tf.Tensor:
+        return tf.cast(linear(tf.cast(t, layer.compute_dtype)), dtype)
+
+    def with_bias(t: tf.Tensor) -> tf.Tensor:
+        return product(t) + tf.cast(bias, dtype)
+
+    mapped = linear_rule(jet, product, None if bias is None else with_bias)
+    return activated(layer.activation, mapped)
+
+
+@register_rule(layers.Dense)
+def dense(layer: Any, jet: TaylorJet) -> TaylorJet:
+    """A product with the last axis."""
+    kernel = _cast(layer, layer.kernel)
+    return affine_rule(layer, jet, lambda t: linear_map(layer, t, kernel), layer.bias)
+
+
+@register_rule(layers.EinsumDense)
+def einsum_dense(layer: Any, jet: TaylorJet) -> TaylorJet:
+    """A product with any axes."""
+    kernel = _cast(layer, layer.kernel)
+    return affine_rule(
+        layer, jet, lambda t: keras.ops.einsum(layer.equation, t, kernel), layer.bias
+    )
+
+
+@register_rule(*CONVOLUTIONS)
+def convolution(layer: Any, jet: TaylorJet) -> TaylorJet:
+    """Convolutions of any rank; with the channels first, transposed, as TensorFlow on CPU needs."""
+    kernel = _cast(layer, layer.kernel)
+
+    def channels_last(t: tf.Tensor) -> tf.Tensor:
+        if layer.padding == "causal":
+            past = layer.dilation_rate[0] * (layer.kernel_size[0] - 1)
+            t = tf.pad(t, [[0, 0], [past, 0], [0, 0]])
+        return keras.ops.conv(
+            t,
+            kernel,
+            strides=layer.strides,
+            padding="valid" if layer.padding == "causal" else layer.padding,
+            data_format="channels_last",
+            dilation_rate=layer.dilation_rate,
+        )
+
+    if layer.data_format == "channels_last":
+        return affine_rule(layer, jet, lambda t: linear_map(layer, t, kernel), layer.bias)
+    return affine_rule(layer, jet, _transposed(channels_last), _bias(layer))
+
+
+@register_rule(layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
+def transposed_convolution(layer: Any, jet: TaylorJet) -> TaylorJet:
+    """The adjoints of convolutions, which widen an image."""
+    kernel = _cast(layer, layer.kernel)
+
+    def channels_last(t: tf.Tensor) -> tf.Tensor:
+        return keras.ops.conv_transpose(
+            t,
+            kernel,
+            strides=layer.strides,
+            padding=layer.padding,
+            output_padding=layer.output_padding,
+            data_format="channels_last",
+            dilation_rate=layer.dilation_rate,
+        )
+
+    last = layer.data_format == "channels_last"
+    linear = channels_last if last else _transposed(channels_last)
+    return affine_rule(layer, jet, linear, _bias(layer))
+
+
+@register_rule(layers.DepthwiseConv1D, layers.DepthwiseConv2D)
+def depthwise_convolution(layer: Any, jet: TaylorJet) -> TaylorJet:
+    """One convolution for each channel."""
+    kernel = _cast(layer, layer.kernel)
+
+    def linear(t: tf.Tensor) -> tf.Tensor:
+        return keras.ops.depthwise_conv(t, kernel, **_geometry(layer))
+
+    return affine_rule(layer, jet, linear, _bias(layer))
+
+
+@register_rule(layers.SeparableConv1D, layers.SeparableConv2D)
+def separable_convolution(layer: Any, jet: TaylorJet) -> TaylorJet:
+    """One convolution for each channel, then a mixture of the channels."""
+    depthwise = _cast(layer, layer.depthwise_kernel)
+    pointwise = _cast(layer, layer.pointwise_kernel)
+
+    def linear(t: tf.Tensor) -> tf.Tensor:
+        return keras.ops.separable_conv(t, depthwise, pointwise, **_geometry(layer))
+
+    return affine_rule(layer, jet, linear, _bias(layer))
+
+
+def _geometry(layer: Any) -> dict[str, Any]:
+    names = ("strides", "padding", "dilation_rate", "data_format")
+    return {name: getattr(layer, name) for name in names}
+
+
+def _cast(layer: Any, weight: Any) -> tf.Tensor:
+    return tf.cast(weight, layer.compute_dtype)
+
+
+def _bias(layer: Any) -> Any:
+    """The bias of a convolution in the shape in which it is added, or None."""
+    if layer.bias is None or layer.data_format == "channels_last":
+        return layer.bias
+    return tf.reshape(layer.bias, (-1, *[1] * layer.rank))
+
+
+def _transposed(channels_last: LinearMap) -> LinearMap:
+    """A map of images with the channels first, from one of images with the channels last."""
+
+    def channels_first(t: tf.Tensor) -> tf.Tensor:
+        rank = t.shape.rank
+        result = channels_last(tf.transpose(t, [0, *range(2, rank), 1]))
+        return tf.transpose(result, [0, rank - 1, *range(1, rank - 1)])
+
+    return channels_first
