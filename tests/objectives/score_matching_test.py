@@ -258,6 +258,20 @@ def test_training_in_chunks_is_the_same_training(batch_size, rng):
             np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("mode", [{"run_eagerly": True}, {"jit_compile": True}], ids=str)
+@pytest.mark.parametrize("trace", ["lattice", "windows"])
+def test_eager_and_compiled_training_in_chunks_are_the_same(trace, mode, rng):
+    x = rng.normal(size=(8, 5, 4, 1)).astype("float32")
+    losses = []
+    for kwargs in ({}, mode):
+        model = convolutional(dv.ScoreMatching(trace, memory_budget=1e-5))
+        model.adapt(x)
+        model.compile(keras.optimizers.SGD(1e-3), **kwargs)
+        history = model.fit(x, batch_size=4, epochs=2, shuffle=False, verbose=0).history
+        losses.append(history["loss"])
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
+
+
 def test_settings_survive_saving(tmp_path, rng):
     settings = {
         "trace": "lattice", "spacing": (2, 3, 1), "probes": 4, "cost": 3.0, "memory_budget": 0.5,
