@@ -83,3 +83,9 @@ MEMORY: dict[str, tuple[Case, str, int]] = {
     "cpu": (CASES["cpu"][-1], "exact", BATCH),
     "smoke": (CASES["smoke"][-1], "exact", 4),
 }
+
+# What other libraries are asked to do.
+PEER_CASES: dict[str, list[Case]] = {
+    "cpu": [case for case in CASES["cpu"] if case.shape == (28, 28, 1) and len(case.layers) <= 2],
+    "smoke": CASES["smoke"][1:],
+}

@@ -20,7 +20,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 import tensorflow as tf
-from cases import CASES, GROWTH, MEMORY, SPACINGS, Case
+from cases import BATCH, CASES, GROWTH, MEMORY, PEER_CASES, SPACINGS, Case
 from rich.console import Console
 from rich.table import Table
 from steps import (
@@ -49,6 +49,8 @@ PEERS = {
     "TorchEBM exact": ("torchebm_step.py", ["--method", "exact"]),
     "TorchEBM approx": ("torchebm_step.py", ["--method", "approx"]),
 }
+SECTIONS = ["methods", "memory", "growth", "spacings", "peers"]
+TOO_LARGE = ("folx, dense Jacobian", "JAX, Hessian's trace")  # two layers: minutes, 14 GB
 Row = dict[str, Any]
 
 
@@ -153,38 +155,45 @@ def measure_memory(case: Case, method: str, batch: int) -> None:
     print(json.dumps({"peak MB": round(peak_megabytes()), "loss": loss}))
 
 
-def peer_rows(case: Case, interpreters: dict[str, str], reference: Row) -> list[Row]:
-    """The same network and weights in other libraries, each in an interpreter of its own."""
-    network = case.network()
-    weights = network.get_weights()
-    expected = float(losses(make_model(network, "exact"), random_inputs(case.shape, 2)).mean())
-    rows = []
+def peer_rows(case: Case, interpreters: dict[str, str], rounds: int, console: Console) -> list[Row]:
+    """Our exact step and, with the same network and weights, those of other libraries.
+
+    Each library runs in an interpreter of its own, right after ours.
+    """
+    console.print(f"other libraries on {case.name}")
+    x = random_inputs(case.shape, 2)
+    model = make_model(case.network(), "exact")
+    expected = float(losses(model, x).mean())
+    weights = case.network().get_weights()
+    batch = BATCH if len(case.layers) == 1 else 10
+    many = random_inputs(case.shape, batch)
+    times = rounds_of_seconds({"ours": (score_matching_step(model), many)}, rounds)["ours"]
+    ours = 1e3 * statistics.median(times)
+
+    def row(method: str, exact: bool, examples: int, ms: float, loss: float) -> Row:
+        return {
+            "network": case.name, "method": method, "exact": "yes" if exact else "no",
+            "batch": examples, "ms an example": f"{ms:.4g}", "times ours": f"{ms / ours:.4g}",
+            "loss": f"{loss:.6g}",
+        }  # fmt: skip
+
+    rows = [row(f"SM, exact ({model.objective.plan(model).method})", True, batch, ours, expected)]
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "network.npz"
         arrays = {f"kernel_{i}": w for i, w in enumerate(weights[::2])}
         arrays |= {f"bias_{i}": w for i, w in enumerate(weights[1::2])}
-        np.savez(file, x=random_inputs(case.shape, 2).numpy(), **arrays)
+        np.savez(file, x=x.numpy(), **arrays)
         for name, (program, arguments) in PEERS.items():
             python = interpreters.get(program)
-            if python is None:
+            if python is None or (len(case.layers) > 1 and name in TOO_LARGE):
                 continue
-            answer = in_new_process(
-                Path(__file__).parent / "peers" / program,
-                "--network", str(file), *arguments, python=python,
-            )  # fmt: skip
+            path = Path(__file__).parent / "peers" / program
+            answer = in_new_process(path, "--network", str(file), *arguments, python=python)
             exact = "approx" not in name
             if exact and abs(answer["loss"] / expected - 1) > EXACT_TOLERANCE:
                 raise SystemExit(f"{name} gives the loss {answer['loss']}, not {expected}")
-            ours = float(reference["ms an example"])
-            rows.append(
-                {
-                    **dict.fromkeys(reference, ""), "network": case.name,
-                    "method": f"{name} ({answer['library']})", "exact": "yes" if exact else "no",
-                    "batch": answer["batch"], "ms an example": f"{answer['ms_per_image']:.4g}",
-                    "times the autoencoder": f"{answer['ms_per_image'] / ours:.3g}",
-                    "peak MB": round(answer["peak_mb"]), "loss": f"{answer['loss']:.6g}",
-                }
-            )  # fmt: skip
+            label = f"{name} ({answer['library']})"
+            rows.append(row(label, exact, answer["batch"], answer["ms_per_image"], answer["loss"]))
     return rows
 
 
@@ -324,8 +333,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--scale", choices=list(CASES), default="cpu")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument(
-        "--sections", nargs="+", default=["methods", "memory", "growth", "spacings"],
-        choices=["methods", "memory", "growth", "spacings"],
+        "--sections", nargs="+", default=SECTIONS, choices=SECTIONS,
     )  # fmt: skip
     parser.add_argument("--folx-python", help="an interpreter that has jax and folx")
     parser.add_argument("--torchebm-python", help="an interpreter that has torchebm")
@@ -358,8 +366,6 @@ def main() -> None:
                 for row, method in zip(made, traces, strict=True):
                     batch = int(row["batch"])
                     row["peak MB"] = memory_of(str(index), method, batch, args.scale)["peak MB"]
-            if case.kernel_size and len(case.layers) <= 2 and case.shape[-1] == 1:
-                made += peer_rows(case, interpreters, made[0])
             show(made, case.name, console)
             rows += made
             write_csv(rows, args.output / "methods.csv")
@@ -386,6 +392,12 @@ def main() -> None:
         show(rows, "lattice spacings", console)
         write_csv(rows, args.output / "spacings.csv")
         plot_spacings(rows, args.output / "spacings.png")
+    if "peers" in args.sections and interpreters:
+        rows = []
+        for case in PEER_CASES[args.scale]:
+            rows += peer_rows(case, interpreters, args.rounds, console)
+            show(rows, "other libraries", console)
+            write_csv(rows, args.output / "peers.csv")
     console.print(f"written to {args.output}")
 
 

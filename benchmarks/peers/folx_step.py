@@ -33,12 +33,17 @@ def forward_laplacian(
 
 
 def hessian_trace(
-    potential: Callable[[jax.Array], jax.Array], x: jax.Array
+    potential: Callable[[jax.Array], jax.Array], x: jax.Array, directions: int
 ) -> tuple[jax.Array, jax.Array]:
-    """The potential's gradient and Laplacian, forward over reverse along the whole basis."""
-    basis = jnp.eye(x.size, dtype=x.dtype).reshape(x.size, *x.shape)
+    """The potential's gradient and Laplacian, forward over reverse along the basis."""
     gradient, hessian_product = jax.linearize(jax.grad(potential), x)
-    return gradient, jnp.sum(jax.vmap(hessian_product)(basis) * basis)
+
+    @jax.checkpoint
+    def curvature(direction: jax.Array) -> jax.Array:
+        return jnp.vdot(direction, hessian_product(direction))
+
+    basis = jnp.eye(x.size, dtype=x.dtype).reshape(x.size, *x.shape)
+    return gradient, jnp.sum(jax.lax.map(curvature, basis, batch_size=directions))
 
 
 def score_matching(
@@ -82,6 +87,12 @@ def arguments() -> argparse.Namespace:
         default=1,
         help="examples at once; the others wait, as folx advises for memory (default: 1)",
     )
+    parser.add_argument(
+        "--directions",
+        type=int,
+        default=98,
+        help="jax-hessian-trace: directions of the basis at once (default: %(default)s)",
+    )
     return parser.parse_args()
 
 
@@ -91,7 +102,7 @@ def main() -> None:
     protocol.limit_threads(args.threads)
     arrays, layers = protocol.load(args.network, args.batch_size)
     x = jnp.asarray(arrays)
-    derivatives: Derivatives = hessian_trace
+    derivatives: Derivatives = functools.partial(hessian_trace, directions=args.directions)
     answer = {"library": f"jax {version('jax')}"}
     sparse = args.method == "folx" and args.sparsity > 0
     if args.method == "folx":

@@ -26,6 +26,11 @@ class Call:
         self._operation, self._node = operation, node
         self._parents, self._place = parents, place
 
+    @property
+    def weights(self) -> list[Any]:
+        """The variables of the layer that is called, none for an operation."""
+        return getattr(self._operation, "weights", [])
+
     def __call__(self, values: Any, training: bool = False) -> Any:
         """The output for the value, or the list of values, of the parents."""
         listed = values if isinstance(values, list) else [values]
