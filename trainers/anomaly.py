@@ -91,7 +91,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     model.add_argument("--scale", type=float)
     model.add_argument("--visible-precision", choices=["scalar", "diagonal", "full"])
     training = parser.add_argument_group("training")
-    training.add_argument("--trace", choices=["auto", *dv.curvature.TRACES])
+    training.add_argument("--trace", choices=["auto", "exact", *dv.curvature.TRACES])
     training.add_argument("--sign", default="corrected", choices=["corrected", "as_printed"])
     training.add_argument("--epochs", type=int)
     training.add_argument("--batch-size", type=int, default=100)

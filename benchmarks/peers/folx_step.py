@@ -90,7 +90,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--directions",
         type=int,
-        default=98,
+        default=28,
         help="jax-hessian-trace: directions of the basis at once (default: %(default)s)",
     )
     return parser.parse_args()
