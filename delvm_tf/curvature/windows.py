@@ -23,7 +23,6 @@ from delvm_tf.curvature import jets
 from delvm_tf.curvature.affine import affine_map, is_plain_convolution, plain_padding
 from delvm_tf.curvature.chunks import chunk_sizes, either, read_weights, sum_in_chunks
 from delvm_tf.curvature.closed_form import INERT_LAYERS
-from delvm_tf.curvature.cost import COPIES
 from delvm_tf.curvature.curvature import Curvature, Potential
 from delvm_tf.curvature.graph import layer_chain
 from delvm_tf.curvature.outer import ElementwiseOuter
@@ -31,6 +30,8 @@ from delvm_tf.curvature.sums import sum_per_example
 
 Cell = tuple[int, int]
 Window = dict[Cell, tf.Tensor]
+
+COPIES = 5  # of a window that a backward pass holds, with those side by side for products
 
 
 class Stage(NamedTuple):

@@ -105,6 +105,5 @@ def test_multiplications_counted_by_hand(layer, shape, expected):
 
 
 def test_memory_counts_every_layers_output_three_times():
-
     deep = potential(L.Dense(7), L.Dense(4), input_shape=(5,))
     assert bytes_per_probe(deep, tf.zeros((2, 5))) == 3 * 4 * (7 + 4)
