@@ -50,7 +50,7 @@ PEERS = {
     "TorchEBM approx": ("torchebm_step.py", ["--method", "approx"]),
 }
 SECTIONS = ["methods", "memory", "growth", "spacings", "peers"]
-TOO_LARGE = ("folx, dense Jacobian", "JAX, Hessian's trace")  # two layers: minutes, 14 GB
+TOO_LARGE = ("folx, dense Jacobian", "JAX, Hessian's trace")  # for two layers: half a minute an image, folx 13 GB
 Row = dict[str, Any]
 
 

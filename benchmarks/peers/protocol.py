@@ -44,7 +44,7 @@ def limit_threads(threads: int) -> None:
     """Keep the process to so many processors; to be called before the library is imported.
 
     Most libraries size their thread pools by what the process may use, and not all of them have
-    a setting for it. Where the system has no such limit (macOS, Windows), nothing happens.
+    a setting for it. Where the system has no such limit (macOS), nothing happens.
     """
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
