@@ -50,7 +50,8 @@ PEERS = {
     "TorchEBM approx": ("torchebm_step.py", ["--method", "approx"]),
 }
 SECTIONS = ["methods", "memory", "growth", "spacings", "peers"]
-TOO_LARGE = ("folx, dense Jacobian", "JAX, Hessian's trace")  # for two layers: half a minute an image, folx 13 GB
+# For two layers: half a minute an image, and folx 13 GB.
+TOO_LARGE = ("folx, dense Jacobian", "JAX, Hessian's trace")
 Row = dict[str, Any]
 
 
