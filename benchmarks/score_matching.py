@@ -21,6 +21,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from cases import BATCH, CASES, GROWTH, MEMORY, PEER_CASES, SPACINGS, Case
+from peers.protocol import peak_megabytes
 from rich.console import Console
 from rich.table import Table
 from steps import (
@@ -32,7 +33,7 @@ from steps import (
     random_inputs,
     score_matching_step,
 )
-from timing import in_new_process, median_ratio, peak_megabytes, rounds_of_seconds
+from timing import in_new_process, median_ratio, rounds_of_seconds
 
 import delvm_tf as dv
 from delvm_tf.curvature.cost import multiplications

@@ -1,7 +1,6 @@
 """Measuring: times as ratios within a run, memory in a process of its own."""
 
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -44,16 +43,6 @@ def _seconds(step: Callable[[tf.Tensor], tf.Tensor], x: tf.Tensor, calls: int) -
 def median_ratio(times: list[float], reference: list[float]) -> float:
     """Median over rounds of the ratio to a reference."""
     return statistics.median(t / r for t, r in zip(times, reference, strict=False))
-
-
-def peak_megabytes() -> float:
-    """Most memory that this process has held, TensorFlow itself included."""
-    status = Path("/proc/self/status")
-    if status.exists():  # elsewhere a new process may inherit the figure of its parent
-        peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(peak.split()[1]) / 2**10
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def in_new_process(program: Path, *arguments: str, python: str = sys.executable) -> dict[str, Any]:

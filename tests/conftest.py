@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from delvm_tf import datasets
+from delvm_tf.datasets import files
 
 tf.config.threading.set_intra_op_parallelism_threads(1)
 tf.config.threading.set_inter_op_parallelism_threads(1)
@@ -32,14 +32,16 @@ def rng():
     return np.random.default_rng(0)
 
 
-@pytest.fixture
-def load_or_skip():
-    """A function that loads a data set from $DELVM_DATA_DIR, or skips the test with a reason."""
+@pytest.fixture(scope="session")
+def require_data():
+    """A function that skips the test, with a reason, where $DELVM_DATA_DIR has no such data set.
 
-    def load(name):
-        folder = os.environ.get("DELVM_DATA_DIR", "")
-        if not (Path(folder) / f"{name}.npz").exists():
-            pytest.skip(f"{name}.npz is not in $DELVM_DATA_DIR ({folder or 'unset'})")
-        return datasets.load(name)
+    The large data sets are not part of the project, so a bare machine cannot have them.
+    """
 
-    return load
+    def require(name):
+        folder = os.environ.get(files.VARIABLE)
+        if not folder or not (Path(folder) / f"{name}.npz").is_file():
+            pytest.skip(f"${files.VARIABLE} ({folder or 'not set'}) has no {name}.npz")
+
+    return require

@@ -24,12 +24,16 @@ INERT_LAYERS = (keras.layers.Identity, keras.layers.Dropout)
 
 
 class AffineStage(NamedTuple):
-    """A potential taken apart: reshapes, one affine layer, elementwise functions, outer one."""
+    """A potential taken apart: reshapes, one affine layer, elementwise functions, outer one.
+
+    Reshapes after the affine layer change nothing but the order of the output.
+    """
 
     before: list[keras.layers.Layer]
     affine: keras.layers.Layer
     jet: jets.JetFunction
     outer: ElementwiseOuter
+    after: list[keras.layers.Layer]
 
 
 def affine_stage(potential: object) -> AffineStage | str:
@@ -40,14 +44,14 @@ def affine_stage(potential: object) -> AffineStage | str:
     if chain is None:
         return "the network is not a chain of layers"
     before: list[keras.layers.Layer] = []
+    after: list[keras.layers.Layer] = []
     affine: keras.layers.Layer | None = None
     jet: jets.JetFunction = jets.linear
     for layer in chain:
         if type(layer) in INERT_LAYERS:
             continue
         if type(layer) in _SHAPE_LAYERS:
-            if affine is None:
-                before.append(layer)
+            (before if affine is None else after).append(layer)
             continue
         if affine is None:
             if type(layer) is not keras.layers.Dense and type(layer) not in CONVOLUTIONS:
@@ -63,7 +67,22 @@ def affine_stage(potential: object) -> AffineStage | str:
         jet = step if jet is jets.linear else jets.compose(step, jet)
     if affine is None:
         return "the network has no dense or convolutional layer"
-    return AffineStage(before, affine, jet, potential.outer)
+    return AffineStage(before, affine, jet, potential.outer, after)
+
+
+def require_affine_stage(potential: object) -> AffineStage:
+    """The parts of a one-layer potential.
+
+    Raises:
+        ValueError: if the potential has no closed form; the message says why.
+    """
+    stage = affine_stage(potential)
+    if isinstance(stage, str):
+        raise ValueError(
+            f"trace='closed_form' needs one dense or convolutional layer followed by elementwise "
+            f"activations, but {stage}. Use trace='exact' or 'auto'."
+        )
+    return stage
 
 
 def closed_form(potential: Potential, x: tf.Tensor) -> Curvature:
@@ -79,12 +98,7 @@ def closed_form(potential: Potential, x: tf.Tensor) -> Curvature:
     Raises:
         ValueError: if the potential has no closed form; the message says why.
     """
-    stage = affine_stage(potential)
-    if isinstance(stage, str):
-        raise ValueError(
-            f"trace='closed_form' needs one dense or convolutional layer followed by elementwise "
-            f"activations, but {stage}. Use trace='exact' or 'auto'."
-        )
+    stage = require_affine_stage(potential)
     dtype, layer = potential.dtype, stage.affine
     kernel = tf.convert_to_tensor(layer.kernel)
     with tf.GradientTape() as tape:
@@ -113,4 +127,7 @@ def closed_form(potential: Potential, x: tf.Tensor) -> Curvature:
         laplacian = tf.fill((batch,), combined.second * tf.reduce_sum(squared_norms))
     else:
         laplacian = tf.linalg.matvec(tf.reshape(combined.second, (batch, -1)), squared_norms)
-    return Curvature(phi.value, gradient, laplacian)
+    output = phi.value
+    for shape_layer in stage.after:
+        output = shape_layer.call(output)
+    return Curvature(output, gradient, laplacian)

@@ -5,12 +5,17 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from delvm_tf.curvature import cost
-from delvm_tf.curvature.closed_form import affine_stage
+from delvm_tf.curvature.closed_form import affine_stage, require_affine_stage
 from delvm_tf.curvature.curvature import Potential
 from delvm_tf.curvature.graph import is_graph
 from delvm_tf.curvature.probes import Basis, Gaussian, Lattice, Probes, Rademacher
 from delvm_tf.curvature.receptive_field import receptive_field
-from delvm_tf.curvature.windows import window_bytes, window_multiplications, window_stages
+from delvm_tf.curvature.windows import (
+    require_window_stages,
+    window_bytes,
+    window_multiplications,
+    window_stages,
+)
 
 TRACES = ("closed_form", "windows", "lattice", "basis", "hutchinson", "gaussian", "nested_tape")
 FEW_PROBES = 16  # up to here `auto` is exact whatever it costs
@@ -95,6 +100,9 @@ def make_plan(
         potential: the function to be differentiated.
         input_shape: shape of one input.
         settings: what the method may be told.
+
+    Raises:
+        ValueError: if a method that was named cannot serve the network; the message says why.
     """
     if trace == "auto":
         return _automatic(potential, input_shape, settings)
@@ -140,6 +148,7 @@ def _automatic(potential: Any, shape: tuple[int, ...], settings: TraceSettings) 
 
 def _named(trace: str, potential: Any, shape: tuple[int, ...], settings: TraceSettings) -> Plan:
     if trace == "closed_form":
+        require_affine_stage(potential)
         return Plan(trace, True, None, 1.0, None, settings)
     if trace == "windows":
         return _windows(potential, shape, settings)
@@ -153,9 +162,7 @@ def _named(trace: str, potential: Any, shape: tuple[int, ...], settings: TraceSe
 
 
 def _windows(potential: Any, shape: tuple[int, ...], settings: TraceSettings) -> Plan:
-    stages = window_stages(potential)
-    if isinstance(stages, str):  # computing it will say so
-        return Plan("windows", True, None, None, None, settings)
+    stages = require_window_stages(potential)
     forward = cost.multiplications(potential.network).forward
     times = 1.0 + window_multiplications(stages, shape) / (2 * forward)
     memory = window_bytes(stages, shape[:2])

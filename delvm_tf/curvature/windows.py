@@ -65,6 +65,21 @@ def window_stages(potential: Any) -> list[Stage] | str:
     return stages or "the network is not a chain of layers"
 
 
+def require_window_stages(potential: Any) -> list[Stage]:
+    """A potential's convolutions with what follows each.
+
+    Raises:
+        ValueError: if windows do not fit the network; the message says which layer.
+    """
+    stages = window_stages(potential)
+    if isinstance(stages, str):
+        raise ValueError(
+            f"trace='windows' needs a chain of convolutions without strides and elementwise "
+            f"activations, but {stages}. Use trace='exact' or 'lattice'."
+        )
+    return stages
+
+
 def window_multiplications(stages: list[Stage], shape: tuple[int, ...]) -> int:
     """Multiplications for all input values of one example; the first layer has none."""
     side, total = (1, 1), 0
@@ -98,12 +113,7 @@ def trace_by_windows(potential: Potential, x: tf.Tensor, memory_budget: float) -
     Raises:
         ValueError: if the network has other layers; the message says which.
     """
-    stages = window_stages(potential)
-    if isinstance(stages, str):
-        raise ValueError(
-            f"trace='windows' needs a chain of convolutions without strides and elementwise "
-            f"activations, but {stages}. Use trace='exact' or 'lattice'."
-        )
+    stages = require_window_stages(potential)
     image, channels = tuple(x.shape[1:3]), x.shape[3]
     budget = int(memory_budget * 2**30)
     batch = tf.shape(x)[0] if x.shape[0] is None else x.shape[0]
@@ -122,14 +132,15 @@ def trace_by_windows(potential: Potential, x: tf.Tensor, memory_budget: float) -
         return sum_in_chunks(part, x, None, sizes, weights)
 
     laplacian = either(sizes, batch, weights, all_at_once, in_chunks)
-    return Curvature(values.output, values.gradient, laplacian)
+    output = tf.reshape(values.output, (-1, *potential.network.output_shape[1:]))
+    return Curvature(output, values.gradient, laplacian)
 
 
 class _Values(NamedTuple):
     """What one pass over the values tells the windows.
 
     Attributes:
-        output: as in `Curvature`.
+        output: of the last stage, (batch, height, width, filters).
         gradient: as in `Curvature`.
         slopes: φ′ of each stage but the last, (batch, height, width, filters).
         counts: for each stage, what a squared derivative before its φ counts in the trace, or None

@@ -35,6 +35,7 @@ def loss_and_gradients(method, potential, x):
 def assert_equal_to_nested_tape(potential, x):
     curvature, loss, gradients = loss_and_gradients(closed_form, potential, x)
     expected, expected_loss, expected_gradients = loss_and_gradients(nested_tape, potential, x)
+    np.testing.assert_allclose(curvature.output, potential.network(x), rtol=1e-7, atol=1e-12)
     np.testing.assert_allclose(curvature.gradient, expected.gradient, rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(curvature.laplacian, expected.laplacian, rtol=1e-10)
     np.testing.assert_allclose(loss, expected_loss, rtol=1e-10)
@@ -85,6 +86,10 @@ LAYERS = keras.layers
 CHAINS = {
     "flatten first": ((3, 2), [LAYERS.Flatten(), LAYERS.Dense(5, "tanh")]),
     "flatten last": ((5, 5, 1), [LAYERS.Conv2D(3, 3, activation="silu"), LAYERS.Flatten()]),
+    "permuted last": (
+        (5, 4, 1),
+        [LAYERS.Conv2D(3, 2, activation="silu"), LAYERS.Permute((3, 1, 2))],
+    ),
     "separate activation": ((4,), [LAYERS.Dense(6), LAYERS.Activation("softplus")]),
     "two activations": ((4,), [LAYERS.Dense(6, "tanh"), LAYERS.ReLU()]),
     "inert layers": ((4,), [LAYERS.Dropout(0.5), LAYERS.Dense(6, "elu"), LAYERS.Identity()]),

@@ -107,3 +107,10 @@ def test_multiplications_counted_by_hand(layer, shape, expected):
 def test_memory_counts_every_layers_output_three_times():
     deep = potential(L.Dense(7), L.Dense(4), input_shape=(5,))
     assert bytes_per_probe(deep, tf.zeros((2, 5))) == 3 * 4 * (7 + 4)
+
+
+@pytest.mark.parametrize("trace", ["closed_form", "windows"])
+def test_a_plan_that_cannot_be_carried_out_is_refused_when_it_is_made(trace):
+    deep = potential(L.Dense(5), L.Dense(5), input_shape=(30,))
+    with pytest.raises(ValueError, match=f"trace='{trace}' needs .*, but .*Use trace='exact'"):
+        plan(trace, deep, (30,))

@@ -5,6 +5,7 @@ import reference
 import tensorflow as tf
 from closed_form_test import loss_and_gradients
 
+from delvm_tf import datasets
 from delvm_tf.curvature import HalfSquaredNorm, Potential, TraceSettings, compute_trace, plan_trace
 from delvm_tf.curvature.nested_tape import nested_tape
 
@@ -170,10 +171,10 @@ def test_chunks_do_not_change_an_estimate(rng):
         np.testing.assert_allclose(split, whole, rtol=1e-12)
 
 
-@pytest.mark.parametrize("data", ["fashion_mnist"])
-def test_the_variance_falls_with_the_spacing_on_real_images(data, load_or_skip):
+def test_the_variance_falls_with_the_spacing_on_real_images(require_data):
     """Two layers of 5×5: spacings 1 to 8 are estimates, 9 is exact."""
-    images = load_or_skip(data).x_train[:8].reshape(8, 28, 28, 1) / 127.5 - 1.0
+    require_data("fashion_mnist")
+    images = datasets.load("fashion_mnist").x_train[:8].reshape(8, 28, 28, 1) / 127.5 - 1.0
     network = keras.Sequential(
         [keras.Input((28, 28, 1)),
          *(keras.layers.Conv2D(8, 5, padding="same", activation="relu",

@@ -1,9 +1,7 @@
 """Small archives with the digests to match, and the large data sets where they are at hand."""
 
 import hashlib
-import os
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -62,19 +60,13 @@ def shuffled(arrays):
     return result
 
 
-def large(archive):
-    folder = os.environ.get(files.VARIABLE)
-    path = Path(folder or ".") / f"{archive.name}.npz"
-    if not folder or not path.is_file():
-        pytest.skip(f"${files.VARIABLE} has no {archive.name}.npz")
-    return files.find(archive)
+@pytest.fixture(scope="session")
+def fashion_mnist_arrays(require_data):
+    require_data("fashion_mnist")
+    return files.find(fashion_mnist.ARCHIVE)
 
 
 @pytest.fixture(scope="session")
-def fashion_mnist_arrays():
-    return large(fashion_mnist.ARCHIVE)
-
-
-@pytest.fixture(scope="session")
-def cifar10_arrays():
-    return large(cifar10.ARCHIVE)
+def cifar10_arrays(require_data):
+    require_data("cifar10")
+    return files.find(cifar10.ARCHIVE)
