@@ -7,13 +7,29 @@ registered classes. Everything with heavy or optional dependencies is imported o
 import importlib
 from typing import Any
 
-from delvm_tf import curvature, networks, normalization
+from delvm_tf import curvature, networks, noise, normalization, samplers
+from delvm_tf.models.autoencoder import Autoencoder
+from delvm_tf.models.boltzmann.bernoulli_rbm import BernoulliRBM
+from delvm_tf.models.boltzmann.conv_rbm import ConvRBM
+from delvm_tf.models.boltzmann.dbm import DBM
+from delvm_tf.models.boltzmann.dbn import DBN
+from delvm_tf.models.boltzmann.gaussian_rbm import GaussianRBM
+from delvm_tf.models.cebm import CEBM
+from delvm_tf.models.conv_autoencoder import ConvAutoencoder
 from delvm_tf.models.delvm import DELVM
+from delvm_tf.models.dem import DEM
 from delvm_tf.models.divergence import DivergenceGuard, TrainingDiverged
+from delvm_tf.models.dsebm import DSEBM
 from delvm_tf.models.energy_model import EnergyModel
 from delvm_tf.models.latent_energy_model import LatentEnergyModel
+from delvm_tf.models.layerwise import LayerStage, fit_layerwise
+from delvm_tf.models.reconstruction_model import ReconstructionModel
+from delvm_tf.objectives.contrastive_divergence import ContrastiveDivergence
+from delvm_tf.objectives.denoising_score_matching import DenoisingScoreMatching
 from delvm_tf.objectives.objective import Objective
+from delvm_tf.objectives.reconstruction import Reconstruction
 from delvm_tf.objectives.score_matching import ScoreMatching
+from delvm_tf.objectives.sliced_score_matching import SlicedScoreMatching
 
 __version__ = "0.1.0"
 
@@ -24,16 +40,35 @@ _LAZY_NAMES = {
 }
 
 __all__ = [
+    "Autoencoder",
+    "BernoulliRBM",
+    "CEBM",
+    "ContrastiveDivergence",
+    "ConvAutoencoder",
+    "ConvRBM",
+    "DBM",
+    "DBN",
     "DELVM",
+    "DEM",
+    "DSEBM",
+    "DenoisingScoreMatching",
     "DivergenceGuard",
     "EnergyModel",
+    "GaussianRBM",
     "LatentEnergyModel",
+    "LayerStage",
     "Objective",
+    "Reconstruction",
+    "ReconstructionModel",
     "ScoreMatching",
+    "SlicedScoreMatching",
     "TrainingDiverged",
     "curvature",
+    "fit_layerwise",
     "networks",
+    "noise",
     "normalization",
+    "samplers",
     *sorted(_LAZY_MODULES),
     *sorted(_LAZY_NAMES),
 ]

@@ -6,8 +6,6 @@ kept, and the same command goes on from there.
 """
 
 import argparse
-import json
-import shutil
 import sys
 import time
 from datetime import date
@@ -21,27 +19,16 @@ from rich.table import Table
 
 import delvm_tf as dv
 from delvm_tf.anomaly import THRESHOLDS
+from delvm_tf.catalog import Specification
 from delvm_tf.datasets import Dataset
 from delvm_tf.evaluation import BASELINES, anomaly_metrics
 from delvm_tf.evaluation.tables import Row, csv_table, markdown_table, summarize
-from delvm_tf.normalization import MODES
 from delvm_tf.plots import plot_error_histogram, plot_reconstructions, plot_roc_curves
 from delvm_tf.plots.figure import save_figure
+from delvm_tf.runs.arguments import add_model_arguments, parse_seeds, specification
+from delvm_tf.runs.recipes import default_score, recipe
+from delvm_tf.runs.results import Results, make_folder
 
-# Settings for ECG5000 by protocol, chosen by AUROC and F1 on data carved from the training part.
-# An argument that is given overrides its entry; with another normalisation the scale is 1.
-RECIPES: dict[str, dict[str, Any]] = {
-    "standard": {
-        "units": [512, 128, 128], "normalization": "center", "scale": 0.35, "epochs": 30,
-        "learning_rate": 3e-4, "score": "energy", "trace": "basis",
-    },
-    "paper": {
-        "units": [256], "normalization": "center", "scale": 6.0, "epochs": 20,
-        "learning_rate": 1e-3, "score": "reconstruction_error", "trace": "auto",
-    },
-}  # fmt: skip
-RECIPES["ucr"] = RECIPES["standard"]
-DEFAULT_RECIPE = {**RECIPES["standard"], "trace": "auto"}  # for all other data
 SCORES = ("reconstruction_error", "energy")
 FIGURES = {
     "auroc": "AUROC", "average_precision": "AP", "f1": "F1", "precision": "precision",
@@ -50,21 +37,6 @@ FIGURES = {
 PUBLISHED = (
     "Guo and Kim (2023), one layer of 2,048 units: F1 0.9481, precision 0.9057, recall 0.9946"
 )
-
-
-def parse_seeds(text: str) -> list[int]:
-    """Seeds from text such as `3`, `0-9` or `0,2,4`."""
-    seeds: list[int] = []
-    for part in text.split(","):
-        first, _, last = part.partition("-")
-        if not first.isdecimal() or (last and not last.isdecimal()):
-            raise argparse.ArgumentTypeError(
-                f"expected seeds such as 0, 0-9 or 0,2,4, got {text!r}"
-            )
-        seeds.extend(range(int(first), int(last or first) + 1))
-    if not seeds:
-        raise argparse.ArgumentTypeError(f"{text!r} names no seed")
-    return seeds
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -81,21 +53,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         help="score on data carved from the training part, to choose settings by",
     )  # fmt: skip
     data.add_argument("--seeds", type=parse_seeds, default=[0], metavar="0-9")
-    model = parser.add_argument_group("model")
-    model.add_argument("--units", type=int, nargs="+", help="of dense layers")
-    model.add_argument("--filters", type=int, nargs="+", help="of convolutional layers instead")
-    model.add_argument("--kernel-size", type=int, default=5)
-    model.add_argument("--activation", default="relu")
-    model.add_argument("--bias-constraint", choices=["non_positive"])
-    model.add_argument("--normalization", choices=MODES)
-    model.add_argument("--scale", type=float)
-    model.add_argument("--visible-precision", choices=["scalar", "diagonal", "full"])
-    training = parser.add_argument_group("training")
-    training.add_argument("--trace", choices=["auto", "exact", *dv.curvature.TRACES])
-    training.add_argument("--sign", default="corrected", choices=["corrected", "as_printed"])
-    training.add_argument("--epochs", type=int)
-    training.add_argument("--batch-size", type=int, default=100)
-    training.add_argument("--learning-rate", type=float)
+    add_model_arguments(parser)
     detection = parser.add_argument_group("detection")
     detection.add_argument("--threshold", default="mean_std", choices=list(THRESHOLDS))
     detection.add_argument(
@@ -104,19 +62,14 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     output = parser.add_argument_group("output")
     output.add_argument("--output", type=Path, help="folder; runs/anomaly/<dataset>-<protocol>")
     output.add_argument("--saved-models", type=Path, default=Path("saved_models"))
-    return with_recipe(parser.parse_args(arguments))
-
-
-def with_recipe(args: argparse.Namespace) -> argparse.Namespace:
-    """The arguments, with those not given taken from the protocol's recipe."""
-    known = RECIPES if args.dataset == "ecg5000" else {}
-    recipe = dict(known.get(args.protocol or "standard", DEFAULT_RECIPE))
-    if args.normalization not in (None, recipe["normalization"]):
-        recipe["scale"] = 1.0
-    for name, value in recipe.items():
-        if getattr(args, name) is None:
-            setattr(args, name, value)
+    args = parser.parse_args(arguments)
+    args.protocol = args.protocol or dv.datasets.protocols(args.dataset)[0]
     return args
+
+
+def chosen(args: argparse.Namespace) -> Specification:
+    """The model and training that the arguments and a recipe give together."""
+    return specification(args, recipe(args.dataset, args.protocol, args.model, args.objective))
 
 
 def load_data(args: argparse.Namespace, seed: int) -> Dataset:
@@ -131,45 +84,22 @@ def load_data(args: argparse.Namespace, seed: int) -> Dataset:
     return data.validation_split(seed=seed) if args.validation else data
 
 
-def make_model(args: argparse.Namespace, data: Dataset, seed: int) -> dv.EnergyModel:
-    """An untrained SM-DELVM; dense layers see images as vectors."""
-    common = {
-        "activation": args.activation, "bias_constraint": args.bias_constraint, "seed": seed,
-    }  # fmt: skip
-    network = (
-        dv.networks.cnn(args.filters, args.kernel_size, **common)
-        if args.filters
-        else dv.networks.ffnn(args.units, **common)
-    )
-    if not args.filters and len(data.input_shape) > 1:
-        network = keras.Sequential([keras.layers.Flatten(), *network.layers])
-    return dv.DELVM(
-        network,
-        objective=dv.ScoreMatching(trace=args.trace, sign=args.sign, seed=seed),
-        normalization=args.normalization,
-        scale=args.scale,
-        visible_precision=args.visible_precision,
-    )
-
-
 def train(
     args: argparse.Namespace, data: Dataset, seed: int, log_dir: Path
 ) -> tuple[dv.AnomalyDetector, float]:
     """A trained model with its threshold, and the seconds of training."""
-    keras.utils.set_random_seed(seed)
-    model = make_model(args, data, seed)
     started = time.perf_counter()
-    model.adapt(data.x_train)
-    model.compile(keras.optimizers.Adam(args.learning_rate))
-    model.fit(
+    model = chosen(args).train(
         data.x_train,
-        epochs=args.epochs,
-        batch_size=args.batch_size,
+        seed,
         verbose=2 if len(args.seeds) == 1 else 0,
         callbacks=[keras.callbacks.TensorBoard(log_dir, write_graph=False)],
     )
     seconds = time.perf_counter() - started
-    detector = dv.AnomalyDetector(model, threshold=args.threshold, score=args.score)
+    score = args.score or default_score(args.protocol)
+    if not hasattr(model, score):
+        score = "reconstruction_error"
+    detector = dv.AnomalyDetector(model, threshold=args.threshold, score=score)
     return calibrate(detector, data), seconds
 
 
@@ -190,7 +120,7 @@ def run_seed(args: argparse.Namespace, seed: int, folder: Path) -> list[Row]:
     data = load_data(args, seed)
     detector, seconds = train(args, data, seed, folder / "tensorboard" / f"seed-{seed}")
     detectors = {}
-    for score in SCORES:
+    for score in scores_of(detector.model):
         same_model = dv.AnomalyDetector(detector.model, threshold=args.threshold, score=score)
         detectors[method_name(args, score)] = (calibrate(same_model, data), seconds)
     for baseline, make in BASELINES.items():
@@ -226,10 +156,14 @@ def run_seed(args: argparse.Namespace, seed: int, folder: Path) -> list[Row]:
     return rows
 
 
+def scores_of(model: dv.ReconstructionModel) -> list[str]:
+    """The anomaly scores that a model has."""
+    return [score for score in SCORES if hasattr(model, score)]
+
+
 def method_name(args: argparse.Namespace, score: str) -> str:
     """What the table calls the model under a score."""
-    sign = "" if args.sign == "corrected" else " (sign as printed)"
-    return f"SM-DELVM{sign}, {score.replace('_', ' ')}"
+    return f"{chosen(args).title}, {score.replace('_', ' ')}"
 
 
 def save_plots(
@@ -237,7 +171,8 @@ def save_plots(
     scores: dict[str, np.ndarray], folder: Path,
 ) -> None:  # fmt: skip
     """A histogram of each score, ROC curves and reconstructions."""
-    for score in SCORES:
+    fitted = detectors[method_name(args, "reconstruction_error")][0]
+    for score in scores_of(fitted.model):
         method = method_name(args, score)
         label = score.replace("_", " ")
         threshold = detectors[method][0].threshold_
@@ -246,7 +181,7 @@ def save_plots(
         )
         save_figure(histogram, folder / f"histogram-{score}.png")
     save_figure(plot_roc_curves(data.y_test, scores), folder / "roc.png")
-    rebuilt = detectors[method][0].model.reconstruct(data.x_test)
+    rebuilt = fitted.model.reconstruct(data.x_test)
     errors = scores[method_name(args, "reconstruction_error")]
     save_figure(
         plot_reconstructions(data.x_test, rebuilt, data.y_test, errors),
@@ -259,36 +194,27 @@ def run(args: argparse.Namespace, console: Console) -> None:
     first = load_data(args, args.seeds[0])
     make_folder(args.saved_models / args.dataset)  # before any training
     output = args.output or Path("runs/anomaly") / f"{args.dataset}-{first.protocol}"
-    partial = output.with_name(output.name + ".partial")
-    config = {key: str(value) for key, value in vars(args).items()}
-    if not (partial / "config.json").exists() or read_json(partial / "config.json") != config:
-        shutil.rmtree(partial, ignore_errors=True)
-        make_folder(partial)
-        write_json(partial / "config.json", config)
+    results = Results(output, {key: str(value) for key, value in vars(args).items()})
 
     rows: list[Row] = []
     for position, seed in enumerate(args.seeds, start=1):
-        finished = partial / f"seed-{seed}.json"
-        if finished.exists():
+        piece = f"seed-{seed}"
+        if piece in results:
             console.print(f"seed {seed}: done before the interruption")
         else:
             console.print(f"seed {seed} ({position} of {len(args.seeds)})")
-            write_json(finished, run_seed(args, seed, partial))
-        rows.extend(read_json(finished))
+            results[piece] = run_seed(args, seed, results.folder)
+        rows.extend(results[piece])
 
     command = "python " + " ".join(sys.argv)
     summary = summarize(rows, list(FIGURES))
-    (partial / "results.csv").write_text(csv_table(rows))
-    (partial / "results.md").write_text(
+    (results.folder / "results.csv").write_text(csv_table(rows))
+    (results.folder / "results.md").write_text(
         f"{len(first.x_train)} normal training examples, {len(first.x_test)} scored"
         f"{' (carved from the training data)' if args.validation else ''}, seeds {args.seeds}, "
         f"{date.today()}.\n\n    {command}\n\n{markdown_table(summary)}"
     )
-    for seed in args.seeds:
-        (partial / f"seed-{seed}.json").unlink()
-    if output.exists():
-        shutil.rmtree(output)
-    partial.replace(output)
+    results.finish([f"seed-{seed}" for seed in args.seeds])
     show(console, args, first, summary, output)
 
 
@@ -306,7 +232,7 @@ def show(
     for method, values in summary.items():
         table.add_row(method, *(values[figure] for figure in FIGURES))
     console.print(table)
-    if data.name == "ecg5000" and data.protocol == "paper":
+    if data.name == "ecg5000" and data.protocol == "paper" and args.model == "delvm":
         console.print(PUBLISHED)
     versions = args.saved_models / args.dataset
     newest = max((int(p.name) for p in versions.iterdir() if p.name.isdecimal()), default=0)
@@ -317,26 +243,6 @@ def show(
         f"  saved_model_cli show --dir {versions / str(newest)} --all",
         soft_wrap=True,
     )
-
-
-def make_folder(path: Path) -> None:
-    """Make a folder, or say that it cannot be written."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OSError(f"cannot write to {path}: {error}; choose another folder") from error
-
-
-def read_json(path: Path) -> object:
-    """Contents of a JSON file."""
-    return json.loads(path.read_text())
-
-
-def write_json(path: Path, value: object) -> None:
-    """Write a JSON file that is either whole or not there."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(value, indent=1))
-    partial.replace(path)
 
 
 def main() -> int:

@@ -18,9 +18,9 @@ They differ only in cost:
 
 from delvm_tf.curvature.curvature import Curvature, Potential
 from delvm_tf.curvature.jets import Jet
+from delvm_tf.curvature.log_partition import GaussianLogPartition, MixtureLogPartition
 from delvm_tf.curvature.outer import (
     ElementwiseOuter,
-    GaussianLogPartition,
     HalfSquaredNorm,
     Outer,
     SoftplusSum,
@@ -41,6 +41,7 @@ __all__ = [
     "GaussianLogPartition",
     "HalfSquaredNorm",
     "Jet",
+    "MixtureLogPartition",
     "Outer",
     "Plan",
     "Potential",

@@ -66,9 +66,9 @@ class Weights(NamedTuple):
     values: list[tf.Tensor]
 
 
-def read_weights(network: Any) -> Weights:
-    """All floating-point variables of a network and their present values."""
-    variables = [v for v in network.variables if "float" in str(v.dtype)]
+def read_weights(owner: Any) -> Weights:
+    """All floating-point variables of a network or potential and their present values."""
+    variables = [v for v in owner.variables if "float" in str(v.dtype)]
     return Weights(variables, [tf.convert_to_tensor(v.value) for v in variables])
 
 
@@ -118,11 +118,17 @@ def sum_in_chunks(
     batch = tf.shape(x)[0]
     chunks = -(-batch // sizes.examples)
     padding = chunks * sizes.examples - batch
-    split_x = _split(x, padding, chunks, sizes.examples)
+
+    def split(t: tf.Tensor) -> tf.Tensor:
+        return _split(t, padding, chunks, sizes.examples)
+
+    def joined(t: tf.Tensor) -> tf.Tensor:
+        return tf.reshape(t, tf.concat([[-1], tf.shape(t)[2:]], axis=0))[:batch]
+
     split_noise = None
     if noise is not None:  # (draws, batch, ...) to (chunks, examples, draws, ...)
         order = [1, 0, *range(2, noise.shape.rank)]
-        split_noise = _split(tf.transpose(noise, order), padding, chunks, sizes.examples)
+        split_noise = split(tf.transpose(noise, order))
 
     def part(x_part: tf.Tensor, values: Any, step: tf.Tensor) -> tf.Tensor:
         noise_part = None
@@ -141,8 +147,11 @@ def sum_in_chunks(
             parallel_iterations=1,
         )[1:]
 
+    # Splitting and joining are part of it: XLA cannot differentiate slices of unknown length.
     @tf.custom_gradient
-    def total(split_x: tf.Tensor, *values: tf.Tensor) -> Any:
+    def total(x: tf.Tensor, *values: tf.Tensor) -> Any:
+        split_x = split(x)
+
         def add(step: tf.Tensor, sums: tf.Tensor) -> tuple[tf.Tensor]:
             i = step // sizes.probe_chunks
             return (tf.tensor_scatter_nd_add(sums, [[i]], [part(split_x[i], values, step)]),)
@@ -151,6 +160,7 @@ def sum_in_chunks(
 
         def gradient(upstream: tf.Tensor, variables: Any = ()) -> Any:
             sources = [*values, *variables]
+            split_upstream = split(upstream)
 
             def add_gradients(step: tf.Tensor, *sums: tf.Tensor) -> tuple[tf.Tensor, ...]:
                 i = step // sizes.probe_chunks
@@ -161,7 +171,7 @@ def sum_in_chunks(
                 by_x, *by_sources = tape.gradient(
                     value,
                     [x_part, *sources],
-                    output_gradients=upstream[i],
+                    output_gradients=split_upstream[i],
                     unconnected_gradients=tf.UnconnectedGradients.ZERO,
                 )
                 return (
@@ -174,12 +184,12 @@ def sum_in_chunks(
                 tf.zeros_like(split_x),
                 *(tf.zeros(s.shape, s.dtype) for s in sources),
             )
-            by_arguments = (by_x, *by_sources[: len(values)])
+            by_arguments = (joined(by_x), *by_sources[: len(values)])
             return (by_arguments, by_sources[len(values) :]) if variables else by_arguments
 
-        return sums, gradient
+        return joined(sums), gradient
 
-    return tf.reshape(total(split_x, *known.values), (-1,))[:batch]
+    return total(x, *known.values)
 
 
 def _split(t: tf.Tensor, padding: Any, chunks: Any, examples: Any) -> tf.Tensor:

@@ -40,6 +40,11 @@ class Potential:
         self.outer = outer
         self.dtype = dtype
 
+    @property
+    def variables(self) -> list[Any]:
+        """All variables that the potential reads, those of the network and of g."""
+        return [*self.network.variables, *self.outer.variables]
+
     def output(self, x: tf.Tensor) -> tf.Tensor:
         """F(x) in the accumulation type, with layers such as dropout in inference mode."""
         return tf.cast(self.network(x, training=False), self.dtype)

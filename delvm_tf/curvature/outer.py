@@ -6,16 +6,30 @@ matching needs of g beside that is tᵀ∇²g t along the derivatives t = J v of
 """
 
 import abc
+from typing import Any
 
 import tensorflow as tf
 
+from delvm_tf import noise
 from delvm_tf.curvature import jets
 from delvm_tf.curvature.jets import Jet
 from delvm_tf.curvature.sums import sum_per_example
 
 
 class Outer(abc.ABC):
-    """A function g of a network's output f, (batch, ...) to (batch,)."""
+    """A function g of a network's output f, (batch, ...) to (batch,).
+
+    Attributes:
+        linear: whether the hidden variables enter the energy as hᵀf and nowhere else with x, so
+            that x given h is normal where f is linear.
+    """
+
+    linear: bool = True
+
+    @property
+    def variables(self) -> list[Any]:
+        """The Keras variables that g reads; none unless it is learned itself."""
+        return []
 
     @abc.abstractmethod
     def __call__(self, f: tf.Tensor) -> tf.Tensor:
@@ -24,6 +38,10 @@ class Outer(abc.ABC):
     @abc.abstractmethod
     def mean_hidden(self, f: tf.Tensor) -> tf.Tensor:
         """The mean of the hidden variables given x; for h that enters as hᵀf, ∇g(f)."""
+
+    def sample_hidden(self, f: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """A draw of the hidden variables given x, shape of their mean."""
+        raise TypeError(f"{type(self).__name__} says nothing about the hidden variables' spread")
 
     def quadratic_form(self, f: tf.Tensor, tangents: tf.Tensor) -> tf.Tensor:
         """Σ_c t_cᵀ ∇²g(f) t_c, shape (batch,); by automatic differentiation unless overridden.
@@ -79,6 +97,10 @@ class HalfSquaredNorm(ElementwiseOuter):
         """½f², f and 1."""
         return Jet(0.5 * tf.square(f), f, 1.0)
 
+    def sample_hidden(self, f: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """A draw from N(f, I)."""
+        return f + noise.normal(tf.shape(f), seed, f.dtype)
+
 
 class SoftplusSum(ElementwiseOuter):
     """Σₖ softplus(fₖ), from binary hidden variables with P(hₖ=1|x) = σ(fₖ(x))."""
@@ -87,45 +109,6 @@ class SoftplusSum(ElementwiseOuter):
         """softplus(f), σ(f) and σ(f)(1 − σ(f))."""
         return jets.softplus(f)
 
-
-class GaussianLogPartition(Outer):
-    """Σₖ A(λ + tₖ) of Gaussian hidden variables with natural parameters that depend on x.
-
-    The last axis of f holds two halves a and b, of which t = (a, −b²) are the sufficient statistics
-    of a conjugate energy model. With λ = (0, −½) and A(n₁, n₂) = −n₁²/(4n₂) − ½log(−2n₂),
-
-        A(λ + t) = ½a²s − ½log(1/s)        s = 1/(1 + 2b²)
-
-    and h given x is normal with mean as and variance s.
-
-    Source: Wu, Esmaeili, Wick, Tristan and van de Meent (2021), Conjugate energy-based models.
-    """
-
-    def __call__(self, f: tf.Tensor) -> tf.Tensor:
-        """Σₖ A(λ + tₖ), shape (batch,)."""
-        a, b = tf.split(f, 2, axis=-1)
-        variance = self.variance(f)
-        return 0.5 * sum_per_example(tf.square(a) * variance - tf.math.log1p(2.0 * tf.square(b)))
-
-    def variance(self, f: tf.Tensor) -> tf.Tensor:
-        """The variance s of the hidden variables given x, half as many as the outputs."""
-        b = tf.split(f, 2, axis=-1)[1]
-        return 1.0 / (1.0 + 2.0 * tf.square(b))
-
-    def mean_hidden(self, f: tf.Tensor) -> tf.Tensor:
-        """The mean as of the hidden variables given x, half as many as the outputs."""
-        return tf.split(f, 2, axis=-1)[0] * self.variance(f)
-
-    def quadratic_form(self, f: tf.Tensor, tangents: tf.Tensor) -> tf.Tensor:
-        """Σ over pairs of A_aa Σt_a² + 2A_ab Σt_a t_b + A_bb Σt_b², shape (batch,)."""
-        (a, b), s = tf.split(f, 2, axis=-1), self.variance(f)
-        t_a, t_b = tf.split(tangents, 2, axis=-1)
-        mean_squared = tf.square(a * s)
-        curvature_ab = -4.0 * a * b * tf.square(s)
-        curvature_bb = 8.0 * tf.square(b) * s * (2.0 * mean_squared + s) - 2.0 * (mean_squared + s)
-        forms = (
-            s * tf.reduce_sum(tf.square(t_a), axis=0)
-            + 2.0 * curvature_ab * tf.reduce_sum(t_a * t_b, axis=0)
-            + curvature_bb * tf.reduce_sum(tf.square(t_b), axis=0)
-        )
-        return sum_per_example(forms)
+    def sample_hidden(self, f: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """Zeros and ones, with probability σ(f) of one."""
+        return noise.bernoulli(tf.sigmoid(f), seed)

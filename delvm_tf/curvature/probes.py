@@ -22,6 +22,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from delvm_tf import noise
+
 Noise = Any  # a tensor, or None for directions that are not random
 
 
@@ -100,7 +102,7 @@ class Lattice(Probes):
 
         Exact lattices need none, and are then the same for all examples.
         """
-        return None if self.exact else random_signs((1, *_dynamic_shape(x)), seed, x.dtype)
+        return None if self.exact else _signs((1, *_dynamic_shape(x)), seed, x.dtype)
 
     def take(self, start: Any, number: int, noise: Noise, dtype: Any) -> tf.Tensor:
         """Lattices, with the signs of the noise if there is any."""
@@ -141,7 +143,7 @@ class Rademacher(_Random):
 
     def draw(self, x: tf.Tensor, seed: keras.random.SeedGenerator) -> Noise:
         """Signs, (count, batch, *shape)."""
-        return random_signs((self.count, *_dynamic_shape(x)), seed, x.dtype)
+        return _signs((self.count, *_dynamic_shape(x)), seed, x.dtype)
 
 
 class Gaussian(_Random):
@@ -150,7 +152,7 @@ class Gaussian(_Random):
     def draw(self, x: tf.Tensor, seed: keras.random.SeedGenerator) -> Noise:
         """Normal numbers, (count, batch, *shape)."""
         shape = (self.count, *_dynamic_shape(x))
-        normal = tf.random.stateless_normal(shape, _next_seed(seed), dtype=x.dtype)
+        normal = noise.normal(shape, noise.next_seed(seed), x.dtype, batch_axis=1)
         return tf.ensure_shape(normal, (self.count, None, *self.shape))
 
 
@@ -175,10 +177,8 @@ def lattice_spacing(shape: tuple[int, ...], spacing: int | tuple[int, ...]) -> t
     return tuple(min(s, size) for s, size in zip(values, shape, strict=True))
 
 
-def random_signs(shape: Any, seed: keras.random.SeedGenerator, dtype: Any) -> tf.Tensor:
-    """Independent ±1."""
-    bits = tf.random.stateless_uniform(shape, _next_seed(seed), maxval=2, dtype=tf.int32)
-    return tf.cast(2 * bits - 1, dtype)
+def _signs(shape: Any, seed: keras.random.SeedGenerator, dtype: Any) -> tf.Tensor:
+    return noise.signs(shape, noise.next_seed(seed), dtype, batch_axis=1)
 
 
 def _dynamic_shape(x: tf.Tensor) -> tuple[Any, ...]:
@@ -186,7 +186,3 @@ def _dynamic_shape(x: tf.Tensor) -> tuple[Any, ...]:
     return tuple(
         tf.shape(x)[i] if size is None else size for i, size in enumerate(x.shape.as_list())
     )
-
-
-def _next_seed(seed: keras.random.SeedGenerator) -> tf.Tensor:
-    return tf.cast(seed.next(), tf.int32)

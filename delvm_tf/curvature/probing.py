@@ -52,7 +52,7 @@ def trace_by_probes(
     budget = int(memory_budget * GIBIBYTE)
     per_probe = bytes_per_probe(potential, x)
     batch = tf.shape(x)[0] if x.shape[0] is None else x.shape[0]
-    weights = read_weights(potential.network) if isinstance(potential, Potential) else None
+    weights = read_weights(potential) if isinstance(potential, Potential) else None
     sizes = chunk_sizes(batch, probes.count, per_probe, budget)
 
     def in_chunks() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:

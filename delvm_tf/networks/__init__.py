@@ -1,7 +1,8 @@
 """Ready-made networks f for the energies. Any Keras Sequential or functional model will do too."""
 
+from delvm_tf.networks.cebm import cebm_cnn
 from delvm_tf.networks.cnn import cnn
 from delvm_tf.networks.constraints import NonPositive
 from delvm_tf.networks.ffnn import ffnn
 
-__all__ = ["NonPositive", "cnn", "ffnn"]
+__all__ = ["NonPositive", "cebm_cnn", "cnn", "ffnn"]

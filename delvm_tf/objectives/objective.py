@@ -30,10 +30,32 @@ class Objective(keras.layers.Layer, abc.ABC):
 
     term_names: tuple[str, ...] = ()
     divergence_hint: str = ""
+    needs_score: bool = True  # of the data, so that they cannot be binary
 
     def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
         self.built = True
+
+    def check_model(self, model: Any) -> None:
+        """Refuse a model that this objective makes no sense for; by default one without an energy.
+
+        Raises:
+            TypeError: the message says why, and what to use instead.
+        """
+        if not hasattr(model, "normalized_energy"):
+            raise TypeError(
+                f"{type(self).__name__} learns an energy, and {type(model).__name__} has none; "
+                f"use objective=dv.Reconstruction()"
+            )
+        if self.needs_score and not getattr(model, "continuous", True):
+            raise TypeError(
+                f"{type(self).__name__} matches the score ∇ log p of the data, and the inputs of "
+                f"{type(model).__name__} are binary, which have none; use "
+                f"objective=dv.ContrastiveDivergence()"
+            )
+
+    def build_for(self, model: Any) -> None:
+        """Create state that depends on the model, such as chains, once the model is built."""
 
     @abc.abstractmethod
     def compute(self, model: Any, z: tf.Tensor, training: bool) -> ObjectiveValue:

@@ -9,6 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from delvm_tf.models.energy_model import EnergyModel
+from delvm_tf.models.reconstruction_model import ReconstructionModel
 
 
 def export_saved_model(model_or_detector: Any, base_dir: str | os.PathLike[str]) -> Path:
@@ -24,26 +25,30 @@ def export_saved_model(model_or_detector: Any, base_dir: str | os.PathLike[str])
     |                        | `anomaly_score`, `is_anomaly` and `threshold`                 |
     | `features`             | `features`, (batch, features)                                 |
     | `reconstruction_error` | `reconstruction_error`, (batch,)                              |
-    | `energy`               | `energy`, (batch,)                                            |
     | `reconstruct`          | `reconstruction`, shape of x                                  |
-    | `score`                | `score`, shape of x                                           |
+    | `energy`               | `energy`, (batch,), of energy models only                     |
+    | `score`                | `score`, shape of x, of energy models only                    |
 
     Args:
-        model_or_detector: an `EnergyModel` that is built, or a fitted `AnomalyDetector` of one.
+        model_or_detector: an energy model or autoencoder that is built, or a fitted
+            `AnomalyDetector` of one.
         base_dir: folder of all versions; made if it does not exist.
 
     Returns:
         The folder of the new version.
 
     Raises:
-        TypeError: if there is no energy model to export.
+        TypeError: if there is no model of this library to export.
         ValueError: if the model has no weights yet or is not adapted, or the detector not fitted.
         OSError: if the folder cannot be written.
     """
     model = getattr(model_or_detector, "model", model_or_detector)
     detector = None if model is model_or_detector else model_or_detector
-    if not isinstance(model, EnergyModel):
-        raise TypeError(f"expected an EnergyModel or a detector of one, got {type(model).__name__}")
+    if not isinstance(model, ReconstructionModel):
+        raise TypeError(
+            f"expected a ReconstructionModel (an energy model or autoencoder) or a detector of "
+            f"one, got {type(model).__name__}"
+        )
     if not model.built or not model.normalization.adapted:
         raise ValueError("the model is not ready: call model.adapt(x), and fit, before exporting")
     if detector is not None and not hasattr(detector, "threshold_"):
@@ -82,7 +87,7 @@ def _publish(written: Path, base: Path) -> Path:
             return target
 
 
-def _signatures(model: EnergyModel, detector: Any) -> dict[str, Any]:
+def _signatures(model: Any, detector: Any) -> dict[str, Any]:
     """The functions to serve, by name."""
 
     def default(x: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -102,10 +107,11 @@ def _signatures(model: EnergyModel, detector: Any) -> dict[str, Any]:
         "serving_default": default,
         "features": lambda x: {"features": model.features(x)},
         "reconstruction_error": lambda x: {"reconstruction_error": model.reconstruction_error(x)},
-        "energy": lambda x: {"energy": model.energy(x)},
         "reconstruct": lambda x: {"reconstruction": model.reconstruct(x)},
-        "score": lambda x: {"score": model.score(x)},
     }
+    if isinstance(model, EnergyModel):
+        functions["energy"] = lambda x: {"energy": model.energy(x)}
+        functions["score"] = lambda x: {"score": model.score(x)}
     shape = (None, *model.normalization.shift.shape)
     x = tf.TensorSpec(shape, tf.float32, name="x")
     return {

@@ -136,7 +136,7 @@ def test_any_energy_will_do(rng):
     """A subclass that gives nothing but an energy is trained and scored like the others."""
 
     class Quartic(dv.EnergyModel):
-        def build_energy(self, input_shape):
+        def build_parameters(self, input_shape):
             self.strength = self.add_weight(shape=(), initializer="ones", name="strength")
 
         def normalized_energy(self, z):

@@ -284,10 +284,10 @@ def test_a_file_in_the_way_is_reported(model, tmp_path, below):
     assert (tmp_path / "file").read_text() == "keep me"
 
 
-def test_only_energy_models_and_their_detectors_can_be_exported(tmp_path):
-    with pytest.raises(TypeError, match=r"expected an EnergyModel or a detector of one, got Sequ"):
+def test_only_models_of_this_library_and_their_detectors_can_be_exported(tmp_path):
+    with pytest.raises(TypeError, match=r"expected a ReconstructionModel .* of one, got Sequ"):
         export_saved_model(dv.networks.ffnn((3,)), tmp_path)
-    with pytest.raises(TypeError, match=r"expected an EnergyModel .* got IsolationForest"):
+    with pytest.raises(TypeError, match=r"expected a ReconstructionModel .* got IsolationForest"):
         export_saved_model(dv.AnomalyDetector(IsolationForest()), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
@@ -306,3 +306,37 @@ def test_a_detector_without_threshold_is_refused(model, tmp_path):
     with pytest.raises(ValueError, match=r"the detector has no threshold yet: call detector.fit"):
         export_saved_model(dv.AnomalyDetector(model), tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_an_autoencoder_is_served_without_energy_and_score(tied, tmp_path):
+    layers = [
+        keras.layers.Conv2D(4, 3, strides=2, activation="tanh"),
+        keras.layers.BatchNormalization(),
+        keras.layers.MaxPooling2D(2, padding="same"),
+        keras.layers.Flatten(),
+        keras.layers.Dense(3),
+    ]
+    model = dv.ConvAutoencoder(keras.Sequential(layers), tied=tied, normalization="zscore")
+    x = inputs_for((7, 6, 2))
+    model.adapt(x["256"])
+    randomize(model, 0)
+    detector = dv.AnomalyDetector(model, threshold="quantile").fit(x["256"])
+    folder, inputs, outputs = (
+        export_saved_model(detector, tmp_path),
+        *map(str, (tmp_path / "in.npz", tmp_path / "out.npz")),
+    )
+    np.savez(inputs, **x)
+    job = json.dumps([[str(folder), inputs, outputs]])
+    subprocess.run([sys.executable, "-c", CLIENT, job], check=True, capture_output=True)
+    served = dict(np.load(outputs))
+    names = {key.split("/")[0] for key in served}
+    assert names == {"serving_default", "features", "reconstruction_error", "reconstruct"}
+    for batch, values in x.items():
+        assert_close(served[f"reconstruct/reconstruction/{batch}"], model.reconstruct(values))
+        assert_close(served[f"features/features/{batch}"], model.features(values))
+        error = model.reconstruction_error(values)
+        for key in ("reconstruction_error/reconstruction_error", "serving_default/anomaly_score"):
+            assert_close(served[f"{key}/{batch}"], error)
+        flags = served[f"serving_default/is_anomaly/{batch}"]
+        np.testing.assert_array_equal(flags, detector.is_anomaly(values))

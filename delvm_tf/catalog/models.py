@@ -1,0 +1,158 @@
+"""The models by name."""
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import keras
+
+from delvm_tf.catalog.objectives import make_objective
+from delvm_tf.models.autoencoder import Autoencoder
+from delvm_tf.models.boltzmann.conv_rbm import ConvRBM
+from delvm_tf.models.boltzmann.dbm import DBM
+from delvm_tf.models.boltzmann.dbn import DBN
+from delvm_tf.models.boltzmann.gaussian_rbm import GaussianRBM
+from delvm_tf.models.cebm import CEBM
+from delvm_tf.models.conv_autoencoder import ConvAutoencoder
+from delvm_tf.models.delvm import DELVM
+from delvm_tf.models.dem import DEM
+from delvm_tf.models.dsebm import DSEBM
+from delvm_tf.models.reconstruction_model import ReconstructionModel
+from delvm_tf.networks import cnn, ffnn
+from delvm_tf.objectives.objective import Objective
+
+ENERGY = (
+    "score-matching", "sliced", "denoising", "cd", "persistent-cd", "langevin-cd", "reconstruction",
+)  # fmt: skip
+
+
+class ModelKind(NamedTuple):
+    """A model that can be asked for by name.
+
+    Attributes:
+        title: what tables call it.
+        model: the class, or a function that makes one.
+        objectives: names of the objectives that it can be learned by, the usual one first.
+        layers: what its layers are given by: a `"network"`, or its own `"units"` or `"filters"`.
+    """
+
+    title: str
+    model: Callable[..., ReconstructionModel]
+    objectives: tuple[str, ...]
+    layers: str = "network"
+
+
+def cebm_mixture(network: Any, components: int = 10, **settings: Any) -> CEBM:
+    """A CEBM whose prior is a mixture."""
+    return CEBM(network, components=components, **settings)
+
+
+MODELS = {
+    "delvm": ModelKind("DELVM", DELVM, ENERGY),
+    "dem": ModelKind("DEM", DEM, ENERGY),
+    "dsebm": ModelKind("DSEBM", DSEBM, ENERGY),
+    "cebm": ModelKind("CEBM", CEBM, ENERGY),
+    "cebm-mixture": ModelKind("CEBM, mixture", cebm_mixture, ENERGY),
+    "gaussian-rbm": ModelKind("Gaussian RBM", GaussianRBM, ENERGY, "units"),
+    "conv-rbm": ModelKind("convolutional RBM", ConvRBM, ENERGY, "filters"),
+    "dbn": ModelKind("DBN", DBN, ("cd", "persistent-cd"), "units"),
+    "dbm": ModelKind("DBM", DBM, ENERGY, "units"),
+    "autoencoder": ModelKind("AE", Autoencoder, ("reconstruction",)),
+    "conv-autoencoder": ModelKind("CAE", ConvAutoencoder, ("reconstruction",)),
+}
+ONE_LAYER = ("gaussian-rbm", "conv-rbm")
+
+
+def network(
+    units: Sequence[int] | None = None,
+    filters: Sequence[int] | None = None,
+    kernel_size: int | Sequence[int] = 5,
+    strides: int | Sequence[int] = 1,
+    activation: str = "relu",
+    bias_constraint: str | None = None,
+    kernel_initializer: Any = "glorot_uniform",
+    seed: int | None = None,
+    input_shape: tuple[int, ...] | None = None,
+) -> keras.Sequential:
+    """Convolutions if there are filters, then dense layers if there are units; both, or one.
+
+    Dense layers see images as vectors.
+    """
+    common = {
+        "activation": activation, "bias_constraint": bias_constraint,
+        "kernel_initializer": kernel_initializer, "seed": seed,
+    }  # fmt: skip
+    if not filters and not units:
+        raise ValueError("a network needs units of dense layers or filters of convolutions")
+    layers: list[Any] = []
+    if filters:
+        if input_shape is not None and len(input_shape) != 3:
+            raise ValueError(
+                f"filters are for images (height, width, channels), but one input has shape "
+                f"{input_shape}; give units instead"
+            )
+        layers += cnn(filters, kernel_size, strides, **common).layers
+    if units:
+        if filters or (input_shape is not None and len(input_shape) > 1):
+            layers.append(keras.layers.Flatten())
+        layers += ffnn(units, **common).layers
+    return keras.Sequential(layers)
+
+
+def make_model(
+    name: str, objective: Objective | str | None = None, **settings: Any
+) -> ReconstructionModel:
+    """A model by name.
+
+    Args:
+        name: one of `MODELS`.
+        objective: an objective, or its name; the model's usual one by default.
+        **settings: of the model and of its network (`units`, `filters`, `kernel_size`, `strides`,
+            `activation`, `bias_constraint`, `kernel_initializer`, `seed`, `input_shape`; see
+            `network`); those that are None are left at their defaults.
+
+    Raises:
+        ValueError: for an unknown name, a setting that the model does not have, or layers that do
+            not fit it.
+        TypeError: if the objective makes no sense for the model.
+
+    Example:
+        >>> make_model("dem", "cd", units=(256,), normalization="zscore", seed=0)
+    """
+    if name not in MODELS:
+        raise ValueError(f"unknown model {name!r}; expected one of {', '.join(MODELS)}")
+    kind = MODELS[name]
+    given = {key: value for key, value in settings.items() if value is not None}
+    if isinstance(objective, str) or objective is None:
+        objective = make_objective(objective or kind.objectives[0], seed=given.get("seed"))
+    arguments: dict[str, Any] = {"objective": objective}
+    if kind.layers == "network":
+        names = inspect.signature(network).parameters
+        arguments["network"] = network(**{k: given.pop(k) for k in list(given) if k in names})
+    else:
+        arguments.update(_own_layers(name, kind.layers, given))
+    known = inspect.signature(kind.model).parameters
+    also = () if name != "cebm-mixture" else inspect.signature(CEBM).parameters
+    unknown = sorted(given.keys() - known.keys() - {*also, "normalization", "scale"})
+    if unknown:
+        raise ValueError(f"the model {name!r} has no setting {', '.join(unknown)}")
+    return kind.model(**arguments, **given)
+
+
+def _own_layers(name: str, layers: str, given: dict[str, Any]) -> dict[str, Any]:
+    """Units or filters of a model that makes its own layers; what has no meaning is taken out."""
+    other = {"units": "filters", "filters": "units"}[layers]
+    if given.pop(other, None):
+        raise ValueError(f"the model {name!r} is made of {layers}, not of {other}")
+    given.pop("input_shape", None)
+    if layers == "units":
+        for setting in ("kernel_size", "strides"):
+            given.pop(setting, None)
+    if layers not in given:
+        return {}
+    values = given.pop(layers)
+    if name not in ONE_LAYER:
+        return {layers: values}
+    if isinstance(values, Sequence) and len(values) != 1:
+        raise ValueError(f"the model {name!r} has one layer, got {layers}={tuple(values)}")
+    return {layers: values[0] if isinstance(values, Sequence) else values}

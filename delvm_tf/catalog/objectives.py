@@ -1,0 +1,75 @@
+"""The objectives by name."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from delvm_tf.catalog.settings import call_with
+from delvm_tf.objectives.contrastive_divergence import ContrastiveDivergence
+from delvm_tf.objectives.denoising_score_matching import DenoisingScoreMatching
+from delvm_tf.objectives.objective import Objective
+from delvm_tf.objectives.reconstruction import Reconstruction
+from delvm_tf.objectives.score_matching import ScoreMatching
+from delvm_tf.objectives.sliced_score_matching import SlicedScoreMatching
+from delvm_tf.samplers import Langevin
+
+
+class ObjectiveKind(NamedTuple):
+    """An objective that can be asked for by name.
+
+    Attributes:
+        title: what tables call it, short.
+        make: the objective from its settings.
+    """
+
+    title: str
+    make: Callable[..., Objective]
+
+
+def persistent_cd(k: int = 1, chains: int = 100, seed: int | None = None) -> Objective:
+    """Persistent contrastive divergence with the model's own sampler."""
+    return ContrastiveDivergence(k, persistent=True, chains=chains, seed=seed)
+
+
+def langevin_cd(
+    k: int = 60,
+    step_size: float = 1.0,
+    noise_level: float = 7.5e-3,
+    chains: int = 100,
+    buffer: int = 5000,
+    restart: float = 0.05,
+    energy_regularization: float = 5e-3,
+    data_noise: float = 3e-2,
+    seed: int | None = None,
+) -> Objective:
+    """Langevin chains with a replay buffer, with the settings of Wu et al. (2021)."""
+    return ContrastiveDivergence(
+        k, persistent=True, sampler=Langevin(step_size, noise_level), chains=chains, buffer=buffer,
+        restart=restart, data_noise=data_noise, energy_regularization=energy_regularization,
+        seed=seed,
+    )  # fmt: skip
+
+
+OBJECTIVES = {
+    "score-matching": ObjectiveKind("SM", ScoreMatching),
+    "sliced": ObjectiveKind("SSM", SlicedScoreMatching),
+    "denoising": ObjectiveKind("DSM", DenoisingScoreMatching),
+    "cd": ObjectiveKind("CD", ContrastiveDivergence),
+    "persistent-cd": ObjectiveKind("PCD", persistent_cd),
+    "langevin-cd": ObjectiveKind("Langevin CD", langevin_cd),
+    "reconstruction": ObjectiveKind("RE", Reconstruction),
+}
+
+
+def make_objective(name: str, **settings: Any) -> Objective:
+    """An objective by name.
+
+    Args:
+        name: one of `OBJECTIVES`.
+        **settings: of the objective; those that are None are left at their defaults.
+
+    Raises:
+        ValueError: for an unknown name, or a setting that the objective does not have.
+    """
+    if name not in OBJECTIVES:
+        raise ValueError(f"unknown objective {name!r}; expected one of {', '.join(OBJECTIVES)}")
+    return call_with(OBJECTIVES[name].make, f"the objective {name!r}", settings)

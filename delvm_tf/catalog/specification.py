@@ -1,0 +1,95 @@
+"""A model with everything that decides what training makes of it."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from delvm_tf.catalog.models import MODELS, make_model
+from delvm_tf.catalog.objectives import OBJECTIVES, make_objective
+from delvm_tf.models.layerwise import fit_layerwise
+from delvm_tf.models.reconstruction_model import ReconstructionModel
+
+
+@dataclasses.dataclass(frozen=True)
+class Specification:
+    """A model, its objective and its training by name and number, so that it can be written down.
+
+    Attributes:
+        model: a name in `MODELS`.
+        objective: a name in `OBJECTIVES`; the model's usual one if None.
+        model_settings: for `make_model`.
+        objective_settings: for `make_objective`.
+        epochs: of training; of each layer, if it is layer by layer.
+        batch_size: examples of a step.
+        learning_rate: of Adam.
+        clipnorm: bound on the norm of each gradient, or None.
+        layerwise: whether layers are trained one at a time.
+    """
+
+    model: str = "delvm"
+    objective: str | None = None
+    model_settings: dict[str, Any] = dataclasses.field(default_factory=dict)
+    objective_settings: dict[str, Any] = dataclasses.field(default_factory=dict)
+    epochs: int = 10
+    batch_size: int = 100
+    learning_rate: float = 1e-3
+    clipnorm: float | None = None
+    layerwise: bool = False
+
+    @property
+    def objective_name(self) -> str:
+        """The objective's name, also where it is the usual one."""
+        return self.objective or MODELS[self.model].objectives[0]
+
+    @property
+    def title(self) -> str:
+        """What tables call the model, such as SM-DELVM."""
+        kind = MODELS[self.model]
+        if kind.objectives == (self.objective_name,):
+            title = kind.title
+        else:
+            title = f"{OBJECTIVES[self.objective_name].title}-{kind.title}"
+        if self.objective_settings.get("sign") == "as_printed":
+            title += " (sign as printed)"
+        return title + (", layer by layer" if self.layerwise else "")
+
+    def make(self, input_shape: tuple[int, ...], seed: int) -> ReconstructionModel:
+        """The model, untrained.
+
+        Raises:
+            ValueError: for unknown names and settings.
+            TypeError: if the objective makes no sense for the model.
+        """
+        objective = make_objective(self.objective_name, **{"seed": seed, **self.objective_settings})
+        return make_model(
+            self.model, objective, seed=seed, input_shape=input_shape, **self.model_settings
+        )
+
+    def train(
+        self,
+        x: Any,
+        seed: int,
+        verbose: Any = 0,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+    ) -> ReconstructionModel:
+        """The model, adapted and trained on x, an array in raw units.
+
+        Raises:
+            TrainingDiverged: if it ran away.
+        """
+        keras.utils.set_random_seed(seed)
+        model = self.make(tuple(x.shape[1:]), seed)
+        model.adapt(x)
+        optimizer = keras.optimizers.Adam(self.learning_rate, clipnorm=self.clipnorm)
+        common = {"batch_size": self.batch_size, "verbose": verbose, "callbacks": list(callbacks)}
+        if self.layerwise:
+            fit_layerwise(
+                model, x, epochs=self.epochs, learning_rates=self.learning_rate,
+                optimizer=optimizer, **common,
+            )  # fmt: skip
+        else:
+            model.compile(optimizer)
+            model.fit(x, epochs=self.epochs, **common)
+        return model

@@ -1,0 +1,1 @@
+"""Boltzmann machines: the shallow and stacked ancestors of deep energy-based models."""

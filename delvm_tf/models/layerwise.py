@@ -1,0 +1,193 @@
+"""Growing a deep model one layer at a time."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras
+
+from delvm_tf.models import inputs
+
+
+class LayerStage(NamedTuple):
+    """What is being trained; callbacks find it as `self.model.stage`.
+
+    Attributes:
+        layer: number of the layer, from 1; `layers` + 1 when all are trained together.
+        layers: how many the whole model has.
+        learning_rate: the stage's own.
+        epochs: the stage's own.
+    """
+
+    layer: int
+    layers: int
+    learning_rate: float
+    epochs: int
+
+    @property
+    def joint(self) -> bool:
+        """Whether all layers are trained together."""
+        return self.layer > self.layers
+
+    @property
+    def title(self) -> str:
+        """What is being trained, in words."""
+        return "all layers" if self.joint else f"layer {self.layer} of {self.layers}"
+
+
+def fit_layerwise(
+    model: Any,
+    x: Any,
+    y: Any = None,
+    epochs: int | Sequence[int] = 10,
+    learning_rates: float | Sequence[float] = 1e-3,
+    joint_epochs: int = 0,
+    joint_learning_rate: float | None = None,
+    optimizer: Any = "adam",
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    backup_dir: str | Path | None = None,
+    **kwargs: Any,
+) -> dict[str, dict[str, list[float]]]:
+    """Train a model layer by layer, each new layer with those below it fixed; then all, if wanted.
+
+    Each stage is a model of its own, over x, that shares the layers with the whole
+    (`model.layer_stage(depth)`); a deep belief network's stages are Boltzmann machines over the
+    layer below. Every layer gets the optimizer anew, with a learning rate of its own.
+
+    Args:
+        model: a model with layers, adapted.
+        x: training data, as for `fit`.
+        y: labels, as for `fit`; they play no part.
+        epochs: of each layer, one number for all or one per layer. Zero skips a layer.
+        learning_rates: of each layer, likewise.
+        joint_epochs: epochs of all layers together, at the end.
+        joint_learning_rate: their learning rate; the smallest of the layers' unless given.
+        optimizer: a Keras optimizer or its name, whose settings each stage takes over.
+        callbacks: Keras callbacks, called in every stage; `self.model` is the stage's model, and
+            `self.model.stage` tells which it is.
+        backup_dir: folder for backups. A run with the same folder goes on where an interrupted one
+            stopped; the folder is removed at the end.
+        **kwargs: for `fit`: `batch_size`, `validation_data`, `verbose`, ...
+
+    Returns:
+        The history of each stage by its title, such as "layer 1 of 3".
+
+    Raises:
+        TypeError: if the model has no layers to grow.
+        ValueError: if the model is not adapted, its network is not a chain, the backup is of
+            another run, or the numbers do not fit the layers.
+        TrainingDiverged: if a stage runs away; finished stages keep their weights.
+    """
+    if not hasattr(model, "layer_stage"):
+        raise TypeError(f"{type(model).__name__} has no layers to grow; train it by fit")
+    if not model.built:
+        model.build((None, *_shape_of_one(x)))
+    count = model.layer_count
+    template = keras.optimizers.get(optimizer)
+    rates = [float(rate) for rate in _per_layer("learning_rates", learning_rates, count)]
+    stages = [
+        LayerStage(index, count, rate, int(n))
+        for index, (rate, n) in enumerate(
+            zip(rates, _per_layer("epochs", epochs, count), strict=True), start=1
+        )
+    ]
+    if joint_epochs:
+        stages.append(LayerStage(count + 1, count, joint_learning_rate or min(rates), joint_epochs))
+    backup = None if backup_dir is None else _Backup(Path(backup_dir), model, stages)
+    trainable = {layer: layer.trainable for layer in model._flatten_layers()}
+    histories = {} if backup is None else backup.restore()
+    try:
+        for stage in stages:
+            if stage.title in histories or not stage.epochs:
+                continue
+            part = _stage_model(model, stage, trainable)
+            part.stage = stage
+            part.compile(_with_rate(template, stage.learning_rate))
+            watch = [] if backup is None else [backup.callback(stage)]
+            history = part.fit(
+                x, y, epochs=stage.epochs, callbacks=[*callbacks, *watch], **kwargs
+            ).history
+            histories[stage.title] = {k: [float(v) for v in vs] for k, vs in history.items()}
+            if backup is not None:
+                backup.save(histories)
+    finally:
+        for layer, flag in trainable.items():
+            layer.trainable = flag
+    if backup is not None:
+        backup.remove()
+    return histories
+
+
+def _stage_model(model: Any, stage: LayerStage, trainable: dict[Any, bool]) -> Any:
+    for layer, flag in trainable.items():
+        layer.trainable = flag
+    return model if stage.joint else model.layer_stage(stage.layer)
+
+
+def _with_rate(template: keras.optimizers.Optimizer, rate: float) -> keras.optimizers.Optimizer:
+    """A new optimizer with the settings of another and a learning rate of its own."""
+    return type(template).from_config({**template.get_config(), "learning_rate": rate})
+
+
+def _shape_of_one(x: Any) -> tuple[int, ...]:
+    if inputs.is_array(x):
+        return tuple(x.shape[1:])
+    if hasattr(x, "element_spec"):
+        return tuple(inputs.inputs_of(x.element_spec).shape[1:])
+    raise ValueError("the model is not built; call model.adapt(x) first")
+
+
+def _per_layer(name: str, values: Any, count: int) -> list[Any]:
+    listed = list(values) if isinstance(values, Sequence) else [values] * count
+    if len(listed) != count:
+        raise ValueError(f"{name} has {len(listed)} entries for {count} layers: {values!r}")
+    smallest = 0 if name == "epochs" else 1e-300
+    if any(not isinstance(v, int | float) or not v >= smallest for v in listed):
+        raise ValueError(f"{name} must be numbers from {smallest:g}, got {values!r}")
+    return listed
+
+
+class _Backup:
+    """Weights and histories of the finished stages, and Keras's backup of the running one."""
+
+    def __init__(self, folder: Path, model: Any, stages: list[LayerStage]):
+        self.folder = folder
+        self.model = model
+        self.plan = [list(stage) for stage in stages]
+        folder.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def _record(self) -> Path:
+        return self.folder / "finished.json"
+
+    def restore(self) -> dict[str, Any]:
+        """The histories of the stages that are done; their weights go into the model."""
+        if not self._record.exists():
+            return {}
+        record = json.loads(self._record.read_text())
+        if record["plan"] != self.plan:
+            raise ValueError(
+                f"{self.folder} holds the backup of another run (stages {record['plan']}, now "
+                f"{self.plan}); remove it or choose another folder"
+            )
+        self.model.load_weights(self.folder / record["weights"])
+        return record["histories"]
+
+    def callback(self, stage: LayerStage) -> keras.callbacks.Callback:
+        """Backs up the stage after every epoch."""
+        return keras.callbacks.BackupAndRestore(self.folder / f"stage-{stage.layer}")
+
+    def save(self, histories: dict[str, Any]) -> None:
+        """Keep the weights after a stage; the record changes last, so a kill leaves the old one."""
+        weights = f"after-{len(histories)}.weights.h5"
+        self.model.save_weights(self.folder / weights, overwrite=True)
+        record = {"plan": self.plan, "weights": weights, "histories": histories}
+        partial = self._record.with_suffix(".partial")
+        partial.write_text(json.dumps(record))
+        partial.replace(self._record)
+
+    def remove(self) -> None:
+        """Delete all backups."""
+        shutil.rmtree(self.folder, ignore_errors=True)

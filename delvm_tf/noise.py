@@ -1,0 +1,64 @@
+"""Random numbers of a batch, the same whatever the number of replicas that share it.
+
+Each replica draws the numbers of the global batch and takes its own part, so that training on
+several devices follows training on one. All is stateless: the same seed gives the same numbers.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+Shape = Any  # a tensor, or a sequence of integers and scalar tensors
+
+
+def next_seed(generator: keras.random.SeedGenerator) -> tf.Tensor:
+    """A seed, (2,), that the generator has not given before."""
+    return tf.cast(generator.next(), tf.int32)
+
+
+def fold(seed: tf.Tensor, number: Any) -> tf.Tensor:
+    """The seed of a step or a part, from that of the whole."""
+    return tf.random.experimental.stateless_fold_in(seed, tf.cast(number, tf.int32))
+
+
+def normal(
+    shape: Shape, seed: tf.Tensor, dtype: Any = tf.float32, batch_axis: int = 0
+) -> tf.Tensor:
+    """Standard normal numbers."""
+    return _share(lambda s: tf.random.stateless_normal(s, seed, dtype=dtype), shape, batch_axis)
+
+
+def uniform(shape: Shape, seed: tf.Tensor, dtype: Any = tf.float32) -> tf.Tensor:
+    """Uniform numbers in [0, 1)."""
+    return _share(lambda s: tf.random.stateless_uniform(s, seed, dtype=dtype), shape, 0)
+
+
+def bernoulli(probability: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Zeros and ones with the given probabilities of one, (batch, ...), in their type."""
+    u = uniform(tf.shape(probability), seed, probability.dtype)
+    return tf.cast(u < probability, probability.dtype)
+
+
+def signs(shape: Shape, seed: tf.Tensor, dtype: Any = tf.float32, batch_axis: int = 0) -> tf.Tensor:
+    """Independent ±1."""
+
+    def draw(s: tf.Tensor) -> tf.Tensor:
+        bits = tf.random.stateless_uniform(s, seed, maxval=2, dtype=tf.int32)
+        return tf.cast(2 * bits - 1, dtype)
+
+    return _share(draw, shape, batch_axis)
+
+
+def _share(draw: Callable[[Shape], tf.Tensor], shape: Shape, batch_axis: int) -> tf.Tensor:
+    """This replica's part of what is drawn for all of them."""
+    context = tf.distribute.get_replica_context()
+    replicas = 1 if context is None else context.num_replicas_in_sync
+    if replicas == 1:
+        return draw(shape)
+    own = tf.convert_to_tensor(shape, tf.int32)
+    factor = tf.one_hot(batch_axis, tf.size(own), on_value=replicas, off_value=1, dtype=tf.int32)
+    batch = own[batch_axis]
+    start = tf.cast(context.replica_id_in_sync_group, tf.int32) * batch
+    return tf.gather(draw(own * factor), start + tf.range(batch), axis=batch_axis)

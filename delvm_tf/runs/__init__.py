@@ -1,0 +1,1 @@
+"""What programs have in common: arguments, recipes, and results that survive an interruption."""

@@ -1,0 +1,50 @@
+"""Gibbs sampling through the hidden variables."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from delvm_tf.samplers.sampler import Sampler, Transition, not_negative
+
+
+@keras.saving.register_keras_serializable(package="delvm_tf")
+class Gibbs(Sampler):
+    """h given x, then x given h.
+
+    Exact where the energy is quadratic in x given h: Boltzmann machines, and linear networks. For
+    other networks f is taken as linear around x, which is the sampler of Guo and Kim (2023).
+
+    Args:
+        visible_noise: factor on the noise of x given h; 0 for its mean Jᵀh, as in the paper.
+    """
+
+    def __init__(self, visible_noise: float = 1.0):
+        self.visible_noise = not_negative("visible_noise", visible_noise)
+
+    def step(
+        self, model: Any, state: tf.Tensor, seed: tf.Tensor, index: tf.Tensor, steps: tf.Tensor
+    ) -> Transition:
+        """One round."""
+        state = model.gibbs_step(state, seed, self.visible_noise)
+        return Transition(state, tf.ones(tf.shape(state)[:1], state.dtype))
+
+    def start(self, model: Any, z: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """The state of chains that start at z."""
+        return model.gibbs_start(z, seed)
+
+    def state_shape(self, model: Any) -> tuple[int, ...]:
+        """Shape of the state of one chain."""
+        return model.gibbs_state_shape()
+
+    def visible(self, model: Any, state: tf.Tensor) -> tf.Tensor:
+        """The visible values of chains."""
+        return model.gibbs_visible(state)
+
+    def energy(self, model: Any, state: tf.Tensor) -> tf.Tensor:
+        """The energy of chains, (batch,)."""
+        return model.gibbs_energy(state)
+
+    def get_config(self) -> dict[str, Any]:
+        """Settings, for saving."""
+        return {"visible_noise": self.visible_noise}

@@ -1,0 +1,113 @@
+"""Drawing samples from a trained model, with a watch on the chains."""
+
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from delvm_tf import noise
+from delvm_tf.samplers.chain import run_chain
+from delvm_tf.samplers.named import get_sampler
+from delvm_tf.samplers.sampler import Sampler
+
+LOOKS = 10  # times that a run is looked at, if its trajectory is not recorded
+
+
+class SamplingDiverged(RuntimeError):
+    """Chains ran away. The message says when, and what to change."""
+
+
+class SamplingRun(NamedTuple):
+    """A run of chains.
+
+    Attributes:
+        samples: where the chains ended, (n, ...) in raw units.
+        trajectory: where they were at the recorded steps, the first at the start, (T, n, ...) in
+            raw units.
+        steps: the recorded steps, (T,).
+        energy: mean energy of the chains at the recorded steps, (T,).
+        acceptance_rate: share of accepted steps over all chains; 1 for samplers that accept all.
+    """
+
+    samples: tf.Tensor
+    trajectory: np.ndarray
+    steps: np.ndarray
+    energy: np.ndarray
+    acceptance_rate: float
+
+
+def sample(
+    model: Any,
+    n: int,
+    sampler: str | Sampler,
+    steps: int,
+    initial: Any,
+    record_every: int | None,
+    seed: int | None,
+) -> SamplingRun:
+    """Run n chains on a built model; see `EnergyModel.sample`.
+
+    Raises:
+        ValueError: for numbers below one, or starting points of the wrong shape.
+        SamplingDiverged: if a chain leaves all bounds.
+    """
+    for name, value in (("n", n), ("steps", steps), ("record_every", record_every or steps)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name} must be a positive integer, got {value!r}")
+    sampler = get_sampler(sampler)
+    generator = keras.random.SeedGenerator(seed)
+    z = _start(model, n, initial, noise.next_seed(generator))
+    state = sampler.start(model, z, noise.next_seed(generator))
+    run_seed = noise.next_seed(generator)
+    bound = 1e3 * (1.0 + float(tf.reduce_max(tf.abs(z)))) + 1e3 * float(
+        np.sqrt(np.prod(z.shape[1:]))
+    )
+
+    @tf.function(reduce_retracing=True)
+    def advance(state: tf.Tensor, first: tf.Tensor, count: tf.Tensor) -> Any:
+        end = run_chain(sampler, model, state, count, run_seed, first=first, total=steps)
+        visible = sampler.visible(model, end.state)
+        return (
+            end.state,
+            model.normalization.invert(visible),
+            tf.reduce_mean(sampler.energy(model, end.state)),
+            tf.reduce_max(tf.abs(visible)),
+            tf.reduce_mean(end.accepted),
+        )
+
+    stride = record_every or max(1, steps // LOOKS)
+    start_energy = float(tf.reduce_mean(sampler.energy(model, state)))
+    recorded = [(0, model.normalization.invert(z).numpy(), start_energy)]
+    accepted, done, samples = 0.0, 0, z
+    while done < steps:
+        count = min(stride, steps - done)
+        state, samples, energy, size, share = advance(state, tf.constant(done), tf.constant(count))
+        done += count
+        if not (np.isfinite(energy) and float(size) < bound):
+            raise SamplingDiverged(
+                f"chains of {type(sampler).__name__} diverged within {done} steps (largest value "
+                f"{float(size):.3g} in normalised units, mean energy {float(energy):.3g}). Lower "
+                f"the step size, or the energy has no finite integral."
+            )
+        accepted += float(share) * count
+        if record_every:
+            recorded.append((done, samples.numpy(), float(energy)))
+    if not record_every:
+        recorded.append((done, samples.numpy(), float(energy)))
+    at, places, energies = zip(*recorded, strict=True)
+    return SamplingRun(
+        samples, np.stack(places), np.array(at), np.array(energies), accepted / steps
+    )
+
+
+def _start(model: Any, n: int, initial: Any, seed: tf.Tensor) -> tf.Tensor:
+    """Where the chains start, in normalised units: at given inputs, or at normal noise."""
+    dtype = model.normalization.result_dtype
+    if initial is None:
+        z = noise.normal((n, *model.input_shape_or_none), seed, dtype)
+        return z * model.normalization.scale
+    z = model.apply("normalized", tf.identity, initial)
+    if len(z) != n:
+        raise ValueError(f"initial holds {len(z)} examples, but n = {n} chains were asked for")
+    return z
