@@ -26,12 +26,12 @@ from rich.console import Console
 from rich.table import Table
 from steps import (
     autoencoder_step,
-    contrastive_divergence_step,
     losses,
+    make_cd_model,
     make_model,
     matrix_product,
     random_inputs,
-    score_matching_step,
+    training_step,
 )
 from timing import in_new_process, median_ratio, rounds_of_seconds
 
@@ -88,13 +88,12 @@ def time_case(case: Case, rounds: int, console: Console) -> list[Row]:
     for batch in sorted(set(case.batches.values())):
         x = random_inputs(case.shape, batch)
         steps[f"{AUTOENCODER} {batch}"] = (autoencoder_step(case.network()), x)
-    cd = make_model(case.network(), "auto")
     x = random_inputs(case.shape, full)
-    steps["CD-1"] = (contrastive_divergence_step(cd), x)
+    steps["CD-1"] = (training_step(make_cd_model(case.network())), x)
     models = {trace: make_model(case.network(), trace) for trace in case.batches}
     for trace, model in models.items():
         x = random_inputs(case.shape, case.batches[trace])
-        steps[trace] = (score_matching_step(model), x)
+        steps[trace] = (training_step(model), x)
     times = rounds_of_seconds(steps, rounds)
     # Seconds that a multiplication and an addition take in each round.
     unit = [seconds * len(factor) / operations for seconds in times["product"]]
@@ -148,11 +147,11 @@ def measure_memory(case: Case, method: str, batch: int) -> None:
     if method == AUTOENCODER:
         step = autoencoder_step(case.network())
     elif method == "CD-1":
-        step = contrastive_divergence_step(make_model(case.network(), "auto"))
+        step = training_step(make_cd_model(case.network()))
     elif method == "nothing":
         step = tf.function(tf.reduce_sum)
     else:
-        step = score_matching_step(make_model(case.network(), method))
+        step = training_step(make_model(case.network(), method))
     loss = float(step(x))
     print(json.dumps({"peak MB": round(peak_megabytes()), "loss": loss}))
 
@@ -169,7 +168,7 @@ def peer_rows(case: Case, interpreters: dict[str, str], rounds: int, console: Co
     weights = case.network().get_weights()
     batch = BATCH if len(case.layers) == 1 else 10
     many = random_inputs(case.shape, batch)
-    times = rounds_of_seconds({"ours": (score_matching_step(model), many)}, rounds)["ours"]
+    times = rounds_of_seconds({"ours": (training_step(model), many)}, rounds)["ours"]
     ours = 1e3 * statistics.median(times)
 
     def row(method: str, exact: bool, examples: int, ms: float, loss: float) -> Row:
@@ -214,7 +213,7 @@ def spacing_rows(scale: str, rounds: int, console: Console) -> list[Row]:
         exact_now = model.objective.plan(model).exact
         errors = losses(model, x, 1 if exact_now else draws) - exact
         variances[spacing] = float(np.square(errors).mean())
-        steps[str(spacing)] = (score_matching_step(model), x)
+        steps[str(spacing)] = (training_step(model), x)
     times = rounds_of_seconds(steps, rounds)
     return [
         {

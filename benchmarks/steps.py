@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -20,14 +21,24 @@ def random_inputs(shape: tuple[int, ...], batch: int) -> tf.Tensor:
 def make_model(network: keras.Sequential, trace: str, **settings: object) -> dv.DELVM:
     """An SM-DELVM ready to train, on inputs as they are."""
     objective = dv.ScoreMatching(trace, seed=0, **settings)
-    model = dv.DELVM(network, objective=objective, normalization="none")
-    model.build((None, *network.input_shape[1:]))
+    return ready(dv.DELVM(network, objective=objective, normalization="none"), network.input_shape)
+
+
+def make_cd_model(network: keras.Sequential) -> dv.DELVM:
+    """A DELVM ready to train by one round of h ~ N(f, I), x′ = Jᵀh, starting at the data."""
+    objective = dv.ContrastiveDivergence(seed=0)
+    return ready(dv.DELVM(network, objective=objective, normalization="none"), network.input_shape)
+
+
+def ready(model: Any, input_shape: tuple[int | None, ...]) -> Any:
+    """The model with its weights and optimizer made."""
+    model.build((None, *input_shape[1:]))
     model.compile(keras.optimizers.Adam(1e-5))
     model.optimizer.build(model.trainable_variables)
     return model
 
 
-def score_matching_step(model: dv.DELVM) -> Step:
+def training_step(model: Any) -> Step:
     """A training step as `fit` takes it, without the reading of the data."""
     return tf.function(lambda x: model.train_step(x)["loss"])
 
@@ -36,25 +47,6 @@ def losses(model: dv.DELVM, x: tf.Tensor, draws: int = 1) -> np.ndarray:
     """The loss of each example, (draws, batch), without training."""
     compute = tf.function(lambda t: model.objective.compute(model, t, training=True).loss)
     return np.stack([compute(x).numpy() for _ in range(draws)])
-
-
-def contrastive_divergence_step(model: dv.DELVM) -> Step:
-    """CD-1 on the same network: one round of h ~ N(f, I), x′ = Jᵀh, starting at the data."""
-    potential, optimizer = model.potential, model.optimizer
-
-    def step(x: tf.Tensor) -> tf.Tensor:
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            f = potential.output(x)
-        chain = tape.gradient(f, x, output_gradients=f + tf.random.normal(tf.shape(f)))
-        with tf.GradientTape() as tape:
-            energies = [model.normalized_energy(z) for z in (x, tf.stop_gradient(chain))]
-            loss = tf.reduce_mean(energies[0]) - tf.reduce_mean(energies[1])
-        variables = model.trainable_variables
-        optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
-        return loss
-
-    return tf.function(step)
 
 
 def autoencoder_step(network: keras.Sequential) -> Step:

@@ -13,7 +13,9 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "delvm_tf"
 
 # Imports run one way: a package may use those to its right, never those to its left.
-LAYERS = ["serving", "anomaly", "plots", "models", "objectives", "curvature"]
+LAYERS = [
+    "runs", "serving", "anomaly", "plots", "catalog", "models", "objectives", "samplers", "curvature",
+]  # fmt: skip
 INDEPENDENT = ["datasets", "evaluation", "networks", "normalization"]
 
 

@@ -21,19 +21,23 @@ import delvm_tf as dv
 from delvm_tf.anomaly import THRESHOLDS
 from delvm_tf.catalog import Specification
 from delvm_tf.datasets import Dataset
-from delvm_tf.evaluation import BASELINES, anomaly_metrics
 from delvm_tf.evaluation.tables import Row, csv_table, markdown_table, summarize
 from delvm_tf.plots import plot_error_histogram, plot_reconstructions, plot_roc_curves
 from delvm_tf.plots.figure import save_figure
+from delvm_tf.runs.anomaly import (
+    FIGURES,
+    SCORES,
+    all_abnormal,
+    baseline_detectors,
+    calibrate,
+    detectors_of,
+    row,
+    scores_of,
+)
 from delvm_tf.runs.arguments import add_model_arguments, parse_seeds, specification
 from delvm_tf.runs.recipes import default_score, recipe
 from delvm_tf.runs.results import Results, make_folder
 
-SCORES = ("reconstruction_error", "energy")
-FIGURES = {
-    "auroc": "AUROC", "average_precision": "AP", "f1": "F1", "precision": "precision",
-    "recall": "recall", "train seconds": "train s",
-}  # fmt: skip
 PUBLISHED = (
     "Guo and Kim (2023), one layer of 2,048 units: F1 0.9481, precision 0.9057, recall 0.9946"
 )
@@ -103,62 +107,29 @@ def train(
     return calibrate(detector, data), seconds
 
 
-def calibrate(detector: dv.AnomalyDetector, data: Dataset) -> dv.AnomalyDetector:
-    """Set the threshold on training data, labelled where the threshold needs labels."""
-    if detector.threshold == "best_f1":
-        if data.x_calibration is None:
-            raise ValueError(
-                f"protocol {data.protocol!r} has no labelled training data for the threshold "
-                f"'best_f1'; choose 'mean_std' or 'quantile'"
-            )
-        return detector.fit(data.x_calibration, data.y_calibration)
-    return detector.fit(data.x_train)
-
-
 def run_seed(args: argparse.Namespace, seed: int, folder: Path) -> list[Row]:
     """Train and score everything under one seed; the first seed also gives plots and a model."""
     data = load_data(args, seed)
     detector, seconds = train(args, data, seed, folder / "tensorboard" / f"seed-{seed}")
-    detectors = {}
-    for score in scores_of(detector.model):
-        same_model = dv.AnomalyDetector(detector.model, threshold=args.threshold, score=score)
-        detectors[method_name(args, score)] = (calibrate(same_model, data), seconds)
-    for baseline, make in BASELINES.items():
-        started = time.perf_counter()
-        estimator = make(seed).fit(data.x_train)
-        elapsed = time.perf_counter() - started
-        wrapped = calibrate(dv.AnomalyDetector(estimator, threshold=args.threshold), data)
-        detectors[baseline] = (wrapped, elapsed)
-
+    detectors = {
+        method_name(args, score): (fitted, seconds)
+        for score, fitted in detectors_of(detector.model, data, args.threshold).items()
+    }
+    detectors |= baseline_detectors(data, args.threshold, seed)
     scores = {
         method: fitted.anomaly_score(data.x_test) for method, (fitted, _) in detectors.items()
     }
-    rows: list[Row] = [
-        {
-            "method": method, "seed": seed,
-            **anomaly_metrics(data.y_test, scores[method], fitted.threshold_),
-            "train seconds": round(elapsed, 3),
-        }
+    rows = [
+        row(method, seed, data, scores[method], fitted.threshold_, elapsed)
         for method, (fitted, elapsed) in detectors.items()
-    ]  # fmt: skip
-    nothing = np.zeros(len(data.y_test))
-    rows.append(
-        {
-            "method": "all abnormal", "seed": seed,
-            **anomaly_metrics(data.y_test, nothing, threshold=-1.0), "train seconds": 0.0,
-        }
-    )  # fmt: skip
+    ]
+    rows.append(all_abnormal(data, seed))
 
     if seed == args.seeds[0]:
         save_plots(args, data, detectors, scores, folder)
         dv.export_saved_model(detector, args.saved_models / args.dataset)
         detector.model.save(folder / "model.keras")
     return rows
-
-
-def scores_of(model: dv.ReconstructionModel) -> list[str]:
-    """The anomaly scores that a model has."""
-    return [score for score in SCORES if hasattr(model, score)]
 
 
 def method_name(args: argparse.Namespace, score: str) -> str:

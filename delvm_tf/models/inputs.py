@@ -102,6 +102,16 @@ def inputs_of(element: Any) -> Any:
     return keras.utils.unpack_x_y_sample_weight(element)[0]
 
 
+def shape_of_one(data: Any) -> tuple[int, ...] | None:
+    """Shape of one example of an array or a `tf.data.Dataset`, if it is known beforehand."""
+    x = data if is_array(data) else inputs_of(getattr(data, "element_spec", None))
+    shape = getattr(x, "shape", None)
+    if shape is None or getattr(shape, "rank", len(shape) if is_array(x) else None) is None:
+        return None
+    one = tuple(shape)[1:]
+    return None if None in one else one
+
+
 def checked_batches(
     data: Any, batch_size: int, expected: tuple[int, ...] | None, owner: str
 ) -> Iterator[Any]:

@@ -83,7 +83,10 @@ def fit_layerwise(
     if not hasattr(model, "layer_stage"):
         raise TypeError(f"{type(model).__name__} has no layers to grow; train it by fit")
     if not model.built:
-        model.build((None, *_shape_of_one(x)))
+        shape = inputs.shape_of_one(x)
+        if shape is None:
+            raise ValueError("the model is not built; call model.adapt(x) first")
+        model.build((None, *shape))
     count = model.layer_count
     template = keras.optimizers.get(optimizer)
     rates = [float(rate) for rate in _per_layer("learning_rates", learning_rates, count)]
@@ -129,14 +132,6 @@ def _stage_model(model: Any, stage: LayerStage, trainable: dict[Any, bool]) -> A
 def _with_rate(template: keras.optimizers.Optimizer, rate: float) -> keras.optimizers.Optimizer:
     """A new optimizer with the settings of another and a learning rate of its own."""
     return type(template).from_config({**template.get_config(), "learning_rate": rate})
-
-
-def _shape_of_one(x: Any) -> tuple[int, ...]:
-    if inputs.is_array(x):
-        return tuple(x.shape[1:])
-    if hasattr(x, "element_spec"):
-        return tuple(inputs.inputs_of(x.element_spec).shape[1:])
-    raise ValueError("the model is not built; call model.adapt(x) first")
 
 
 def _per_layer(name: str, values: Any, count: int) -> list[Any]:

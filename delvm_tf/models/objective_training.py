@@ -91,6 +91,7 @@ class ObjectiveTraining(keras.Model):
             unpacked = keras.utils.unpack_x_y_sample_weight(tuple(validation_data))
             labels = self._checked_labels(*unpacked)
             validation_data = (unpacked[0], labels, unpacked[2])
+        self._create_variables(x)
         try:
             return super().fit(
                 x, y, batch_size=batch_size, epochs=epochs, verbose=verbose,
@@ -100,6 +101,15 @@ class ObjectiveTraining(keras.Model):
         finally:
             # Set by BackupAndRestore, and left there, so that the next fit would skip epochs.
             self._initial_epoch = None
+
+    def _create_variables(self, x: Any) -> None:
+        """Build model and optimizer outside of any graph, which TensorFlow would trace twice."""
+        with self.distribute_strategy.scope():
+            shape = inputs.shape_of_one(x)
+            if not self.built and shape is not None:
+                self.build((None, *shape))
+            if self.built and self.optimizer is not None and not self.optimizer.built:
+                self.optimizer.build(self.trainable_variables)
 
     def evaluate(
         self,

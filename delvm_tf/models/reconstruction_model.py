@@ -176,7 +176,7 @@ class ReconstructionModel(ObjectiveTraining):
         if key not in self._compiled_functions:
             self._normalize(batch[:1])  # builds the weights, outside of any graph
             self._compiled_functions[key] = tf.function(
-                lambda x: function(self._normalize(x))
+                lambda x: function(self._normalize(x)), autograph=False
             ).get_concrete_function(tf.TensorSpec((None, *batch.shape[1:]), batch.dtype))
         return self._compiled_functions[key]
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from delvm_tf import noise
 from delvm_tf.curvature.sums import sum_per_example
-from delvm_tf.objectives.chains import ChainPool
+from delvm_tf.objectives.chains import ChainPool, TakenChains
 from delvm_tf.objectives.objective import Objective, ObjectiveValue
 from delvm_tf.samplers import Gibbs, Sampler, get_sampler, run_chain
 from delvm_tf.samplers.sampler import not_negative
@@ -118,11 +118,17 @@ class ContrastiveDivergence(Objective):
         data = z
         if training and self.data_noise:
             data += self.data_noise * noise.normal(tf.shape(z), noise.fold(seed, 0), z.dtype)
-        chains = self._chains(sampler, model, data, seed, training)
-
-        data_energy = model.normalized_energy(data)
-        chain_energy = sampler.energy(model, chains)
-        chain_power = sum_per_example(tf.square(sampler.visible(model, chains)))
+        taken = self._take(sampler, model, data, seed)
+        start = sampler.start(model, data, noise.fold(seed, 2)) if taken is None else taken.state
+        # All passes read the same tensors, so that TensorFlow computes what they share once.
+        with keras.StatelessScope(state_mapping=_read(model.trainable_variables)):
+            chains = run_chain(sampler, model, start, self.k, noise.fold(seed, 1)).state
+            data_energy = model.normalized_energy(data)
+            chain_energy = sampler.energy(model, chains)
+            chain_power = sum_per_example(tf.square(sampler.visible(model, chains)))
+            error = z - model.normalized_reconstruction(z)
+        if training and self.pool is not None and taken is not None:
+            self.pool.put(taken, chains)
         squared = tf.square(chain_energy)
         if self.persistent:
             batch = tf.shape(data_energy)
@@ -132,7 +138,6 @@ class ContrastiveDivergence(Objective):
         loss = data_energy - chain_energy
         if self.energy_regularization:
             loss += self.energy_regularization * (tf.square(data_energy) + squared)
-        error = z - model.normalized_reconstruction(z)
         return ObjectiveValue(
             loss=loss,
             terms={
@@ -143,14 +148,12 @@ class ContrastiveDivergence(Objective):
             reconstruction_error=sum_per_example(tf.square(error)),
         )
 
-    def _chains(
-        self, sampler: Sampler, model: Any, data: tf.Tensor, seed: tf.Tensor, training: bool
-    ) -> tf.Tensor:
-        """The state of the chains after k steps."""
-        run_seed = noise.fold(seed, 1)
+    def _take(
+        self, sampler: Sampler, model: Any, data: tf.Tensor, seed: tf.Tensor
+    ) -> TakenChains | None:
+        """Persistent chains, if there are any; those that begin do so at noise."""
         if self.pool is None:
-            state = sampler.start(model, data, noise.fold(seed, 2))
-            return run_chain(sampler, model, state, self.k, run_seed).state
+            return None
 
         def fresh(number: tf.Tensor) -> tf.Tensor:
             shape = tf.concat([[number], tf.shape(data)[1:]], axis=0)
@@ -158,11 +161,7 @@ class ContrastiveDivergence(Objective):
             z = tf.ensure_shape(z, (None, *data.shape[1:]))
             return sampler.start(model, z, noise.fold(seed, 2))
 
-        taken = self.pool.take(fresh, noise.fold(seed, 4))
-        state = run_chain(sampler, model, taken.state, self.k, run_seed).state
-        if training:
-            self.pool.put(taken, state)
-        return state
+        return self.pool.take(fresh, noise.fold(seed, 4))
 
     def get_config(self) -> dict[str, Any]:
         """Configuration for saving."""
@@ -184,3 +183,8 @@ class ContrastiveDivergence(Objective):
         """Make the objective again from its configuration."""
         sampler = keras.saving.deserialize_keras_object(config.pop("sampler", None))
         return cls(sampler=sampler, **config)
+
+
+def _read(variables: list[Any]) -> list[tuple[Any, tf.Tensor]]:
+    """Variables with their present values."""
+    return [(variable, tf.convert_to_tensor(variable.value)) for variable in variables]

@@ -64,7 +64,7 @@ def sample(
         np.sqrt(np.prod(z.shape[1:]))
     )
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def advance(state: tf.Tensor, first: tf.Tensor, count: tf.Tensor) -> Any:
         end = run_chain(sampler, model, state, count, run_seed, first=first, total=steps)
         visible = sampler.visible(model, end.state)

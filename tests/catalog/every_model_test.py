@@ -53,11 +53,14 @@ def make(model, objective, seed=0, dtype=None, **settings):
         keras.config.set_dtype_policy(policy)
 
 
-def fit(made, x, epochs=6):
+def compiled(made, x):
     made.adapt(x)
     made.compile(keras.optimizers.Adam(1e-2))
-    ds = tf.data.Dataset.from_tensor_slices(x).batch(32)
-    return made.fit(ds, epochs=epochs, verbose=0).history
+    return made
+
+
+def stream(x):
+    return tf.data.Dataset.from_tensor_slices(x).batch(32, drop_remainder=True)
 
 
 def scores(made, x):
@@ -66,41 +69,54 @@ def scores(made, x):
 
 
 @pytest.mark.parametrize(("model", "objective"), PAIRS)
-def test_training_from_a_stream_learns_scores_and_can_be_repeated(model, objective, tmp_path):
+def test_training_learns_scores_and_goes_on_from_a_file_as_if_nothing_had_been(
+    model, objective, tmp_path
+):
+    """Weights, optimizer, chains and random numbers: the second half repeats itself exactly."""
     x = data_for(model)
-    made = make(model, objective)
-    history = fit(made, x)
+    made = compiled(make(model, objective), x)
+    first = made.fit(stream(x), epochs=8, verbose=0).history
+    made.save(tmp_path / "model.keras")
+    second = made.fit(stream(x), epochs=8, verbose=0).history
     # The loss of contrastive divergence says nothing; the error of what is learned does.
     watched = "reconstruction_error" if "cd" in objective else "loss"
-    assert history[watched][-1] < history[watched][0]
-    assert all(np.isfinite(values).all() for values in history.values())
+    assert np.mean(second[watched][-4:]) < first[watched][0]
+    assert all(np.isfinite(values).all() for values in second.values())
     expected = scores(made, x)
     for name, values in expected.items():
         assert values.shape == (len(x),), name
         assert np.isfinite(values).all(), name
+
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    again = loaded.fit(stream(x), epochs=8, verbose=0).history
+    np.testing.assert_allclose(again["loss"], second["loss"], rtol=1e-5)
+    for name, values in scores(loaded, x).items():
+        np.testing.assert_allclose(values, expected[name], rtol=1e-4, atol=1e-5)
+    for ours, theirs in zip(made.objective.variables, loaded.objective.variables, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_everything_can_be_asked_of_every_model(model):
+    x = data_for(model, n=20)
+    made = compiled(make(model, MODELS[model].objectives[0]), x)
     assert made.reconstruct(x).shape == x.shape
     assert made.hidden(x).shape[0] == made.features(x).shape[0] == len(x)
     assert np.isfinite(made.evaluate(x, verbose=0, return_dict=True)["loss"])
-
-    again = make(model, objective)
-    fit(again, x)
-    for name, values in scores(again, x).items():
-        np.testing.assert_allclose(values, expected[name], rtol=1e-5, atol=1e-5)
-
-    made.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras")
-    for name, values in scores(loaded, x).items():
-        np.testing.assert_allclose(values, expected[name], rtol=1e-5, atol=1e-5)
-    for ours, theirs in zip(made.objective.variables, loaded.objective.variables, strict=True):
-        np.testing.assert_array_equal(ours, theirs)
-    loaded.fit(x, batch_size=32, verbose=0)  # goes on, with its optimizer and chains
+    np.testing.assert_allclose(
+        made.predict(x, verbose=0), made.reconstruct(x), rtol=1e-4, atol=1e-4
+    )
+    if hasattr(made, "sample"):
+        samples = made.sample(3, made.chain_sampler, steps=2, seed=0)
+        assert samples.shape == (3, *x.shape[1:])
+        assert np.isfinite(samples).all()
 
 
 @pytest.mark.parametrize(("model", "objective"), PAIRS)
 def test_mixed_precision_trains_and_scores_in_single_precision(model, objective):
     x = data_for(model, n=32)
-    made = make(model, objective, dtype="mixed_float16")
-    history = fit(made, x, epochs=1)
+    made = compiled(make(model, objective, dtype="mixed_float16"), x)
+    history = made.fit(stream(x), verbose=0).history
     assert np.isfinite(history["loss"]).all()
     for values in scores(made, x).values():
         assert values.dtype == np.float32

@@ -173,7 +173,7 @@ def test_one_example_can_be_scored():
 
 
 def test_a_loss_for_compile():
-    with pytest.raises(ValueError, match="the loss of an energy model is its objective"):
+    with pytest.raises(ValueError, match="the loss of this model is its objective"):
         dv.DELVM(dv.networks.ffnn((4,))).compile("adam", loss="mse")
 
 

@@ -1,0 +1,127 @@
+"""Time a training step of every model by every objective against an autoencoder's, in one run.
+
+Each model has the same layers as the autoencoder, where it has layers to choose. The methods take
+turns, round by round, and the median of the rounds' ratios is reported.
+"""
+
+import argparse
+import csv
+import os
+import statistics
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from cases import BATCH, Case
+from rich.console import Console
+from rich.table import Table
+from steps import autoencoder_step, random_inputs, ready, training_step
+from timing import median_ratio, rounds_of_seconds
+
+from delvm_tf.catalog import MODELS, make_model, make_objective
+
+AUTOENCODER = "AE, tied weights"
+CASES: dict[str, list[Case]] = {
+    "cpu": [
+        Case("dense 140 → 512 → 256", (140,), (512, 256), None, {"auto": BATCH}),
+        Case("1 × 70 filters of 5×5 on 28×28×1", (28, 28, 1), (70,), 5, {"auto": BATCH}),
+        Case("2 × 70 filters of 5×5 on 28×28×1", (28, 28, 1), (70, 70), 5, {"auto": BATCH}),
+    ],
+    "smoke": [Case("dense 6 → 8", (6,), (8,), None, {"auto": 4})],
+}
+# A step of Langevin chains costs in proportion to k; ten tell as much as sixty.
+SETTINGS: dict[str, dict[str, Any]] = {
+    "persistent-cd": {"chains": BATCH},
+    "langevin-cd": {"k": 10, "chains": BATCH, "buffer": 500},
+}
+ONE_LAYER = {"gaussian-rbm": "units", "conv-rbm": "filters"}
+Row = dict[str, Any]
+
+
+def pairs(case: Case) -> list[tuple[str, str]]:
+    """The models that have the layers of a case, with all their objectives."""
+    kind = "units" if case.kernel_size is None else "filters"
+    chosen = []
+    for name, model in MODELS.items():
+        if name == "conv-autoencoder" and kind == "units":
+            continue
+        if name == "autoencoder" and kind == "filters":
+            continue
+        if model.layers not in ("network", kind):
+            continue
+        if name in ONE_LAYER and len(case.layers) > 1:
+            continue
+        chosen += [(name, objective) for objective in model.objectives]
+    return chosen
+
+
+def model_step(case: Case, name: str, objective: str) -> Any:
+    """A training step of a model."""
+    layers: dict[str, Any] = (
+        {"units": list(case.layers)}
+        if case.kernel_size is None
+        else {"filters": list(case.layers), "kernel_size": case.kernel_size}
+    )
+    if MODELS[name].layers == "network":
+        layers["input_shape"] = case.shape
+    if name.startswith("cebm"):
+        layers["latents"] = 32
+    loss = make_objective(objective, seed=0, **SETTINGS.get(objective, {}))
+    model = make_model(name, loss, normalization="none", seed=0, **layers)
+    return training_step(ready(model, (None, *case.shape)))
+
+
+def time_case(case: Case, rounds: int, console: Console) -> list[Row]:
+    """A row for the autoencoder and each model and objective."""
+    console.print(f"timing {case.name}")
+    x = random_inputs(case.shape, case.batches["auto"])
+    steps: dict[Any, Any] = {AUTOENCODER: (autoencoder_step(case.network()), x)}
+    for pair in pairs(case):
+        steps[pair] = (model_step(case, *pair), x)
+    times = rounds_of_seconds(steps, rounds)
+    return [
+        {
+            "network": case.name,
+            "model": name if isinstance(name, str) else MODELS[name[0]].title,
+            "objective": "reconstruction" if isinstance(name, str) else name[1],
+            "ms an example": f"{1e3 * statistics.median(seconds):.4g}",
+            "times the autoencoder": f"{median_ratio(seconds, times[AUTOENCODER]):.3g}",
+            "times its SM step": _against_score_matching(name, times),
+        }
+        for name, seconds in times.items()
+    ]
+
+
+def _against_score_matching(name: Any, times: dict[Any, list[float]]) -> str:
+    reference = None if isinstance(name, str) else times.get((name[0], "score-matching"))
+    return "" if reference is None else f"{median_ratio(times[name], reference):.3g}"
+
+
+def main() -> None:
+    """Run and write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--scale", default="cpu", choices=list(CASES))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--output", type=Path, default=Path("results/benchmarks/models"))
+    args = parser.parse_args()
+    console = Console()
+    args.output.mkdir(parents=True, exist_ok=True)
+    rows: list[Row] = []
+    for case in CASES[args.scale]:
+        made = time_case(case, args.rounds, console)
+        table = Table(title=case.name)
+        for column in made[0]:
+            table.add_column(column)
+        for one in made:
+            table.add_row(*map(str, one.values()))
+        console.print(table)
+        rows += made
+        with (args.output / "models.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,442 @@
+"""Learn a known density in the plane, and measure how far from it each model ends.
+
+With no arguments: eleven models and objectives beside three simple fits, on a mixture of five
+Gaussians, three seeds. Writes tables, a figure of all densities and one of Langevin chains.
+Finished pieces of an interrupted run are kept, and the same command goes on from there.
+"""
+
+import argparse
+import dataclasses
+import math
+import sys
+import time
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+from rich.console import Console
+from rich.table import Table
+from sklearn.mixture import GaussianMixture
+
+import delvm_tf as dv
+from delvm_tf.catalog import Specification
+from delvm_tf.evaluation.densities import (
+    GaussianMixtureDensity,
+    fisher_divergence,
+    five_gaussians,
+    kernel_density,
+    one_gaussian,
+)
+from delvm_tf.evaluation.grid import GridIntegral, SquareGrid, integrate
+from delvm_tf.evaluation.tables import csv_table
+from delvm_tf.plots.density import plot_densities, plot_trajectories
+from delvm_tf.plots.figure import save_figure
+from delvm_tf.runs.arguments import parse_seeds
+from delvm_tf.runs.results import Results
+from delvm_tf.samplers.sampling import SamplingDiverged
+
+TRAIN, VALIDATION, TEST, CHAINS = range(4)  # streams of random numbers under one seed
+GRID, WIDE = SquareGrid(15.0, 301), SquareGrid(150.0, 301)
+PANEL = SquareGrid(6.5, 101)
+BANDWIDTHS = (0.1, 0.14, 0.2, 0.28)
+CHAIN_STEP = 0.05  # of the Langevin chains of the figure, squared normalised units
+BATCH = 65536  # points scored at a time
+FIGURES = {
+    "fisher": ("Fisher divergence", 3), "log_likelihood": ("log-likelihood", 3),
+    "modes_off": ("mode weights off", 3), "train_seconds": ("train s", 1),
+}  # fmt: skip
+
+
+class Method(NamedTuple):
+    """A model with its objective and training, and what tables call it."""
+
+    title: str
+    specification: Specification
+
+
+def method(
+    title: str, model: str = "delvm", objective: str = "score-matching", epochs: int = 40,
+    learning_rate: float = 3e-3, scale: float = 3.0, activation: str = "tanh",
+    objective_settings: dict[str, Any] | None = None, **model_settings: Any,
+) -> Method:  # fmt: skip
+    """A method with the common settings unless others are given."""
+    return Method(
+        title,
+        Specification(
+            model, objective, epochs=epochs, batch_size=200, learning_rate=learning_rate,
+            model_settings={"units": [64, 64], "activation": activation, "normalization": "center",
+                            "scale": scale, **model_settings},
+            objective_settings=objective_settings or {},
+        ),
+    )  # fmt: skip
+
+
+LANGEVIN = {"sampler": dv.samplers.Langevin(0.1)}
+METHODS = {
+    "sm-delvm": method("SM-DELVM"),
+    "ssm-delvm": method("sliced-SM-DELVM", objective="sliced"),
+    "dsm-delvm": method(
+        "DSM-DELVM", objective="denoising", objective_settings={"sigma": 0.3}
+    ),
+    "dsm-ladder-delvm": method(
+        "DSM-DELVM, five levels", objective="denoising",
+        objective_settings={"sigma": [1.0, 0.7, 0.5, 0.4, 0.3]},
+    ),
+    "cd-delvm": method("CD-1-DELVM, x′ = Jᵀh", objective="cd"),
+    "langevin-cd-delvm": method(
+        "CD-10-DELVM, Langevin", objective="cd", objective_settings={"k": 10, **LANGEVIN}
+    ),
+    "pcd-delvm": method(
+        "PCD-10-DELVM, Langevin", objective="cd",
+        objective_settings={"k": 10, "persistent": True, "chains": 200, "restart": 0.01,
+                            **LANGEVIN},
+    ),
+    "sm-dem": method("SM-DEM", "dem"),
+    "sm-cebm": method("SM-CEBM", "cebm", latents=16),
+    "sm-cebm-quadratic": method(
+        "SM-CEBM, quadratic part", "cebm", latents=16, visible_precision="scalar"
+    ),
+    "sm-delvm-softplus": method("SM-DELVM, softplus", activation="softplus"),
+}  # fmt: skip
+OVERRIDES = ("epochs", "batch_size", "learning_rate")
+MODEL_OVERRIDES = ("units", "activation", "normalization", "scale")
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument(
+        "--models", nargs="+", default=list(METHODS), choices=list(METHODS), metavar="MODEL",
+        help="among " + ", ".join(METHODS),
+    )  # fmt: skip
+    parser.add_argument("--seeds", type=parse_seeds, default=[0, 1, 2], metavar="0-2")
+    parser.add_argument("--points", type=int, default=10_000, help="to train on; as many to score")
+    parser.add_argument(
+        "--validation", action="store_true",
+        help="score on points other than the test's, to choose settings by",
+    )  # fmt: skip
+    change = parser.add_argument_group("instead of every model's own settings")
+    change.add_argument("--units", type=int, nargs="+")
+    change.add_argument("--activation")
+    change.add_argument("--normalization", choices=["none", "center", "zscore", "minmax", "zca"])
+    change.add_argument("--scale", type=float)
+    change.add_argument("--epochs", type=int)
+    change.add_argument("--batch-size", type=int)
+    change.add_argument("--learning-rate", type=float, help="the first; it falls to 0 as a cosine")
+    change.add_argument("--sigma", type=float, nargs="+", help="levels of denoising")
+    parser.add_argument("--chains", type=int, default=1000, help="Langevin chains of the figure")
+    parser.add_argument("--steps", type=int, default=2000, help="of each chain")
+    parser.add_argument("--output", type=Path, default=Path("runs/densities"), help="folder")
+    args = parser.parse_args(arguments)
+    for name in ("points", "chains", "steps", "epochs", "batch_size"):
+        value = getattr(args, name)
+        if value is not None and value < (100 if name == "points" else 1):
+            parser.error(f"--{name.replace('_', '-')} is too small: {value}")
+    return args
+
+
+def chosen(args: argparse.Namespace, name: str) -> Specification:
+    """The settings of a method, with what the command line puts in their place."""
+    base = METHODS[name].specification
+    given = {key: value for key, value in vars(args).items() if value is not None}
+    objective = dict(base.objective_settings)
+    if "sigma" in given and base.objective == "denoising":
+        objective["sigma"] = given["sigma"][0] if len(given["sigma"]) == 1 else given["sigma"]
+    return dataclasses.replace(
+        base,
+        model_settings={
+            **base.model_settings, **{key: given[key] for key in MODEL_OVERRIDES if key in given}
+        },
+        objective_settings=objective,
+        **{key: given[key] for key in OVERRIDES if key in given},
+    )  # fmt: skip
+
+
+def cosine(rate: float, epochs: int) -> keras.callbacks.Callback:
+    """A learning rate that falls from `rate` towards 0 over the epochs."""
+    return keras.callbacks.LearningRateScheduler(
+        lambda epoch, _: 0.5 * rate * (1 + math.cos(math.pi * epoch / epochs))
+    )
+
+
+class ModelDensity:
+    """A trained model as a density over raw units, log Z found on a grid.
+
+    An energy is a function of z = normalization(x), and log p(x) = −E(z(x)) − log Z with Z over x,
+    so that log Z = log Z_z − log|det ∂z/∂x|. The score of x is (∂z/∂x)ᵀ times that of z.
+    """
+
+    def __init__(self, model: dv.EnergyModel, grid: SquareGrid = GRID, wide: SquareGrid = WIDE):
+        self.model = model
+        self.integral: GridIntegral = integrate(self._minus_energy, grid, wide)
+
+    def _minus_energy(self, x: Any) -> np.ndarray:
+        points = np.asarray(x, np.float32)
+        return -self.model.energy(points, BATCH).numpy().astype(np.float64)
+
+    def log_density(self, x: Any) -> np.ndarray:
+        """Log p(x) in nats, (n, 2) to (n,)."""
+        return self._minus_energy(x) - self.integral.log_normalizer
+
+    def score(self, x: Any) -> np.ndarray:
+        """∇ₓ log p(x), shape of x."""
+        points = tf.constant(x, self.model.normalization.result_dtype)
+        with tf.GradientTape() as tape:
+            tape.watch(points)
+            z = self.model.normalization(points)
+        score = self.model.score(points, BATCH)
+        return tape.gradient(z, points, output_gradients=score).numpy().astype(np.float64)
+
+
+def figures(
+    truth: GaussianMixtureDensity, density: Any, points: np.ndarray, problem: str = ""
+) -> dict[str, Any]:
+    """What the table says of a density, and its log-density on the grid of the panels."""
+    panel = density.log_density(PANEL.points)
+    row: dict[str, Any] = {
+        "fisher": fisher_divergence(truth.score(points), density.score(points)),
+        "log_likelihood": math.nan, "modes_off": math.nan,
+    }  # fmt: skip
+    masses = np.full(len(truth.weights), math.nan)
+    if problem:
+        panel = panel - np.logaddexp.reduce(panel) - 2 * math.log(PANEL.step)
+    else:
+        row["log_likelihood"] = float(density.log_density(points).mean())
+        shares = np.exp(panel)[:, np.newaxis] * truth.responsibilities(PANEL.points)
+        masses = shares.sum(axis=0) * PANEL.step**2
+        row["modes_off"] = float(0.5 * np.abs(masses - truth.weights).sum())
+    row |= {f"mode_{k}": float(mass) for k, mass in enumerate(masses, start=1)}
+    return {"row": row | {"problem": problem}, "panel": np.round(panel, 3).tolist()}
+
+
+def draw(args: argparse.Namespace, seed: int, stream: int) -> np.ndarray:
+    """Points of the true density under a seed."""
+    return five_gaussians().sample(args.points, [seed, stream])
+
+
+def run_model(args: argparse.Namespace, name: str, seed: int, folder: Path) -> dict[str, Any]:
+    """Train one model under one seed and measure it; the first also draws chains."""
+    settings = chosen(args, name)
+    nothing: dict[str, Any] = {"panel": None, "chains": None}
+    started = time.perf_counter()
+    try:
+        model = settings.train(
+            draw(args, seed, TRAIN).astype(np.float32), seed,
+            callbacks=[cosine(settings.learning_rate, settings.epochs)],
+        )  # fmt: skip
+    except dv.TrainingDiverged:
+        row = dict.fromkeys(["fisher", "log_likelihood", "modes_off"], math.nan)
+        row |= {f"mode_{k}": math.nan for k in range(1, len(five_gaussians().weights) + 1)}
+        return nothing | {"row": {
+            "method": METHODS[name].title, "seed": seed, **row, "problem": "training diverged",
+            "train_seconds": time.perf_counter() - started,
+        }}  # fmt: skip
+    seconds = time.perf_counter() - started
+    density = ModelDensity(model)
+    points = draw(args, seed, VALIDATION if args.validation else TEST)
+    done = nothing | figures(five_gaussians(), density, points, density.integral.problem)
+    done["row"] = {
+        "method": METHODS[name].title, "seed": seed, **done["row"], "train_seconds": seconds,
+    }  # fmt: skip
+    if name == args.models[0] and seed == args.seeds[0]:
+        done["chains"] = draw_chains(args, model, done["panel"], METHODS[name].title, folder)
+    return done
+
+
+def draw_chains(
+    args: argparse.Namespace, model: dv.EnergyModel, panel: Any, title: str, folder: Path
+) -> dict[str, Any]:
+    """Langevin chains from noise: their figure, and the shares of the modes they hold."""
+    try:
+        run = model.sample(
+            args.chains, dv.samplers.Langevin(CHAIN_STEP), args.steps, seed=args.seeds[0],
+            record_every=max(1, args.steps // 100), details=True,
+        )  # fmt: skip
+    except SamplingDiverged as error:
+        return {"text": f"Langevin chains on {title}: {error}"}
+    figure = plot_trajectories(
+        run.trajectory, PANEL.square(panel), PANEL.half_width, shown=5,
+        title=f"{title}: 5 chains, {args.steps:,} Langevin steps",
+    )  # fmt: skip
+    save_figure(figure, folder / "chains.png")
+    early = len(run.steps) // 10
+    return {
+        "text": f"{args.chains:,} Langevin chains from normal noise on {title}",
+        f"chains, step {run.steps[early]}": mode_shares(run.trajectory[early]),
+        f"chains, step {run.steps[-1]}": mode_shares(run.trajectory[-1]),
+    }
+
+
+def mode_shares(points: Any) -> list[float]:
+    """Mean responsibility of each Gaussian of the truth for points."""
+    return five_gaussians().responsibilities(points).mean(axis=0).tolist()
+
+
+def run_baselines(args: argparse.Namespace, seed: int) -> dict[str, Any]:
+    """The truth itself and three ways to fit a density without an energy."""
+    truth = five_gaussians()
+    train = draw(args, seed, TRAIN)
+    points = draw(args, seed, VALIDATION if args.validation else TEST)
+
+    def mixture() -> GaussianMixtureDensity:
+        fitted = GaussianMixture(len(truth.weights), n_init=5, random_state=seed).fit(train)
+        return GaussianMixtureDensity(fitted.weights_, fitted.means_, fitted.covariances_)
+
+    def parzen() -> GaussianMixtureDensity:
+        held_out = draw(args, seed, VALIDATION)[:1000]
+        candidates = [kernel_density(train, bandwidth) for bandwidth in BANDWIDTHS]
+        return max(candidates, key=lambda density: density.log_density(held_out).mean())
+
+    done: dict[str, Any] = {"rows": [], "panels": {}}
+    for title, fit in {
+        "truth": lambda: truth, "one Gaussian": lambda: one_gaussian(train),
+        "Gaussian mixture (5)": mixture, "kernel density": parzen,
+    }.items():  # fmt: skip
+        started = time.perf_counter()
+        density = fit()
+        seconds = time.perf_counter() - started
+        measured = figures(truth, density, points)
+        done["rows"].append(
+            {"method": title, "seed": seed, **measured["row"], "train_seconds": seconds}
+        )
+        done["panels"][title] = measured["panel"]
+    return done
+
+
+def cell(rows: Sequence[dict[str, Any]], figure: str, digits: int) -> str:
+    """Mean ± standard deviation over the seeds that have the figure, or a dash."""
+    values = [row[figure] for row in rows if not math.isnan(row[figure])]
+    if not values:
+        return "–"
+    text = f"{np.mean(values):.{digits}f}"
+    if len(values) > 1:
+        text += f" ± {np.std(values, ddof=1):.{digits}f}"
+    return text if len(values) == len(rows) else f"{text} ({len(values)} of {len(rows)} seeds)"
+
+
+def summary(rows: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
+    """By method, the cells of the table, the last one for what went wrong."""
+    table: dict[str, list[str]] = {}
+    for title in dict.fromkeys(row["method"] for row in rows):
+        own = [row for row in rows if row["method"] == title]
+        problems = "; ".join(
+            f"seed {row['seed']}: {row['problem']}" for row in own if row["problem"]
+        )
+        table[title] = [*(cell(own, key, n) for key, (_, n) in FIGURES.items()), problems]
+    return table
+
+
+def modes_table(rows: Sequence[dict[str, Any]], chains: dict[str, Any]) -> str:
+    """The mass of each of the true Gaussians under every method, as markdown."""
+    count = len(five_gaussians().weights)
+    lines = ["| method | " + " | ".join(f"mode {k}" for k in range(1, count + 1)) + " |"]
+    lines.append("|---" * (count + 1) + "|")
+    for title in dict.fromkeys(row["method"] for row in rows):
+        own = [row for row in rows if row["method"] == title]
+        cells = [cell(own, f"mode_{k}", 3) for k in range(1, count + 1)]
+        lines.append(f"| {title} | " + " | ".join(cells) + " |")
+    for title, shares in chains.items():
+        if title != "text":
+            lines.append(f"| {title} | " + " | ".join(f"{share:.3f}" for share in shares) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def run(args: argparse.Namespace, console: Console) -> None:
+    """All pieces, from where an interrupted run of the same command stopped."""
+    for name in args.models:
+        chosen(args, name).make((2,), 0)  # refuses wrong settings before any work
+    results = Results(args.output, {key: str(value) for key, value in vars(args).items()})
+    pieces: dict[str, dict[str, Any]] = {}
+    for seed in args.seeds:
+        for name in [*args.models, "baselines"]:
+            piece = f"{name}-seed-{seed}"
+            if piece in results:
+                console.print(f"{piece}: done before the interruption")
+            elif name == "baselines":
+                console.print(piece)
+                results[piece] = run_baselines(args, seed)
+            else:
+                console.print(piece)
+                results[piece] = run_model(args, name, seed, results.folder)
+            pieces[piece] = results[piece]
+    rows = [
+        *(row for seed in args.seeds for row in pieces[f"baselines-seed-{seed}"]["rows"]),
+        *(pieces[f"{name}-seed-{seed}"]["row"] for name in args.models for seed in args.seeds),
+    ]
+    chains = pieces[f"{args.models[0]}-seed-{args.seeds[0]}"]["chains"] or {"text": "no chains"}
+    save_panels(args, pieces, results.folder)
+    (results.folder / "results.csv").write_text(csv_table(rows))
+    (results.folder / "results.md").write_text(report(args, rows, chains))
+    results.finish(list(pieces))
+    show(console, args, rows, chains)
+
+
+def save_panels(args: argparse.Namespace, pieces: dict[str, Any], folder: Path) -> None:
+    """The figure of all densities under the first seed."""
+    seed = args.seeds[0]
+    panels = dict(pieces[f"baselines-seed-{seed}"]["panels"])
+    for name in args.models:
+        piece = pieces[f"{name}-seed-{seed}"]
+        if piece["panel"] is not None:
+            star = " *" if piece["row"]["problem"] else ""
+            panels[METHODS[name].title + star] = piece["panel"]
+    figure = plot_densities(
+        {title: PANEL.square(panel) for title, panel in panels.items()}, PANEL.half_width,
+        draw(args, seed, TRAIN)[:3000],
+    )  # fmt: skip
+    save_figure(figure, folder / "densities.png")
+
+
+def report(args: argparse.Namespace, rows: Sequence[dict[str, Any]], chains: dict[str, Any]) -> str:
+    """The tables as markdown, with command and date."""
+    headings = ["method", *(heading for heading, _ in FIGURES.values()), "remark"]
+    lines = ["| " + " | ".join(headings) + " |", "|---" * len(headings) + "|"]
+    lines += [f"| {title} | " + " | ".join(cells) + " |" for title, cells in summary(rows).items()]
+    return (
+        f"{args.points:,} points to train on, as many {'validation' if args.validation else 'test'}"
+        f" points, seeds {args.seeds}, {date.today()}.\n\n    python {' '.join(sys.argv)}\n\n"
+        + "\n".join(lines)
+        + f"\n\nMass of the true Gaussians; at the end {chains['text']}.\n\n"
+        + modes_table(rows, chains)
+    )
+
+
+def show(
+    console: Console, args: argparse.Namespace, rows: Sequence[dict[str, Any]],
+    chains: dict[str, Any],
+) -> None:  # fmt: skip
+    """The table, and where everything is."""
+    table = Table(title=f"five Gaussians in the plane, {args.points:,} points")
+    table.add_column("method", no_wrap=True)
+    for heading, _ in FIGURES.values():
+        table.add_column(heading, justify="right")
+    table.add_column("remark")
+    for title, cells in summary(rows).items():
+        table.add_row(title, *cells)
+    console.print(table)
+    console.print(f"{chains['text']}\nResults and plots: {args.output}", soft_wrap=True)
+
+
+def main() -> int:
+    """Run, and turn expected errors into one clear line."""
+    console = Console(width=None if sys.stdout.isatty() else 170)
+    args = parse_arguments()
+    try:
+        run(args, console)
+    except KeyboardInterrupt:
+        console.print("\nInterrupted; the same command goes on after the last finished piece.")
+        return 130
+    except (ValueError, TypeError, OSError, ImportError) as error:
+        console.print(f"[bold red]error:[/] {error}", soft_wrap=True, highlight=False)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,272 @@
+"""Learn features without labels and measure how well a linear classifier does with them.
+
+With no arguments: SM-DELVM with 70 filters of 5×5 on 10,000 images of Fashion-MNIST, one seed.
+Untrained random filters, raw pixels and principal components stand beside it. Writes a table,
+pictures of the filters and a TensorBoard log. Finished seeds of an interrupted run are kept, and
+the same command goes on from there.
+"""
+
+import argparse
+import dataclasses
+import sys
+import time
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from sklearn.decomposition import PCA
+from sklearn.model_selection import train_test_split
+
+import delvm_tf as dv
+from delvm_tf.catalog import Specification
+from delvm_tf.datasets import Dataset
+from delvm_tf.evaluation.feature_store import FeatureStore
+from delvm_tf.evaluation.probe import LinearProbe
+from delvm_tf.evaluation.tables import Row, csv_table, markdown_table, summarize
+from delvm_tf.plots.figure import save_figure
+from delvm_tf.plots.filters import plot_filters
+from delvm_tf.runs.arguments import add_model_arguments, parse_seeds, specification
+from delvm_tf.runs.feature_recipes import feature_recipe
+from delvm_tf.runs.results import Results
+
+FIGURES = {"accuracy": "accuracy", "train seconds": "train s", "probe seconds": "probe s"}
+RANDOM = "random filters"
+COMPONENTS = 256
+TRAIN_SIZES = {"fashion_mnist": 10_000, "cifar10": 10_000}
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    data = parser.add_argument_group("data")
+    data.add_argument("--dataset", default="fashion_mnist", choices=image_datasets())
+    data.add_argument(
+        "--train-size", type=int,
+        help="training images, drawn by class and seed, for model and classifier; 0 for all; "
+        "10,000 if not given, or all of a smaller data set. The test set is always whole",
+    )  # fmt: skip
+    data.add_argument(
+        "--validation", action="store_true",
+        help="score on data carved from the training part, to choose settings by",
+    )  # fmt: skip
+    data.add_argument("--seeds", type=parse_seeds, default=[0], metavar="0-2")
+    add_model_arguments(parser)
+    features = parser.add_argument_group("features and their classifier")
+    features.add_argument("--layers", default="all", choices=["all", "last"])
+    features.add_argument("--pool", type=int, default=2, help="side of the max-pooling; 1 for none")
+    features.add_argument("--l2", type=float, nargs="+", default=[1e-3, 1e-2, 0.03, 0.1, 0.3])
+    features.add_argument("--probe-epochs", type=int, default=10)
+    features.add_argument("--scratch", type=Path, help="folder for features beyond 1 GB")
+    output = parser.add_argument_group("output")
+    output.add_argument("--output", type=Path, help="folder; runs/features/<dataset>-<model>")
+    args = parser.parse_args(arguments)
+    args.seeds = list(dict.fromkeys(args.seeds))
+    if args.train_size is None:
+        args.train_size = TRAIN_SIZES.get(args.dataset, 0)
+    return args
+
+
+def image_datasets() -> list[str]:
+    """Names of the data sets with classes to tell apart."""
+    names = dv.datasets.names()
+    return [name for name in names if "classification" in dv.datasets.protocols(name)]
+
+
+def chosen(args: argparse.Namespace) -> Specification:
+    """The model and training that the arguments and a recipe give together."""
+    return specification(args, feature_recipe(args.dataset, args.model, args.objective))
+
+
+def load_data(args: argparse.Namespace, seed: int) -> Dataset:
+    """Training images drawn by the seed, and the whole test set."""
+    data = dv.datasets.load(args.dataset, protocol="classification", seed=seed)
+    if args.validation:
+        data = data.validation_split(seed=seed)
+    n, classes = len(data.x_train), len(np.unique(data.y_train))
+    if args.train_size == 0 or args.train_size == n:
+        return data
+    if not 2 * classes <= args.train_size <= n - classes:
+        raise ValueError(
+            f"--train-size must lie between {2 * classes} and {n - classes}, or be 0 for all "
+            f"{n} training images of {args.dataset}, got {args.train_size}"
+        )
+    rows, _ = train_test_split(
+        np.arange(n), train_size=args.train_size, random_state=seed, stratify=data.y_train
+    )
+    return dataclasses.replace(data, x_train=data.x_train[rows], y_train=data.y_train[rows])
+
+
+def as_model_inputs(x: np.ndarray, spec: Specification) -> np.ndarray:
+    """Images for convolutions, vectors for models without."""
+    return x if spec.model_settings.get("filters") else x.reshape(len(x), -1)
+
+
+def train(
+    args: argparse.Namespace, x: np.ndarray, seed: int, log_dir: Path
+) -> tuple[dv.ReconstructionModel, dv.ReconstructionModel, float]:
+    """A trained model, the same one untrained but adapted, and the seconds of training."""
+    spec = chosen(args)
+    keras.utils.set_random_seed(seed)
+    untrained = spec.make(x.shape[1:], seed)
+    untrained.adapt(x)
+    started = time.perf_counter()
+    model = spec.train(
+        x,
+        seed,
+        verbose=2 if len(args.seeds) == 1 else 0,
+        callbacks=[keras.callbacks.TensorBoard(log_dir, write_graph=False)],
+    )
+    return model, untrained, time.perf_counter() - started
+
+
+def feature_functions(
+    args: argparse.Namespace, data: Dataset, seed: int, folder: Path
+) -> dict[str, tuple[Callable[[Any], Any], float]]:
+    """By method, what takes images to features, and the seconds of its training."""
+    spec = chosen(args)
+    x = as_model_inputs(data.x_train, spec)
+    model, untrained, seconds = train(args, x, seed, folder / "tensorboard" / f"seed-{seed}")
+    if seed == args.seeds[0]:
+        shape = data.x_train.shape[1:]
+        for name, shown in (("filters", model), ("filters-random", untrained)):
+            save_figure(plot_filters(first_kernel(shown), shape), folder / f"{name}.png")
+        model.save(folder / "model.keras")
+
+    def of(a_model: dv.ReconstructionModel) -> Callable[[Any], Any]:
+        return lambda batch: a_model.features(
+            as_model_inputs(batch, spec), pool=args.pool, layers=args.layers
+        )
+
+    def flat(batch: Any) -> np.ndarray:
+        return np.asarray(batch, np.float32).reshape(len(batch), -1)
+
+    started = time.perf_counter()
+    pixels = flat(data.x_train)
+    pca = PCA(min(COMPONENTS, *pixels.shape), random_state=seed).fit(pixels)
+    kept = int(np.sum(pca.explained_variance_ > 1e-6 * pca.explained_variance_[0]))
+    elapsed = time.perf_counter() - started
+    return {
+        spec.title: (of(model), seconds),
+        RANDOM: (of(untrained), 0.0),
+        "raw pixels": (flat, 0.0),
+        f"PCA ({COMPONENTS})": (lambda batch: pca.transform(flat(batch))[:, :kept], elapsed),
+    }
+
+
+def first_kernel(model: dv.ReconstructionModel) -> np.ndarray:
+    """Weights of the first layer, (height, width, channels, filters) or (values, units)."""
+    kernels = (w for w in model.trainable_variables if w.name.startswith("kernel"))
+    return keras.ops.convert_to_numpy(next(kernels))
+
+
+def new_probe(args: argparse.Namespace, seed: int) -> LinearProbe:
+    """The classifier that all methods share."""
+    return LinearProbe(args.l2, epochs=args.probe_epochs, minimum_steps=500, seed=seed)
+
+
+def run_seed(args: argparse.Namespace, seed: int, folder: Path, console: Console) -> list[Row]:
+    """Train and measure everything under one seed; the first seed also gives pictures."""
+    data = load_data(args, seed)
+    rows: list[Row] = []
+    for method, (function, seconds) in feature_functions(args, data, seed, folder).items():
+        started = time.perf_counter()
+        with FeatureStore(function, folder=args.scratch) as store:
+            probe = new_probe(args, seed)
+            table = store.fit(data.x_train)
+            probe.fit(table, data.y_train)
+            accuracy = probe.score(store.transform(data.x_test), data.y_test)
+        rows.append(
+            {
+                "method": method, "seed": seed, "accuracy": float(accuracy),
+                "features": table.shape[1], "l2": probe.l2_,
+                "train seconds": round(seconds, 3),
+                "probe seconds": round(time.perf_counter() - started, 3),
+            }
+        )  # fmt: skip
+        console.print(f"  {method}: accuracy {accuracy:.4f}", highlight=False)
+    return rows
+
+
+def gain(rows: list[Row], title: str) -> str:
+    """How far training is ahead of none, seed by seed."""
+    by_method = {
+        method: np.array([row["accuracy"] for row in rows if row["method"] == method])
+        for method in (title, RANDOM)
+    }
+    differences = by_method[title] - by_method[RANDOM]
+    spread = f" ± {differences.std(ddof=1):.4f}" if len(differences) > 1 else ""
+    return f"{title} minus {RANDOM}, seed by seed: {differences.mean():+.4f}{spread}"
+
+
+def run(args: argparse.Namespace, console: Console) -> None:
+    """All seeds, from where an interrupted run of the same command stopped."""
+    spec = chosen(args)
+    first = load_data(args, args.seeds[0])
+    new_probe(args, 0).check_settings()
+    if args.pool < 1:
+        raise ValueError(f"--pool must be a positive integer, 1 for no pooling, got {args.pool}")
+    if args.scratch is not None and not args.scratch.is_dir():
+        raise ValueError(f"--scratch must be a folder, and {args.scratch} is none")
+    output = args.output or Path("runs/features") / f"{args.dataset}-{args.model}"
+    results = Results(output, {key: str(value) for key, value in vars(args).items()})
+
+    rows: list[Row] = []
+    for position, seed in enumerate(args.seeds, start=1):
+        piece = f"seed-{seed}"
+        if piece in results:
+            console.print(f"seed {seed}: done before the interruption")
+        else:
+            console.print(f"seed {seed} ({position} of {len(args.seeds)})")
+            results[piece] = run_seed(args, seed, results.folder, console)
+        rows.extend(results[piece])
+
+    command = "python " + " ".join(sys.argv)
+    summary = summarize(rows, list(FIGURES))
+    (results.folder / "results.csv").write_text(csv_table(rows))
+    (results.folder / "results.md").write_text(
+        f"{len(first.x_train)} training images, {len(first.x_test)} scored"
+        f"{' (carved from the training data)' if args.validation else ''}, seeds {args.seeds}, "
+        f"{date.today()}.\n\n    {command}\n\n{markdown_table(summary)}\n{gain(rows, spec.title)}\n"
+    )
+    results.finish([f"seed-{seed}" for seed in args.seeds])
+
+    table = Table(title=f"{first.name}: {len(first.x_train)} training images, "
+                  f"{len(first.x_test)} scored")  # fmt: skip
+    table.add_column("method", no_wrap=True)
+    for heading in FIGURES.values():
+        table.add_column(heading, justify="right")
+    for method, values in summary.items():
+        table.add_row(method, *(values[figure] for figure in FIGURES))
+    console.print(table)
+    console.print(
+        f"{gain(rows, spec.title)}\n\nResults and pictures: {output}\n\nNext:\n"
+        f"  python trainers/features.py --dataset {args.dataset} --model {args.model} --seeds 0-2\n"
+        f"  tensorboard --logdir {output / 'tensorboard'}",
+        soft_wrap=True, highlight=False,
+    )  # fmt: skip
+
+
+def main() -> int:
+    """Run, and turn expected errors into one clear line."""
+    console = Console(width=None if sys.stdout.isatty() else 150)
+    args = parse_arguments()
+    try:
+        run(args, console)
+    except KeyboardInterrupt:
+        console.print("\nInterrupted; the same command goes on after the last finished seed.")
+        return 130
+    except (ValueError, TypeError, OSError, ImportError, dv.TrainingDiverged) as error:
+        console.print(f"[bold red]error:[/] {error}", soft_wrap=True, highlight=False)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
