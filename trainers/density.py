@@ -59,8 +59,8 @@ class Method(NamedTuple):
 
 
 def method(
-    title: str, model: str = "delvm", objective: str = "score-matching", epochs: int = 40,
-    learning_rate: float = 3e-3, scale: float = 3.0, activation: str = "tanh",
+    title: str, model: str = "delvm", objective: str = "score-matching", epochs: int = 20,
+    learning_rate: float = 1e-2, scale: float = 2.0, activation: str = "tanh",
     objective_settings: dict[str, Any] | None = None, **model_settings: Any,
 ) -> Method:  # fmt: skip
     """A method with the common settings unless others are given."""
@@ -68,37 +68,36 @@ def method(
         title,
         Specification(
             model, objective, epochs=epochs, batch_size=200, learning_rate=learning_rate,
-            model_settings={"units": [64, 64], "activation": activation, "normalization": "center",
+            model_settings={"units": [64, 256], "activation": activation, "normalization": "center",
                             "scale": scale, **model_settings},
             objective_settings=objective_settings or {},
         ),
     )  # fmt: skip
 
 
-LANGEVIN = {"sampler": dv.samplers.Langevin(0.1)}
 METHODS = {
     "sm-delvm": method("SM-DELVM"),
     "ssm-delvm": method("sliced-SM-DELVM", objective="sliced"),
-    "dsm-delvm": method(
-        "DSM-DELVM", objective="denoising", objective_settings={"sigma": 0.3}
-    ),
+    "dsm-delvm": method("DSM-DELVM", objective="denoising", objective_settings={"sigma": 0.2}),
     "dsm-ladder-delvm": method(
         "DSM-DELVM, five levels", objective="denoising",
-        objective_settings={"sigma": [1.0, 0.7, 0.5, 0.4, 0.3]},
+        objective_settings={"sigma": 0.8, "smallest": 0.2, "levels": 5},
     ),
-    "cd-delvm": method("CD-1-DELVM, x′ = Jᵀh", objective="cd"),
+    "cd-delvm": method("CD-1-DELVM, x′ = Jᵀh", objective="cd", learning_rate=3e-3),
     "langevin-cd-delvm": method(
-        "CD-10-DELVM, Langevin", objective="cd", objective_settings={"k": 10, **LANGEVIN}
+        "CD-10-DELVM, Langevin", objective="cd", learning_rate=3e-3,
+        objective_settings={"k": 10, "sampler": dv.samplers.Langevin(0.03)},
     ),
     "pcd-delvm": method(
-        "PCD-10-DELVM, Langevin", objective="cd",
-        objective_settings={"k": 10, "persistent": True, "chains": 200, "restart": 0.01,
-                            **LANGEVIN},
+        "PCD-10-DELVM, Langevin", objective="cd", learning_rate=3e-3,
+        objective_settings={"k": 10, "sampler": dv.samplers.Langevin(0.1), "persistent": True,
+                            "chains": 200, "restart": 0.01},
     ),
     "sm-dem": method("SM-DEM", "dem"),
-    "sm-cebm": method("SM-CEBM", "cebm", latents=16),
+    "sm-cebm": method("SM-CEBM", "cebm", learning_rate=3e-3, latents=16),
     "sm-cebm-quadratic": method(
-        "SM-CEBM, quadratic part", "cebm", latents=16, visible_precision="scalar"
+        "SM-CEBM, quadratic part", "cebm", learning_rate=3e-3, latents=16,
+        visible_precision="scalar",
     ),
     "sm-delvm-softplus": method("SM-DELVM, softplus", activation="softplus"),
 }  # fmt: skip
@@ -147,6 +146,7 @@ def chosen(args: argparse.Namespace, name: str) -> Specification:
     given = {key: value for key, value in vars(args).items() if value is not None}
     objective = dict(base.objective_settings)
     if "sigma" in given and base.objective == "denoising":
+        objective.clear()
         objective["sigma"] = given["sigma"][0] if len(given["sigma"]) == 1 else given["sigma"]
     return dataclasses.replace(
         base,
@@ -404,6 +404,22 @@ def report(args: argparse.Namespace, rows: Sequence[dict[str, Any]], chains: dic
         + "\n".join(lines)
         + f"\n\nMass of the true Gaussians; at the end {chains['text']}.\n\n"
         + modes_table(rows, chains)
+        + "\nSettings (normalised units; the learning rate of Adam falls to 0 as a cosine):\n\n"
+        + "".join(f"- {METHODS[n].title}: {settings_text(chosen(args, n))}\n" for n in args.models)
+    )
+
+
+def settings_text(specification: Specification) -> str:
+    """What decides the training, on one line."""
+    objective = {
+        key: f"{type(value).__name__}({value.get_config()})" if hasattr(value, "step") else value
+        for key, value in specification.objective_settings.items()
+    }
+    named = {**specification.model_settings, **objective}
+    return (
+        f"{specification.objective_name}, {', '.join(f'{k} {v}' for k, v in named.items())}; "
+        f"{specification.epochs} epochs, batches of {specification.batch_size}, "
+        f"learning rate {specification.learning_rate:g}"
     )
 
 

@@ -167,9 +167,10 @@ class Standardization:
             self.mean += delta * (len(block) / total)
             count = total
         deviation = np.sqrt(moment / count)
-        # Rounding leaves constant columns a spread, which must not be blown up to 1.
+        # Rounding leaves constant columns a spread, which must not be blown up: they become 0.
         flat = deviation <= max(10, count) * np.finfo(np.float64).eps * np.abs(self.mean)
         self.deviation = np.where(flat, 1.0, deviation)
+        self.mean = np.where(flat, np.asarray(X[0], dtype=np.float64), self.mean)
 
     def __call__(self, block: np.ndarray) -> np.ndarray:
         """Standardised rows, float32."""

@@ -171,9 +171,7 @@ class LinearProbe(ClassifierMixin, BaseEstimator):
                 f"{held_out} of {len(rows)} examples, at least {counts.min()} per class, cannot "
                 f"give one; use more data, another validation_fraction, or a single l2"
             )
-        parts = train_test_split(
-            rows, test_size=held_out, random_state=self.seed, stratify=targets
-        )
+        parts = train_test_split(rows, test_size=held_out, random_state=self.seed, stratify=targets)
         return [np.sort(part) for part in parts]
 
     # Training.
@@ -185,9 +183,7 @@ class LinearProbe(ClassifierMixin, BaseEstimator):
         per_epoch = math.ceil(len(rows) / self.batch_size)
         epochs = max(self.epochs, math.ceil(self.minimum_steps / per_epoch))
         rate = self.learning_rate or 0.3 / math.sqrt(X.shape[1])
-        model = _StackedSoftmax(
-            X.shape[1], len(self.classes_), strengths, rate, epochs * per_epoch
-        )
+        model = _StackedSoftmax(X.shape[1], len(self.classes_), strengths, rate, epochs * per_epoch)
         rng = np.random.default_rng(self.seed)
         for _ in range(epochs):
             for z, indices in shuffled_batches(

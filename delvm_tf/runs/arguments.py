@@ -20,8 +20,8 @@ def parse_seeds(text: str) -> list[int]:
     """Seeds from text such as `3`, `0-9` or `0,2,4`."""
     seeds: list[int] = []
     for part in text.split(","):
-        first, _, last = part.partition("-")
-        if not first.isdecimal() or (last and not last.isdecimal()):
+        first, dash, last = part.partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
             raise argparse.ArgumentTypeError(
                 f"expected seeds such as 0, 0-9 or 0,2,4, got {text!r}"
             )

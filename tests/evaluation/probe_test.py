@@ -260,15 +260,15 @@ def test_the_store_wants_training_data_first():
 
 
 @pytest.mark.parametrize(
-    ("name", "n", "low", "high"), [("fashion_mnist", 10_000, 0.82, 0.85), ("cifar10", 5_000, 0.31, 0.40)]
+    ("name", "n", "low", "high"), [("fashion_mnist", 10_000, 0.82, 0.85), ("cifar10", 3_000, 0.28, 0.38)]
 )  # fmt: skip
 def test_raw_pixels_do_about_as_well_as_published(require_data, name, n, low, high):
     require_data(name)
     data = dv.datasets.load(name)
     few = dataclasses.replace(data, x_train=data.x_train[:n], y_train=data.y_train[:n])
     X, X_test = (x.reshape(len(x), -1) for x in (few.x_train, few.x_test))
-    probe = LinearProbe(0.03, epochs=5, minimum_steps=200).fit(X, few.y_train)
-    assert low < probe.score(X_test, few.y_test) < high
+    probe = LinearProbe(0.03, epochs=5, minimum_steps=150).fit(X, few.y_train)
+    assert low < probe.score(X_test[:4000], few.y_test[:4000]) < high
 
 
 def test_the_modules_know_no_model():

@@ -18,7 +18,7 @@ def test_each_filter_is_scaled_by_its_largest_weight(rng, tmp_path, channels):
     largest = np.abs(kernel[..., 3]).max()
     np.testing.assert_allclose(shown[3], np.squeeze(0.5 + 0.5 * kernel[..., 3] / largest))
     np.testing.assert_array_equal(shown[2], 0.5)
-    assert save_figure(figure, tmp_path / "filters.png").stat().st_size > 2_000
+    assert save_figure(figure, tmp_path / "filters.png").stat().st_size > 1_000
 
 
 def test_units_of_dense_layers_are_shown_as_images(rng):

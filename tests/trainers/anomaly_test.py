@@ -104,35 +104,27 @@ def test_the_papers_own_setting_takes_its_scale_and_rate_from_the_paper(monkeypa
     monkeypatch.syspath_prepend(str(PROGRAM.parent))
     import anomaly
 
-    paper = anomaly.parse_arguments(
-        [
-            "--protocol",
-            "paper",
-            "--sign",
-            "as_printed",
-            "--units",
-            "2048",
-            "--epochs",
-            "10",
-            "--normalization",
-            "minmax",
-        ]
-    )
-    assert (paper.scale, paper.learning_rate, paper.batch_size) == (1.0, 1e-3, 100)
-    assert (paper.units, paper.epochs, paper.score) == ([2048], 10, "reconstruction_error")
-    demo = anomaly.parse_arguments([])
-    assert (demo.normalization, demo.scale, demo.trace) == ("center", 0.35, "basis")
-    assert anomaly.parse_arguments(["--scale", "3"]).scale == 3.0
+    def chosen(*arguments):
+        return anomaly.chosen(anomaly.parse_arguments(list(arguments)))
+
+    paper = chosen(
+        "--protocol", "paper", "--sign", "as_printed", "--units", "2048", "--epochs", "10",
+        "--normalization", "minmax",
+    )  # fmt: skip
+    assert paper.model_settings == {"units": [2048], "normalization": "minmax"}
+    assert (paper.learning_rate, paper.batch_size, paper.epochs) == (1e-3, 100, 10)
+    assert paper.title == "SM-DELVM (sign as printed)"
+    assert chosen().model_settings["scale"] == 0.35
+    assert chosen("--scale", "3").model_settings["scale"] == 3.0
 
 
-@pytest.mark.parametrize(
-    ("text", "seeds"), [("3", [3]), ("0-9", list(range(10))), ("0,2,5-6", [0, 2, 5, 6])]
-)
-def test_seeds(text, seeds, monkeypatch):
-    monkeypatch.syspath_prepend(str(PROGRAM.parent))
-    import anomaly
-
-    assert anomaly.parse_seeds(text) == seeds
+def test_another_model_and_objective(tmp_path):
+    done = run(
+        tmp_path, "--model", "dsebm", "--objective", "cd", "--cd-steps", "2", "--units", "16",
+        "--epochs", "2", "--layerwise",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "CD-DSEBM, layer by layer" in done.stdout
 
 
 @pytest.mark.parametrize("network", [["--units", "32"], ["--filters", "4", "--kernel-size", "3"]])
