@@ -1,5 +1,6 @@
 """What the documentation shows, runs."""
 
+import itertools
 import re
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 import delvm_tf as dv
+from delvm_tf.catalog import MODELS, OBJECTIVES, make_objective
 
 ROOT = Path(__file__).parents[1]
 
@@ -26,21 +28,122 @@ def test_the_ten_lines_of_the_readme_run(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "saved_models/ecg5000/1/saved_model.pb").exists()
 
 
-def test_the_models_of_the_architecture_page_train():
-    names = {"keras": keras, "dv": dv, "tf": tf}
-    for block in python_blocks("docs/architecture.md"):
+def run(page, blocks=slice(None)):
+    """The names that blocks of a page leave behind, and the examples that they speak of."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(64, 6)).astype("float32")
+    images = rng.normal(size=(16, 8, 8, 1)).astype("float32")
+    names = {"keras": keras, "np": np, "tf": tf, "dv": dv, "x": x, "images": images}
+    for block in python_blocks(page)[blocks]:
         exec(block, names)
+    return names
+
+
+def table(page, beginning):
+    """The head of the table that begins so, and its rows by the first cell of each."""
+    lines = (ROOT / page).read_text().splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith(f"| {beginning} |"))
+    rows = itertools.takewhile(lambda line: line.startswith("|"), lines[start:])
+    cells = [[cell.strip(" `") for cell in row.strip("|").split(" | ")] for row in rows]
+    return cells[0], {row[0]: row[1:] for row in cells[2:]}
+
+
+def test_the_models_objective_and_sampler_of_the_architecture_page_work():
+    names = run("docs/architecture.md")
     x = np.random.default_rng(0).normal(size=(50, 4)).astype("float32")
-    for model in (names["MyModel"](dv.networks.ffnn((6,))), names["Quartic"]()):
+    network = dv.networks.ffnn((6,))
+    for model in (
+        names["MyModel"](network),
+        names["Quartic"](),
+        names["MyModel"](network, objective=names["Margin"]()),
+    ):
         model.adapt(x)
         model.compile()
         assert np.isfinite(model.fit(x, epochs=2, verbose=0).history["loss"]).all()
+    rbm = dv.GaussianRBM(1, normalization="none", kernel_initializer="ones")
+    rbm.build((None, 1))
+    walk = rbm.sample(4000, names["RandomWalk"](2.0), steps=200, seed=0)
+    exact = rbm.sample(4000, "gibbs", steps=200, seed=0)
+    np.testing.assert_allclose(np.mean(walk), np.mean(exact), atol=0.15)
+    np.testing.assert_allclose(np.std(walk), np.std(exact), atol=0.15)
+
+
+def test_the_models_of_the_models_page_do_what_it_says():
+    runaway = next(i for i, b in enumerate(python_blocks("docs/models.md")) if "beats" in b)
+    run("docs/models.md", slice(0, runaway))
+    names = run("docs/models.md", slice(runaway + 1, None))
+    assert names["mean"].shape == (16, 16)
+    assert set(names["clusters"]) <= set(range(10))
+    assert names["codes"].shape == (64, 16)
+    assert names["error"].shape == (16,)
+
+
+def test_a_model_whose_score_matches_near_the_data_may_be_no_density():
+    (block,) = [b for b in python_blocks("docs/models.md") if "beats" in b]
+    names = {"keras": keras, "dv": dv}
+    with pytest.raises(dv.samplers.SamplingDiverged):
+        exec(block, names)
+    assert names["loss"][-1] < names["loss"][0] - 50
+    near, far, farther = names["lowest"]
+    assert farther < 10 * far < 100 * near < 0
+
+
+def test_the_table_of_models_and_objectives_is_that_of_the_catalog():
+    head, rows = table("docs/objectives.md", "model")
+    assert head[1:] == list(OBJECTIVES)
+    assert rows.keys() == MODELS.keys()
+    for name, cells in rows.items():
+        fits = [o for o, cell in zip(OBJECTIVES, cells, strict=True) if cell == "yes"]
+        assert set(fits) == set(MODELS[name].objectives), name
+
+
+@pytest.mark.parametrize(
+    "name", ["denoising, σ = 1", "reconstruction", "CD-5, x′ = Jᵀh", "CD-5, Gibbs"]
+)
+def test_objectives_converge_to_what_the_objectives_page_says(name):
+    names = run("docs/objectives.md")
+    _, rows = table("docs/objectives.md", "objective | S = 4")
+    assert names["objectives"].keys() == rows.keys()
+    found = names["learned"](names["objectives"][name](3), 3)
+    np.testing.assert_allclose(found, [float(cell) for cell in rows[name][:3]], atol=0.04)
+
+
+def test_the_settings_of_conjugate_energy_models_are_those_of_the_catalog():
+    """Chains and energies as the objectives page sets them, number for number."""
+    shown = run("docs/objectives.md", slice(0, 1))["objective"].get_config()
+    named = make_objective("langevin-cd").get_config()
+    assert {**shown, "name": ""} == {**named, "name": ""}
+
+
+def test_chains_come_out_as_the_sampling_page_says():
+    names = run("docs/sampling.md")
+    assert names["samples"].shape == (50, 6)
+    _, rows = table("docs/sampling.md", "sampler | E[x²]")
+    assert abs(names["exact"] - float(rows["the integral"][0])) < 0.01
+    assert rows.keys() == {"the integral", *names["samplers"]}
+    for name, sampler in names["samplers"].items():
+        found = names["second_moment"](sampler, 7)
+        assert abs(found - float(rows[name][0].split(" ± ")[0])) < 0.2, name
+
+
+def test_the_training_page_grows_models_and_tells_healthy_chains_from_sick_ones(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    names = run("docs/training.md")
+    assert list(names["histories"]) == ["layer 1 of 2", "layer 2 of 2", "all layers"]
+    assert len(names["histories"]["layer 1 of 2"]["loss"]) == 2
+    assert not (tmp_path / "backup").exists()
+    _, rows = table("docs/training.md", "chains")
+    for key, row in (("healthy", "Gibbs with noise"), ("cold", "Langevin, much too cold")):
+        found = [names[key][n] for n in ("data_energy", "chain_energy", "chain_power")]
+        np.testing.assert_allclose(found, [float(cell) for cell in rows[row]], rtol=0.2, atol=0.02)
+    with pytest.raises(dv.TrainingDiverged):
+        names["last_epoch"](dv.samplers.Langevin(2.5), k=5)
 
 
 def test_the_own_layer_of_the_traces_page_is_exact_on_a_lattice():
-    names = {"keras": keras, "dv": dv, "tf": tf}
-    for block in python_blocks("docs/traces.md"):
-        exec(block, names)
+    names = run("docs/traces.md")
     layers = [keras.layers.Conv2D(3, 3, activation="tanh"), names["Scaling"](),
               keras.layers.Conv2D(2, 2, activation="softplus")]  # fmt: skip
     network = keras.Sequential([keras.Input((9, 8, 1)), *layers])
