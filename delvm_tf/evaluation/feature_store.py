@@ -19,8 +19,9 @@ class FeatureStore:
     Each feature is shifted and divided by its mean and deviation in the first batch of `fit`, so
     that the 11 bits of float16 are spent on its spread; what follows must not mind that, as a
     method that standardises does not. The divisor is at least a hundredth of the features' mean
-    deviation, for the sake of features that hardly vary there but do elsewhere. Tables above `memory_limit` become memory maps in a folder
-    of their own, which `close` or the end of a `with` block removes.
+    deviation, for the sake of features that hardly vary there but do elsewhere. Tables above
+    `memory_limit` become memory maps in a folder of their own, which `close` or the end of a
+    `with` block removes.
 
     Args:
         function: a batch of inputs to its features, (batch, ...) to (batch, features).

@@ -146,7 +146,7 @@ class LinearProbe(ClassifierMixin, BaseEstimator):
         Raises:
             ValueError: for a setting out of range.
         """
-        given = [self.l2] if np.ndim(self.l2) == 0 else list(self.l2)  # type: ignore[arg-type]
+        given = list(self.l2) if isinstance(self.l2, Sequence | np.ndarray) else [self.l2]
         strengths = sorted({float(s) for s in given})
         if not strengths or not all(0 <= s < math.inf for s in strengths):
             raise ValueError(f"l2 must be one or more numbers, none negative, got {self.l2!r}")

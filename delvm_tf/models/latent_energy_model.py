@@ -62,6 +62,11 @@ class LatentEnergyModel(EnergyModel):
         """Build the network and the quadratic part, and check that they fit together."""
         build_network(self.network, input_shape)
         for layer in self.network._flatten_layers():
+            if isinstance(layer, keras.layers.SpectralNormalization):
+                raise ValueError(
+                    f"layer {layer.name} normalises its kernel in training only, and an energy "
+                    f"must be one function; use kernel_constraint=dv.networks.SpectralNorm()"
+                )
             if getattr(layer, "activity_regularizer", None) is not None:
                 raise ValueError(
                     f"layer {layer.name} has an activity regulariser, which the derivatives of an "

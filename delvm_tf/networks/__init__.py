@@ -2,7 +2,7 @@
 
 from delvm_tf.networks.cebm import cebm_cnn
 from delvm_tf.networks.cnn import cnn
-from delvm_tf.networks.constraints import NonPositive
+from delvm_tf.networks.constraints import NonPositive, SpectralNorm
 from delvm_tf.networks.ffnn import ffnn
 
-__all__ = ["NonPositive", "cebm_cnn", "cnn", "ffnn"]
+__all__ = ["NonPositive", "SpectralNorm", "cebm_cnn", "cnn", "ffnn"]

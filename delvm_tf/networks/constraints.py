@@ -16,6 +16,44 @@ class NonPositive(keras.constraints.Constraint):
         return keras.ops.minimum(w, 0.0)
 
 
+@keras.saving.register_keras_serializable(package="delvm_tf")
+class SpectralNorm(keras.constraints.Constraint):
+    """Holds the largest singular value of a kernel at or below a bound.
+
+    Kernels are read as matrices, inputs (of all positions) by outputs. If the bounds of dense
+    layers multiply to less than 1 and their activations have slopes of at most 1, ‖f(x)‖ grows
+    more slowly than ‖x‖, so that ½‖x‖² − ½‖f(x)‖² has a density whatever the weights. A k × k
+    convolution multiplies norms by up to k times this value. Cost: an eigenvalue problem of the
+    kernel's smaller side for each step.
+
+    Source: Miyato, Kataoka, Koyama and Yoshida (2018), for the idea.
+
+    Args:
+        bound: the largest singular value allowed.
+
+    Raises:
+        ValueError: if the bound is not positive.
+    """
+
+    def __init__(self, bound: float = 1.0):
+        if not bound > 0:
+            raise ValueError(f"the bound of a spectral norm must be positive, got {bound!r}")
+        self.bound = float(bound)
+
+    def __call__(self, w):
+        """W, or W times the bound over its norm."""
+        matrix = keras.ops.reshape(w, (-1, w.shape[-1]))
+        transposed = keras.ops.transpose(matrix)
+        wide = matrix.shape[0] < matrix.shape[1]
+        gram = keras.ops.matmul(*((matrix, transposed) if wide else (transposed, matrix)))
+        norm = keras.ops.sqrt(keras.ops.maximum(keras.ops.eigh(gram)[0][-1], 1e-12))
+        return w * keras.ops.minimum(1.0, self.bound / norm)
+
+    def get_config(self):
+        """Configuration for saving."""
+        return {"bound": self.bound}
+
+
 def get_constraint(identifier):
     """A constraint from a name (`"non_positive"` or one of Keras's) or an instance, or None."""
     return NonPositive() if identifier == "non_positive" else keras.constraints.get(identifier)

@@ -211,6 +211,13 @@ def test_an_activity_regulariser():
         made.adapt(x())
 
 
+def test_a_layer_that_acts_in_training_only():
+    layer = keras.layers.SpectralNormalization(keras.layers.Dense(4))
+    made = dv.DELVM(keras.Sequential([layer]))
+    with pytest.raises(ValueError, match=r"kernel_constraint=dv\.networks\.SpectralNorm"):
+        made.adapt(x())
+
+
 def test_layers_asked_of_features():
     with pytest.raises(ValueError, match="layers must be 'all' or 'last', got 'first'"):
         model().features(x(), layers="first")

@@ -175,8 +175,9 @@ def test_other_objectives_train_too(tmp_path, features, objective):
 
 def test_the_gain_is_taken_seed_by_seed(features):
     rows = [
-        {"method": m, "accuracy": a}
-        for m, a in [("SM-DELVM", 0.9), ("random filters", 0.8), ("SM-DELVM", 0.7), ("random filters", 0.64)]
-    ]  # fmt: skip
+        {"method": method, "accuracy": accuracy}
+        for pair in [(0.9, 0.8), (0.7, 0.64)]
+        for method, accuracy in zip(("SM-DELVM", "random filters"), pair, strict=True)
+    ]
     assert features.gain(rows, "SM-DELVM").endswith("+0.0800 ± 0.0283")
     assert features.gain(rows[:2], "SM-DELVM").endswith("+0.1000")
