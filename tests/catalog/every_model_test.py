@@ -12,6 +12,19 @@ import tensorflow as tf
 from delvm_tf.catalog import MODELS, OBJECTIVES, make_model, make_objective
 
 PAIRS = [(model, objective) for model, kind in MODELS.items() for objective in kind.objectives]
+
+
+def marked(shortened):
+    """All pairs; those that are left out of the short list of tests are marked as slow."""
+    return [pair if shortened(*pair) else pytest.param(*pair, marks=pytest.mark.slow)
+            for pair in PAIRS]  # fmt: skip
+
+
+def usual(model, objective):
+    """Each model with its usual objective, and each objective with a DELVM."""
+    return model == "delvm" or objective == MODELS[model].objectives[0]
+
+
 SMALL_OBJECTIVES = {
     "cd": {"k": 2},
     "persistent-cd": {"k": 2, "chains": 16},
@@ -68,7 +81,7 @@ def scores(made, x):
     return {name: np.asarray(getattr(made, name)(x)) for name in names}
 
 
-@pytest.mark.parametrize(("model", "objective"), PAIRS)
+@pytest.mark.parametrize(("model", "objective"), marked(usual))
 def test_training_learns_scores_and_goes_on_from_a_file_as_if_nothing_had_been(
     model, objective, tmp_path
 ):
@@ -112,7 +125,7 @@ def test_everything_can_be_asked_of_every_model(model):
         assert np.isfinite(samples).all()
 
 
-@pytest.mark.parametrize(("model", "objective"), PAIRS)
+@pytest.mark.parametrize(("model", "objective"), marked(lambda m, o: o == MODELS[m].objectives[0]))
 def test_mixed_precision_trains_and_scores_in_single_precision(model, objective):
     x = data_for(model, n=32)
     made = compiled(make(model, objective, dtype="mixed_float16"), x)
