@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
@@ -36,6 +36,7 @@ from delvm_tf.evaluation.tables import csv_table
 from delvm_tf.plots.density import plot_densities, plot_trajectories
 from delvm_tf.plots.figure import save_figure
 from delvm_tf.runs.arguments import parse_seeds
+from delvm_tf.runs.density_recipes import METHODS
 from delvm_tf.runs.results import Results
 from delvm_tf.samplers.sampling import SamplingDiverged
 
@@ -48,58 +49,6 @@ BATCH = 65536  # points scored at a time
 FIGURES = {
     "fisher": ("Fisher divergence", 3), "log_likelihood": ("log-likelihood", 3),
     "modes_off": ("mode weights off", 3), "train_seconds": ("train s", 1),
-}  # fmt: skip
-
-
-class Method(NamedTuple):
-    """A model with its objective and training, and what tables call it."""
-
-    title: str
-    specification: Specification
-
-
-def method(
-    title: str, model: str = "delvm", objective: str = "score-matching", epochs: int = 20,
-    learning_rate: float = 1e-2, scale: float = 2.0, activation: str = "tanh",
-    objective_settings: dict[str, Any] | None = None, **model_settings: Any,
-) -> Method:  # fmt: skip
-    """A method with the common settings unless others are given."""
-    return Method(
-        title,
-        Specification(
-            model, objective, epochs=epochs, batch_size=200, learning_rate=learning_rate,
-            model_settings={"units": [64, 256], "activation": activation, "normalization": "center",
-                            "scale": scale, **model_settings},
-            objective_settings=objective_settings or {},
-        ),
-    )  # fmt: skip
-
-
-METHODS = {
-    "sm-delvm": method("SM-DELVM"),
-    "ssm-delvm": method("sliced-SM-DELVM", objective="sliced"),
-    "dsm-delvm": method("DSM-DELVM", objective="denoising", objective_settings={"sigma": 0.2}),
-    "dsm-ladder-delvm": method(
-        "DSM-DELVM, five levels", objective="denoising",
-        objective_settings={"sigma": 0.8, "smallest": 0.2, "levels": 5},
-    ),
-    "cd-delvm": method("CD-1-DELVM, x′ = Jᵀh", objective="cd", learning_rate=3e-3),
-    "langevin-cd-delvm": method(
-        "CD-10-DELVM, Langevin", objective="cd", learning_rate=3e-3,
-        objective_settings={"k": 10, "sampler": dv.samplers.Langevin(0.03)},
-    ),
-    "pcd-delvm": method(
-        "PCD-10-DELVM, Langevin", objective="cd", learning_rate=3e-3,
-        objective_settings={"k": 10, "sampler": dv.samplers.Langevin(0.1), "persistent": True,
-                            "chains": 200, "restart": 0.01},
-    ),
-    "sm-dem": method("SM-DEM", "dem"),
-    "sm-cebm": method("SM-CEBM", "cebm", learning_rate=3e-3, latents=16),
-    "sm-cebm-quadratic": method(
-        "SM-CEBM, quadratic part", "cebm", learning_rate=3e-3, latents=16,
-        visible_precision="scalar",
-    ),
-    "sm-delvm-softplus": method("SM-DELVM, softplus", activation="softplus"),
 }  # fmt: skip
 OVERRIDES = ("epochs", "batch_size", "learning_rate")
 MODEL_OVERRIDES = ("units", "activation", "normalization", "scale")
