@@ -14,7 +14,8 @@ PACKAGE = ROOT / "delvm_tf"
 
 # Imports run one way: a package may use those to its right, never those to its left.
 LAYERS = [
-    "runs", "serving", "anomaly", "plots", "catalog", "models", "objectives", "samplers", "curvature",
+    "runs", "serving", "anomaly", "plots", "catalog", "models", "objectives", "samplers",
+    "curvature",
 ]  # fmt: skip
 INDEPENDENT = ["datasets", "evaluation", "networks", "normalization"]
 

@@ -108,8 +108,9 @@ class ObjectiveTraining(keras.Model):
             shape = inputs.shape_of_one(x)
             if not self.built and shape is not None:
                 self.build((None, *shape))
-            if self.built and self.optimizer is not None and not self.optimizer.built:
-                self.optimizer.build(self.trainable_variables)
+            optimizer = getattr(self, "optimizer", None)
+            if self.built and optimizer is not None and not optimizer.built:
+                optimizer.build(self.trainable_variables)
 
     def evaluate(
         self,

@@ -22,7 +22,10 @@ def marked(shortened):
 
 def usual(model, objective):
     """Each model with its usual objective, and each objective with a DELVM."""
-    return model == "delvm" or objective == MODELS[model].objectives[0]
+    first = {"dbm": "persistent-cd", "cebm-mixture": "denoising"}.get(
+        model, MODELS[model].objectives[0]
+    )
+    return model == "delvm" or objective == first
 
 
 SMALL_OBJECTIVES = {
@@ -138,7 +141,7 @@ def test_mixed_precision_trains_and_scores_in_single_precision(model, objective)
 
 def test_all_load_in_a_process_that_knows_only_the_library(tmp_path):
     expected = {}
-    for model, objective in PAIRS:
+    for model, objective in [pair for pair in PAIRS if usual(*pair)]:
         made, x = make(model, objective), data_for(model, n=4)
         made.adapt(x)
         name = f"{model}-{objective}"

@@ -71,7 +71,7 @@ def test_other_outer_functions_equal_the_nested_tape(activation, rng):
     assert_equal_to_nested_tape(Potential(network, SoftplusSum(), "float64"), x)
 
 
-@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("groups", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_equals_derivatives_taken_one_output_at_a_time(groups, rng):
     network = reference.conv((4,), "softplus", (4, 3, 2), padding="same", groups=groups)
     reference.randomize(network, rng)

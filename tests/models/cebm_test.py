@@ -191,8 +191,8 @@ def losses_and_gradients(model, x, trace, memory_budget=2.0, graph=False):
 
 
 CASES = [
-    ("deep", None, False), ("deep", 3, False), ("linear", 3, True), ("preset", None, False),
-    ("preset", 3, False), ("subclassed", 3, False),
+    ("deep", None, False), ("deep", 3, False), ("preset", None, False), ("preset", 3, False),
+    ("subclassed", 3, False), pytest.param("linear", 3, True, marks=pytest.mark.slow),
 ]  # fmt: skip
 
 

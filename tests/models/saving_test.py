@@ -58,7 +58,13 @@ def trained(variant):
     return model, x
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize(
+    "variant",
+    [
+        v if v in ("deep", "objective") else pytest.param(v, marks=pytest.mark.slow)
+        for v in VARIANTS
+    ],
+)
 def test_a_fresh_process_gives_bit_equal_scores(variant, tmp_path):
     model, x = trained(variant)
     model.save(tmp_path / "model.keras")

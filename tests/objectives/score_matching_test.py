@@ -241,7 +241,7 @@ def test_the_plan_is_read_from_the_model_and_shown_as_text():
     assert evaluation.method == "windows"
 
 
-@pytest.mark.parametrize("batch_size", [4, 5])
+@pytest.mark.parametrize("batch_size", [pytest.param(4, marks=pytest.mark.slow), 5])
 def test_training_in_chunks_is_the_same_training(batch_size, rng):
     """Batches of unknown length, all at once and in chunks, give the same weights."""
     x = rng.normal(size=(12, 6, 5, 2)).astype("float32")
@@ -259,7 +259,7 @@ def test_training_in_chunks_is_the_same_training(batch_size, rng):
 
 
 @pytest.mark.parametrize("mode", [{"run_eagerly": True}, {"jit_compile": True}], ids=str)
-@pytest.mark.parametrize("trace", ["lattice", "windows"])
+@pytest.mark.parametrize("trace", ["lattice", pytest.param("windows", marks=pytest.mark.slow)])
 def test_eager_and_compiled_training_in_chunks_are_the_same(trace, mode, rng):
     x = rng.normal(size=(8, 5, 4, 1)).astype("float32")
     losses = []
