@@ -123,6 +123,7 @@ np.savez(sys.argv[1], **joined)
 """
 
 
+@pytest.mark.slow
 def test_two_replicas_draw_the_numbers_of_the_global_batch_between_them(tmp_path):
     path = tmp_path / "joined.npz"
     subprocess.run([sys.executable, "-c", ON_TWO_DEVICES, str(path)], check=True)

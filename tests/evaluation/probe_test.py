@@ -261,7 +261,10 @@ def test_the_store_wants_training_data_first():
 
 @pytest.mark.parametrize(
     ("name", "n", "low", "high"),
-    [("fashion_mnist", 10_000, 0.82, 0.85), ("cifar10", 3_000, 0.28, 0.38)],
+    [
+        ("fashion_mnist", 10_000, 0.82, 0.85),
+        pytest.param("cifar10", 3_000, 0.28, 0.38, marks=pytest.mark.slow),
+    ],
 )
 def test_raw_pixels_do_about_as_well_as_published(require_data, name, n, low, high):
     require_data(name)

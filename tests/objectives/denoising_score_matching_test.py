@@ -349,6 +349,7 @@ assert abs(found[0][-1][-1] - 0.5) > 0.005
 """
 
 
+@pytest.mark.slow
 def test_two_devices_train_as_one_does():
     run = subprocess.run(
         [sys.executable, "-c", ON_TWO_DEVICES], capture_output=True, text=True, check=False

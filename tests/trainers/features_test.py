@@ -65,6 +65,7 @@ def test_a_short_run_writes_everything_it_promises(tmp_path):
     assert not list(tmp_path.rglob("*.partial*"))
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_leaves_nothing_half_written_and_goes_on(tmp_path):
     arguments = [*TINY, "--train-size", "300", "--seeds", "0-1"]
     process = subprocess.Popen(
@@ -144,6 +145,7 @@ OTHERS = ["dem", "dsebm", "cebm", "cebm-mixture", "gaussian-rbm", "conv-rbm", "d
           "autoencoder", "conv-autoencoder"]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "layers"), [*SHAPES, *((m, ()) for m in OTHERS)])
 def test_every_model_gives_features_and_filters_to_look_at(tmp_path, features, model, layers):
     args = features.parse_arguments(
