@@ -20,6 +20,7 @@ from steps import autoencoder_step, random_inputs, ready, training_step
 from timing import median_ratio, rounds_of_seconds
 
 from delvm_tf.catalog import MODELS, make_model, make_objective
+from delvm_tf.curvature.cost import multiplications
 
 AUTOENCODER = "AE, tied weights"
 CASES: dict[str, list[Case]] = {
@@ -35,7 +36,10 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "persistent-cd": {"chains": BATCH},
     "langevin-cd": {"k": 10, "chains": BATCH, "buffer": 500},
 }
-ONE_LAYER = {"gaussian-rbm": "units", "conv-rbm": "filters"}
+ONE_LAYER = ("gaussian-rbm", "conv-rbm")
+# On large networks, where a step takes seconds, a few models stand for their kind.
+LARGE = 2_000_000  # multiplications of a forward pass for an example
+REPRESENTATIVES = ("delvm", "dem", "conv-autoencoder")
 Row = dict[str, Any]
 
 
@@ -52,7 +56,14 @@ def pairs(case: Case) -> list[tuple[str, str]]:
             continue
         if name in ONE_LAYER and len(case.layers) > 1:
             continue
-        chosen += [(name, objective) for objective in model.objectives]
+        large = multiplications(case.network()).forward > LARGE
+        if large and name not in REPRESENTATIVES:
+            continue
+        chosen += [
+            (name, objective)
+            for objective in model.objectives
+            if not (large and objective == "langevin-cd")
+        ]
     return chosen
 
 

@@ -39,4 +39,5 @@ def test_a_case_has_the_models_that_can_have_its_layers(monkeypatch):
     assert "gaussian-rbm" not in names[0]  # two layers
     assert {"conv-rbm", "conv-autoencoder"} <= names[1]
     assert "conv-rbm" not in names[2]
-    assert {"delvm", "dem", "dsebm", "cebm"} <= names[0] & names[1] & names[2]
+    assert {"delvm", "dem", "dsebm", "cebm"} <= names[0] & names[1]
+    assert names[2] == {"delvm", "dem", "conv-autoencoder"}  # large
