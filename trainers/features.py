@@ -61,7 +61,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     features = parser.add_argument_group("features and their classifier")
     features.add_argument("--layers", default="all", choices=["all", "last"])
     features.add_argument("--pool", type=int, default=2, help="side of the max-pooling; 1 for none")
-    features.add_argument("--l2", type=float, nargs="+", default=[1e-3, 1e-2, 0.03, 0.1, 0.3])
+    features.add_argument("--l2", type=float, nargs="+", default=[1e-4, 1e-3, 1e-2, 0.03, 0.1, 0.3])
     features.add_argument("--probe-epochs", type=int, default=10)
     features.add_argument("--scratch", type=Path, help="folder for features beyond 1 GB")
     output = parser.add_argument_group("output")

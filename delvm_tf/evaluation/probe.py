@@ -57,7 +57,7 @@ class LinearProbe(ClassifierMixin, BaseEstimator):
 
     def __init__(
         self,
-        l2: float | Sequence[float] = (1e-3, 1e-2, 1e-1, 1.0),
+        l2: float | Sequence[float] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0),
         standardize: bool = True,
         validation_fraction: float = 0.1,
         epochs: int = 20,
