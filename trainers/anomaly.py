@@ -15,7 +15,6 @@ from typing import Any
 import keras
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 import delvm_tf as dv
 from delvm_tf.anomaly import THRESHOLDS
@@ -35,6 +34,7 @@ from delvm_tf.runs.anomaly import (
     scores_of,
 )
 from delvm_tf.runs.arguments import add_model_arguments, parse_seeds, specification
+from delvm_tf.runs.program import run_program, table_of
 from delvm_tf.runs.recipes import default_score, recipe
 from delvm_tf.runs.results import Results, make_folder
 
@@ -193,15 +193,12 @@ def show(
     console: Console, args: argparse.Namespace, data: Dataset, summary: dict, output: Path
 ) -> None:
     """The table, and what to do next."""
-    table = Table(
-        title=f"{data.name}, protocol {data.protocol}: {len(data.x_train)} normal examples, "
-        f"{int(np.sum(data.y_test))} abnormal among {len(data.y_test)} scored"
+    table = table_of(
+        f"{data.name}, protocol {data.protocol}: {len(data.x_train)} normal examples, "
+        f"{int(np.sum(data.y_test))} abnormal among {len(data.y_test)} scored",
+        FIGURES,
+        summary,
     )
-    table.add_column("method", no_wrap=True)
-    for heading in FIGURES.values():
-        table.add_column(heading, justify="right")
-    for method, values in summary.items():
-        table.add_row(method, *(values[figure] for figure in FIGURES))
     console.print(table)
     if data.name == "ecg5000" and data.protocol == "paper" and args.model == "delvm":
         console.print(PUBLISHED)
@@ -216,20 +213,5 @@ def show(
     )
 
 
-def main() -> int:
-    """Run, and turn expected errors into one clear line."""
-    console = Console(width=None if sys.stdout.isatty() else 150)
-    args = parse_arguments()
-    try:
-        run(args, console)
-    except KeyboardInterrupt:
-        console.print("\nInterrupted; the same command goes on after the last finished seed.")
-        return 130
-    except (ValueError, TypeError, OSError, ImportError, dv.TrainingDiverged) as error:
-        console.print(f"[bold red]error:[/] {error}", soft_wrap=True, highlight=False)
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_program(parse_arguments, run, "seed"))

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
 import delvm_tf as dv
 from delvm_tf.anomaly import THRESHOLDS
@@ -28,6 +27,7 @@ from delvm_tf.runs.anomaly import (
     row,
 )
 from delvm_tf.runs.arguments import parse_seeds
+from delvm_tf.runs.program import run_program, table_of
 from delvm_tf.runs.recipes import recipe
 from delvm_tf.runs.results import Results
 
@@ -162,30 +162,12 @@ def run(args: argparse.Namespace, console: Console) -> None:
         f"{date.today()}.\n\n    {command}\n\n{markdown_table(summary)}\nSettings:\n\n{listed}\n"
     )
     results.finish(pieces)
-    table = Table(title=f"{first.name}, protocol {first.protocol}, {len(args.seeds)} seeds")
-    table.add_column("method", no_wrap=True)
-    for heading in FIGURES.values():
-        table.add_column(heading, justify="right")
-    for method, values in summary.items():
-        table.add_row(method, *(values[figure] for figure in FIGURES))
+    table = table_of(
+        f"{first.name}, protocol {first.protocol}, {len(args.seeds)} seeds", FIGURES, summary
+    )
     console.print(table)
     console.print(f"\nResults: {output}", soft_wrap=True)
 
 
-def main() -> int:
-    """Run, and turn expected errors into one clear line."""
-    console = Console(width=None if sys.stdout.isatty() else 150)
-    args = parse_arguments()
-    try:
-        run(args, console)
-    except KeyboardInterrupt:
-        console.print("\nInterrupted; the same command goes on after the last finished piece.")
-        return 130
-    except (ValueError, TypeError, OSError, ImportError) as error:
-        console.print(f"[bold red]error:[/] {error}", soft_wrap=True, highlight=False)
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_program(parse_arguments, run))

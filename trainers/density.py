@@ -37,6 +37,7 @@ from delvm_tf.plots.density import plot_densities, plot_trajectories
 from delvm_tf.plots.figure import save_figure
 from delvm_tf.runs.arguments import parse_seeds
 from delvm_tf.runs.density_recipes import METHODS
+from delvm_tf.runs.program import run_program
 from delvm_tf.runs.results import Results
 from delvm_tf.samplers.sampling import SamplingDiverged
 
@@ -388,20 +389,5 @@ def show(
     console.print(f"{chains['text']}\nResults and plots: {args.output}", soft_wrap=True)
 
 
-def main() -> int:
-    """Run, and turn expected errors into one clear line."""
-    console = Console(width=None if sys.stdout.isatty() else 170)
-    args = parse_arguments()
-    try:
-        run(args, console)
-    except KeyboardInterrupt:
-        console.print("\nInterrupted; the same command goes on after the last finished piece.")
-        return 130
-    except (ValueError, TypeError, OSError, ImportError) as error:
-        console.print(f"[bold red]error:[/] {error}", soft_wrap=True, highlight=False)
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_program(parse_arguments, run, width=170))

@@ -18,7 +18,6 @@ from typing import Any
 import keras
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 from sklearn.decomposition import PCA
 from sklearn.model_selection import train_test_split
 
@@ -32,6 +31,7 @@ from delvm_tf.plots.figure import save_figure
 from delvm_tf.plots.filters import plot_filters
 from delvm_tf.runs.arguments import add_model_arguments, parse_seeds, specification
 from delvm_tf.runs.feature_recipes import feature_recipe
+from delvm_tf.runs.program import run_program, table_of
 from delvm_tf.runs.results import Results
 
 FIGURES = {"accuracy": "accuracy", "train seconds": "train s", "probe seconds": "probe s"}
@@ -237,13 +237,8 @@ def run(args: argparse.Namespace, console: Console) -> None:
     )
     results.finish([f"seed-{seed}" for seed in args.seeds])
 
-    table = Table(title=f"{first.name}: {len(first.x_train)} training images, "
-                  f"{len(first.x_test)} scored")  # fmt: skip
-    table.add_column("method", no_wrap=True)
-    for heading in FIGURES.values():
-        table.add_column(heading, justify="right")
-    for method, values in summary.items():
-        table.add_row(method, *(values[figure] for figure in FIGURES))
+    table = table_of(f"{first.name}: {len(first.x_train)} training images, "
+                  f"{len(first.x_test)} scored", FIGURES, summary)  # fmt: skip
     console.print(table)
     console.print(
         f"{gain(rows, spec.title)}\n\nResults and pictures: {output}\n\nNext:\n"
@@ -253,20 +248,5 @@ def run(args: argparse.Namespace, console: Console) -> None:
     )  # fmt: skip
 
 
-def main() -> int:
-    """Run, and turn expected errors into one clear line."""
-    console = Console(width=None if sys.stdout.isatty() else 150)
-    args = parse_arguments()
-    try:
-        run(args, console)
-    except KeyboardInterrupt:
-        console.print("\nInterrupted; the same command goes on after the last finished seed.")
-        return 130
-    except (ValueError, TypeError, OSError, ImportError, dv.TrainingDiverged) as error:
-        console.print(f"[bold red]error:[/] {error}", soft_wrap=True, highlight=False)
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_program(parse_arguments, run, "seed"))

@@ -66,10 +66,10 @@ class Transposed(keras.layers.Layer):
         """Configuration for saving.
 
         Raises:
-            NotImplementedError: if the kernel is another layer's; save the model of both instead.
+            TypeError: if the kernel is another layer's; save the model of both instead.
         """
         if self.tied:
-            raise NotImplementedError(
+            raise TypeError(
                 f"{self.name} uses the kernel of another layer and cannot be saved alone; save the "
                 f"autoencoder it belongs to"
             )

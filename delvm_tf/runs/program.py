@@ -1,0 +1,52 @@
+"""Running a program: what it says when interrupted, and expected errors in one clear line."""
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping
+
+from rich.console import Console
+from rich.table import Table
+
+from delvm_tf.models.divergence import TrainingDiverged
+
+EXPECTED = (ValueError, TypeError, OSError, ImportError, TrainingDiverged)
+
+
+def run_program(
+    parse_arguments: Callable[[], argparse.Namespace],
+    run: Callable[[argparse.Namespace, Console], None],
+    piece: str = "piece",
+    width: int = 150,
+) -> int:
+    """Run, and give the exit status: 0, 1 after an error, 130 after an interruption.
+
+    Args:
+        parse_arguments: reads the command line.
+        run: does the work.
+        piece: what an interrupted run goes on after.
+        width: of the output where it is no terminal.
+    """
+    console = Console(width=None if sys.stdout.isatty() else width)
+    args = parse_arguments()
+    try:
+        run(args, console)
+    except KeyboardInterrupt:
+        console.print(f"\nInterrupted; the same command goes on after the last finished {piece}.")
+        return 130
+    except EXPECTED as error:
+        console.print(f"[bold red]error:[/] {error}", soft_wrap=True, highlight=False)
+        return 1
+    return 0
+
+
+def table_of(
+    title: str, headings: Mapping[str, str], summary: Mapping[str, Mapping[str, str]]
+) -> Table:
+    """A table of methods in rows and figures in columns."""
+    table = Table(title=title)
+    table.add_column("method", no_wrap=True)
+    for heading in headings.values():
+        table.add_column(heading, justify="right")
+    for method, values in summary.items():
+        table.add_row(method, *(values[figure] for figure in headings))
+    return table
