@@ -14,6 +14,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from program import run_program, table_of
 from rich.console import Console
 
 import delvm_tf as dv
@@ -34,7 +35,6 @@ from delvm_tf.runs.anomaly import (
     scores_of,
 )
 from delvm_tf.runs.arguments import add_model_arguments, parse_seeds, specification
-from delvm_tf.runs.program import run_program, table_of
 from delvm_tf.runs.recipes import default_score, recipe
 from delvm_tf.runs.results import Results, make_folder
 
@@ -213,5 +213,10 @@ def show(
     )
 
 
+def main() -> int:
+    """The program; its exit status."""
+    return run_program(parse_arguments, run, "seed")
+
+
 if __name__ == "__main__":
-    sys.exit(run_program(parse_arguments, run, "seed"))
+    sys.exit(main())

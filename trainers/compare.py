@@ -11,6 +11,7 @@ import time
 from datetime import date
 from pathlib import Path
 
+from program import run_program, table_of
 from rich.console import Console
 from rich.progress import Progress
 
@@ -27,7 +28,6 @@ from delvm_tf.runs.anomaly import (
     row,
 )
 from delvm_tf.runs.arguments import parse_seeds
-from delvm_tf.runs.program import run_program, table_of
 from delvm_tf.runs.recipes import recipe
 from delvm_tf.runs.results import Results
 
@@ -169,5 +169,10 @@ def run(args: argparse.Namespace, console: Console) -> None:
     console.print(f"\nResults: {output}", soft_wrap=True)
 
 
+def main() -> int:
+    """The program; its exit status."""
+    return run_program(parse_arguments, run)
+
+
 if __name__ == "__main__":
-    sys.exit(run_program(parse_arguments, run))
+    sys.exit(main())

@@ -18,6 +18,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from program import run_program
 from rich.console import Console
 from rich.table import Table
 from sklearn.mixture import GaussianMixture
@@ -37,7 +38,6 @@ from delvm_tf.plots.density import plot_densities, plot_trajectories
 from delvm_tf.plots.figure import save_figure
 from delvm_tf.runs.arguments import parse_seeds
 from delvm_tf.runs.density_recipes import METHODS
-from delvm_tf.runs.program import run_program
 from delvm_tf.runs.results import Results
 from delvm_tf.samplers.sampling import SamplingDiverged
 
@@ -389,5 +389,10 @@ def show(
     console.print(f"{chains['text']}\nResults and plots: {args.output}", soft_wrap=True)
 
 
+def main() -> int:
+    """The program; its exit status."""
+    return run_program(parse_arguments, run, width=170)
+
+
 if __name__ == "__main__":
-    sys.exit(run_program(parse_arguments, run, width=170))
+    sys.exit(main())

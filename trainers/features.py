@@ -17,6 +17,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from program import run_program, table_of
 from rich.console import Console
 from sklearn.decomposition import PCA
 from sklearn.model_selection import train_test_split
@@ -31,7 +32,6 @@ from delvm_tf.plots.figure import save_figure
 from delvm_tf.plots.filters import plot_filters
 from delvm_tf.runs.arguments import add_model_arguments, parse_seeds, specification
 from delvm_tf.runs.feature_recipes import feature_recipe
-from delvm_tf.runs.program import run_program, table_of
 from delvm_tf.runs.results import Results
 
 FIGURES = {"accuracy": "accuracy", "train seconds": "train s", "probe seconds": "probe s"}
@@ -248,5 +248,10 @@ def run(args: argparse.Namespace, console: Console) -> None:
     )  # fmt: skip
 
 
+def main() -> int:
+    """The program; its exit status."""
+    return run_program(parse_arguments, run, "seed")
+
+
 if __name__ == "__main__":
-    sys.exit(run_program(parse_arguments, run, "seed"))
+    sys.exit(main())
