@@ -78,6 +78,7 @@ def test_the_models_of_the_models_page_do_what_it_says():
     assert names["error"].shape == (16,)
 
 
+@pytest.mark.slow
 def test_a_model_whose_score_matches_near_the_data_may_be_no_density():
     (block,) = [b for b in python_blocks("docs/models.md") if "beats" in b]
     names = {"keras": keras, "dv": dv}
@@ -98,7 +99,13 @@ def test_the_table_of_models_and_objectives_is_that_of_the_catalog():
 
 
 @pytest.mark.parametrize(
-    "name", ["denoising, σ = 1", "reconstruction", "CD-5, x′ = Jᵀh", "CD-5, Gibbs"]
+    "name",
+    [
+        "reconstruction",
+        pytest.param("denoising, σ = 1", marks=pytest.mark.slow),
+        pytest.param("CD-5, x′ = Jᵀh", marks=pytest.mark.slow),
+        pytest.param("CD-5, Gibbs", marks=pytest.mark.slow),
+    ],
 )
 def test_objectives_converge_to_what_the_objectives_page_says(name):
     names = run("docs/objectives.md")

@@ -85,7 +85,7 @@ def draw_network(draw, shape):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@settings(max_examples=12, deadline=None, derandomize=True)
+@settings(max_examples=6, deadline=None, derandomize=True)
 @given(st.data(), st.integers(0, 2**16), st.sampled_from([HalfSquaredNorm, SoftplusSum]))
 def test_propagation_equals_nested_tapes(shape, data, seed, outer):
     rng = np.random.default_rng(seed)

@@ -44,8 +44,11 @@ def assert_equal_to_nested_tape(potential, x):
         np.testing.assert_allclose(gradient, reference_gradient, rtol=1e-10, atol=1e-10 * scale)
 
 
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("use_bias", [True, False])
+@pytest.mark.parametrize(
+    ("activation", "use_bias"),
+    [*((activation, True) for activation in ACTIVATIONS), ("gelu", False),
+     *(pytest.param(a, False, marks=pytest.mark.slow) for a in ACTIVATIONS if a != "gelu")],
+)  # fmt: skip
 def test_dense_equals_the_nested_tape_and_its_weight_gradients(activation, use_bias, rng):
     network = reference.randomize(reference.dense((7,), activation, (5,), use_bias=use_bias), rng)
     x = tf.constant(rng.normal(size=(4, 5)))
@@ -54,9 +57,11 @@ def test_dense_equals_the_nested_tape_and_its_weight_gradients(activation, use_b
 
 @pytest.mark.parametrize(
     ("kind", "activation"),
-    [(kind, activation) for kind in CONVOLUTIONS for activation in ("relu", "softplus")]
-    + [(kind, activation) for kind in ("same", "valid") for activation in ("silu", "tanh")],
-)
+    [*((kind, "softplus") for kind in CONVOLUTIONS), ("same", "relu"), ("valid", "silu"),
+     *(pytest.param(kind, activation, marks=pytest.mark.slow)
+       for kind in CONVOLUTIONS for activation in ("relu", "silu", "tanh")
+       if (kind, activation) not in (("same", "relu"), ("valid", "silu")))],
+)  # fmt: skip
 def test_convolution_equals_the_nested_tape_and_its_weight_gradients(kind, activation, rng):
     shape, kwargs = CONVOLUTIONS[kind]
     network = reference.randomize(reference.conv((4,), activation, shape, **kwargs), rng)
@@ -73,9 +78,9 @@ def test_other_outer_functions_equal_the_nested_tape(activation, rng):
 
 @pytest.mark.parametrize("groups", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_equals_derivatives_taken_one_output_at_a_time(groups, rng):
-    network = reference.conv((4,), "softplus", (4, 3, 2), padding="same", groups=groups)
+    network = reference.conv((2,), "softplus", (3, 2, 2), 2, padding="same", groups=groups)
     reference.randomize(network, rng)
-    x = rng.normal(size=(2, 4, 3, 2))
+    x = rng.normal(size=(1, 3, 2, 2))
     gradient, laplacian = reference.half_squared_norm_derivatives(network, x)
     curvature = closed_form(Potential(network, HalfSquaredNorm(), "float64"), tf.constant(x))
     np.testing.assert_allclose(curvature.gradient, gradient, rtol=1e-10)

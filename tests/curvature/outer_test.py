@@ -80,7 +80,7 @@ class LogSumExp(Outer):
 
 
 @pytest.mark.parametrize("outer", [*OUTERS, LogSumExp()], ids=[*IDS, "log-sum-exp"])
-@pytest.mark.parametrize("trace", ["basis", "lattice"])
+@pytest.mark.parametrize("trace", [pytest.param("basis", marks=pytest.mark.slow), "lattice"])
 def test_every_outer_function_has_the_nested_tapes_trace_and_weight_gradients(outer, trace, rng):
     network = keras.Sequential(
         [keras.Input((5, 4, 1), dtype="float64"),

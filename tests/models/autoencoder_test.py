@@ -155,7 +155,7 @@ def test_nothing_is_duplicated_in_the_weights_of_a_tied_model():
     assert [w.name for w in model.decoder.weights] == ["bias", "bias"]
 
 
-@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("tied", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_linear_autoencoder_finds_the_principal_subspace(tied, rng):
     x = rng.normal(size=(500, 6)) @ rng.normal(size=(6, 6)) + 3.0
     network = dv.networks.ffnn((2,), "linear", seed=0, dtype="float64")
@@ -236,6 +236,7 @@ for folder in sys.argv[1:]:
 """
 
 
+@pytest.mark.slow
 def test_a_fresh_process_gives_equal_reconstructions(tmp_path):
     models, folders = [], []
     for index, variant in enumerate(VARIANTS):
@@ -264,6 +265,9 @@ def test_a_loaded_model_goes_on_training(variant, tmp_path):
     assert loaded.tied == model.tied
     assert loaded.output_activation is model.output_activation
     assert int(loaded.optimizer.iterations) == 24
+    for name in ("reconstruct", "features"):
+        got, expected = getattr(loaded, name)(x), getattr(model, name)(x)
+        np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
     before = model.evaluate(x, verbose=0)
     np.testing.assert_allclose(loaded.evaluate(x, verbose=0), before, rtol=1e-5)
     loaded.fit(x, epochs=1, verbose=0)
@@ -271,7 +275,11 @@ def test_a_loaded_model_goes_on_training(variant, tmp_path):
 
 @pytest.mark.parametrize(
     ("make", "policy"),
-    [(dense, "float64"), (dense, "mixed_bfloat16"), (small_convolutional, "mixed_float16")],
+    [
+        (dense, "float64"),
+        pytest.param(dense, "mixed_bfloat16", marks=pytest.mark.slow),
+        (small_convolutional, "mixed_float16"),
+    ],
 )
 def test_float64_and_mixed_precision(make, policy):
     keras.config.set_dtype_policy(policy)

@@ -78,8 +78,13 @@ NETWORKS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("network", NETWORKS)
-@pytest.mark.parametrize("kind", [dv.DEM, dv.DSEBM])
+@pytest.mark.parametrize(
+    ("kind", "network"),
+    [(dv.DEM, "one layer"), (dv.DEM, "convolutional"), (dv.DSEBM, "deep"),
+     *(pytest.param(kind, network, marks=pytest.mark.slow)
+       for kind, network in ((dv.DEM, "deep"), (dv.DSEBM, "one layer"),
+                             (dv.DSEBM, "convolutional")))],
+)  # fmt: skip
 def test_exact_traces_and_their_weight_gradients_are_those_of_nested_tapes(kind, network, rng):
     shape, build = NETWORKS[network]
     model = kind(build(), normalization="none", dtype="float64")
@@ -162,7 +167,7 @@ def test_a_gibbs_step_without_noise_is_the_mean_of_x_given_h(rng):
         assert np.abs(states - row).max(axis=1).min() < 1e-12
 
 
-@pytest.mark.parametrize("kind", [dv.DEM, dv.DSEBM])
+@pytest.mark.parametrize("kind", [dv.DEM, pytest.param(dv.DSEBM, marks=pytest.mark.slow)])
 def test_training_raises_the_likelihood_of_clustered_data(kind, rng):
     """Two clusters on a line: the normalised log density of fresh data grows, by a grid."""
 
@@ -174,7 +179,7 @@ def test_training_raises_the_likelihood_of_clustered_data(kind, rng):
     x, fresh = draw(500), draw(500)
     model = kind(dv.networks.ffnn((8,), "linear", seed=0), scale=1.5)
     model.adapt(x)
-    model.compile(keras.optimizers.Adam(0.02))
+    model.compile(keras.optimizers.Adam(0.02), steps_per_execution=5)
     axis = np.linspace(-8, 8, 2001, dtype="float32")[:, None]
 
     def mean_log_density():
@@ -186,8 +191,12 @@ def test_training_raises_the_likelihood_of_clustered_data(kind, rng):
     assert mean_log_density() > before + 0.1
 
 
-@pytest.mark.parametrize("network", ["deep", "convolutional"])
-@pytest.mark.parametrize("kind", [dv.DEM, dv.DSEBM])
+@pytest.mark.parametrize(
+    ("kind", "network"),
+    [(dv.DEM, "convolutional"), (dv.DSEBM, "deep"),
+     pytest.param(dv.DEM, "deep", marks=pytest.mark.slow),
+     pytest.param(dv.DSEBM, "convolutional", marks=pytest.mark.slow)],
+)  # fmt: skip
 def test_a_saved_model_is_the_same_model(kind, network, rng, tmp_path):
     shape = NETWORKS[network][0]
     body = dv.networks.cnn((2,), 3) if len(shape) == 3 else dv.networks.ffnn((3, 2), "tanh")

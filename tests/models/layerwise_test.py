@@ -121,7 +121,9 @@ def test_convolutional_layers_grow_with_what_follows_them(rng):
         assert history["loss"][-1] < history["loss"][0]
 
 
-@pytest.mark.parametrize("at", [pytest.param((1, 1), marks=pytest.mark.slow), (2, 1), (3, 1)])
+@pytest.mark.parametrize(
+    "at", [*(pytest.param((layer, 1), marks=pytest.mark.slow) for layer in (1, 2)), (3, 1)]
+)
 def test_an_interrupted_run_goes_on_to_the_same_result(x, tmp_path, at):
     settings = {
         "epochs": 2, "learning_rates": [1e-2, 1e-3], "joint_epochs": 2, **SETTINGS,

@@ -49,8 +49,12 @@ class Batches(keras.utils.PyDataset):
         return batch if len(batch) > 1 else batch[0]
 
 
-@pytest.mark.parametrize("elements", [1, 2, 3])
-@pytest.mark.parametrize("source", ["arrays", "tf.data", "PyDataset"])
+@pytest.mark.parametrize(
+    ("source", "elements"),
+    [("arrays", 1), ("arrays", 3), ("tf.data", 2), ("PyDataset", 3),
+     *(pytest.param(source, elements, marks=pytest.mark.slow) for source, elements in (
+         ("arrays", 2), ("tf.data", 1), ("tf.data", 3), ("PyDataset", 1), ("PyDataset", 2)))],
+)  # fmt: skip
 def test_every_source_and_element_gives_the_same_training(source, elements):
     arrays = data()[:elements]
     expected, history = trained(
@@ -213,7 +217,9 @@ def test_backup_and_restore_resumes_to_the_same_weights(tmp_path):
     assert_same_weights(resumed, whole)
 
 
-@pytest.mark.parametrize("kind", ["dense", "deep", "convolutional"])
+@pytest.mark.parametrize(
+    "kind", [*(pytest.param(k, marks=pytest.mark.slow) for k in ("dense", "convolutional")), "deep"]
+)
 def test_mixed_bfloat16_trains_with_float32_derivatives(kind, rng):
     keras.config.set_dtype_policy("mixed_bfloat16")
     shape = (6, 6, 1) if kind == "convolutional" else (6,)
@@ -242,7 +248,7 @@ def test_training_separates_structured_normal_data_from_noise(rng):
     abnormal = rng.normal(size=(200, 10)) * normal.std()
     model = dv.DELVM(dv.networks.ffnn((32,), seed=0), scale=3.0)
     model.adapt(normal[:400])
-    model.compile(keras.optimizers.Adam(1e-2))
+    model.compile(keras.optimizers.Adam(1e-2), steps_per_execution=4)
     model.fit(normal[:400], batch_size=100, epochs=30, verbose=0)
     scores = model.reconstruction_error(np.concatenate([normal[400:], abnormal]))
     assert roc_auc_score([0] * 200 + [1] * 200, scores) > 0.95

@@ -92,7 +92,7 @@ def test_persistent_chains_reach_the_likelihood_gradient_with_one_step_each():
     np.testing.assert_array_less(np.abs(mean - exact), 5 * error * np.sqrt(12))
 
 
-@pytest.mark.parametrize("persistent", [False, True])
+@pytest.mark.parametrize("persistent", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_likelihood_training_recovers_a_gaussian(persistent):
     """The optimum of a linear DELVM on data of covariance S is WWᵀ = I − S⁻¹ where S > 1."""
     variances = np.array([4.0, 2.0, 0.5])
@@ -105,7 +105,7 @@ def test_likelihood_training_recovers_a_gaussian(persistent):
     )
     model = dv.DELVM(network, objective=objective, normalization="none")
     rate = keras.optimizers.schedules.ExponentialDecay(2e-2, 40, 0.8)
-    model.compile(keras.optimizers.Adam(rate))
+    model.compile(keras.optimizers.Adam(rate), steps_per_execution=40)
     model.fit(x, epochs=20, batch_size=100, verbose=0)
     gram = (network.layers[0].kernel @ tf.transpose(network.layers[0].kernel)).numpy()
     np.testing.assert_allclose(gram, np.diag([0.75, 0.5, 0.0]), atol=0.08)

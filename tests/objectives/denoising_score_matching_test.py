@@ -149,7 +149,7 @@ class TestSeveralLevels:
             q, slope, _ = density_terms(z)
             return -slope / q
 
-        x = np.repeat(data, 100_000)[:, None]
+        x = np.repeat(data, 40_000)[:, None]
 
         def z_scores(slope):
             scores = []

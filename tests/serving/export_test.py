@@ -102,20 +102,37 @@ def inputs_for(shape, seed=1):
     return {n: value.astype(np.float32) for n, value in x.items()}
 
 
+def autoencoder(tied):
+    layers = [
+        keras.layers.Conv2D(4, 3, strides=2, activation="tanh"),
+        keras.layers.BatchNormalization(),
+        keras.layers.MaxPooling2D(2, padding="same"),
+        keras.layers.Flatten(),
+        keras.layers.Dense(3),
+    ]
+    network = keras.Sequential(layers)
+    return dv.ConvAutoencoder(network, tied=tied, normalization="zscore"), (7, 6, 2)
+
+
+AUTOENCODERS = {"autoencoder": lambda: autoencoder(False), "tied": lambda: autoencoder(True)}
+
+
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
     """By name: the model or detector, its inputs, and what a bare TensorFlow computed."""
     keras.utils.set_random_seed(0)
     root = tmp_path_factory.mktemp("served")
     objects, jobs = {}, []
-    for index, name in enumerate([*MODELS, *DETECTORS]):
-        model, shape = MODELS.get(name, dense)()
+    for index, name in enumerate([*MODELS, *DETECTORS, *AUTOENCODERS]):
+        model, shape = {**MODELS, **AUTOENCODERS}.get(name, dense)()
         x = inputs_for(shape)
         model.adapt(x["256"])
         randomize(model, index)
         exported = model
         if name in DETECTORS:
             exported = dv.AnomalyDetector(model, **DETECTORS[name]).fit(x["256"])
+        elif name in AUTOENCODERS:
+            exported = dv.AnomalyDetector(model, threshold="quantile").fit(x["256"])
         folder = export_saved_model(exported, root / str(index))
         np.savez(root / f"{index}-in.npz", **x)
         objects[name] = (exported, x, root / f"{index}-out.npz")
@@ -308,35 +325,17 @@ def test_a_detector_without_threshold_is_refused(model, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("tied", [False, True])
-def test_an_autoencoder_is_served_without_energy_and_score(tied, tmp_path):
-    layers = [
-        keras.layers.Conv2D(4, 3, strides=2, activation="tanh"),
-        keras.layers.BatchNormalization(),
-        keras.layers.MaxPooling2D(2, padding="same"),
-        keras.layers.Flatten(),
-        keras.layers.Dense(3),
-    ]
-    model = dv.ConvAutoencoder(keras.Sequential(layers), tied=tied, normalization="zscore")
-    x = inputs_for((7, 6, 2))
-    model.adapt(x["256"])
-    randomize(model, 0)
-    detector = dv.AnomalyDetector(model, threshold="quantile").fit(x["256"])
-    folder, inputs, outputs = (
-        export_saved_model(detector, tmp_path),
-        *map(str, (tmp_path / "in.npz", tmp_path / "out.npz")),
-    )
-    np.savez(inputs, **x)
-    job = json.dumps([[str(folder), inputs, outputs]])
-    subprocess.run([sys.executable, "-c", CLIENT, job], check=True, capture_output=True)
-    served = dict(np.load(outputs))
-    names = {key.split("/")[0] for key in served}
+@pytest.mark.parametrize("name", AUTOENCODERS)
+def test_an_autoencoder_is_served_without_energy_and_score(served, name):
+    detector, x, outputs = served[name]
+    model = detector.model
+    names = {key.split("/")[0] for key in outputs}
     assert names == {"serving_default", "features", "reconstruction_error", "reconstruct"}
     for batch, values in x.items():
-        assert_close(served[f"reconstruct/reconstruction/{batch}"], model.reconstruct(values))
-        assert_close(served[f"features/features/{batch}"], model.features(values))
+        assert_close(outputs[f"reconstruct/reconstruction/{batch}"], model.reconstruct(values))
+        assert_close(outputs[f"features/features/{batch}"], model.features(values))
         error = model.reconstruction_error(values)
         for key in ("reconstruction_error/reconstruction_error", "serving_default/anomaly_score"):
-            assert_close(served[f"{key}/{batch}"], error)
-        flags = served[f"serving_default/is_anomaly/{batch}"]
+            assert_close(outputs[f"{key}/{batch}"], error)
+        flags = outputs[f"serving_default/is_anomaly/{batch}"]
         np.testing.assert_array_equal(flags, detector.is_anomaly(values))

@@ -1,7 +1,6 @@
-"""The comparison of all models, run as a user would."""
+"""The comparison of all models, by the command line a user would give."""
 
 import csv
-import subprocess
 import sys
 from pathlib import Path
 
@@ -10,20 +9,23 @@ import pytest
 PROGRAM = Path(__file__).parents[2] / "trainers" / "compare.py"
 
 
-def run(tmp_path, *arguments):
-    return subprocess.run(
-        [sys.executable, str(PROGRAM), "--output", str(tmp_path / "out"), *arguments],
-        capture_output=True, text=True, cwd=tmp_path, check=False,
-    )  # fmt: skip
+@pytest.fixture
+def compare(monkeypatch):
+    monkeypatch.syspath_prepend(str(PROGRAM.parent))
+    import compare
+
+    return compare
 
 
-def test_every_pair_and_baseline_has_its_rows(tmp_path):
+def test_every_pair_and_baseline_has_its_rows(compare, tmp_path, monkeypatch, capsys):
     arguments = [
         "--dataset", "digits", "--protocol", "one-vs-rest", "--normal-class", "1",
         "--pairs", "gaussian-rbm:cd", "autoencoder",
     ]  # fmt: skip
-    done = run(tmp_path, *arguments)
-    assert done.returncode == 0, done.stdout + done.stderr
+    out = ["--output", str(tmp_path / "out")]
+    monkeypatch.setattr(sys, "argv", [str(PROGRAM), *out, *arguments])
+    monkeypatch.chdir(tmp_path)
+    assert compare.main() == 0, capsys.readouterr().out
     rows = {r["method"]: r for r in csv.DictReader((tmp_path / "out" / "results.csv").open())}
     for method in ("CD-Gaussian RBM, energy", "AE, reconstruction error", "PCA residual (4)"):
         assert float(rows[method]["auroc"]) > 0.7, method
@@ -37,10 +39,7 @@ def test_every_pair_and_baseline_has_its_rows(tmp_path):
 @pytest.mark.parametrize(
     ("pair", "message"), [("vae:cd", "unknown model"), ("dbn:sliced", "dbn is not learned by")]
 )
-def test_pairs_that_make_no_sense_are_refused(monkeypatch, capsys, pair, message):
-    monkeypatch.syspath_prepend(str(PROGRAM.parent))
-    import compare
-
+def test_pairs_that_make_no_sense_are_refused(compare, capsys, pair, message):
     with pytest.raises(SystemExit):
         compare.parse_arguments(["--pairs", pair])
     assert message in capsys.readouterr().err

@@ -1,8 +1,7 @@
-"""The program that learns a known density: its conversions, and a run as a user would."""
+"""The program that learns a known density: its conversions, and a run of its command line."""
 
 import csv
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -23,13 +22,6 @@ def density(monkeypatch):
     import density
 
     return density
-
-
-def run(tmp_path, *arguments):
-    return subprocess.run(
-        [sys.executable, str(PROGRAM), "--output", str(tmp_path / "out"), *arguments],
-        capture_output=True, text=True, cwd=tmp_path, check=False,
-    )  # fmt: skip
 
 
 @pytest.fixture
@@ -140,7 +132,9 @@ def test_every_method_can_be_made_and_has_a_name_of_its_own(density):
     assert len({method.title for method in density.METHODS.values()}) == len(density.METHODS)
 
 
-def test_an_interrupted_run_goes_on_and_writes_everything_it_promises(tmp_path, density):
+def test_an_interrupted_run_goes_on_and_writes_everything_it_promises(
+    tmp_path, density, monkeypatch, capsys
+):
     arguments = [
         "--models", "sm-delvm", "sm-dem", "--seeds", "0", "--points", "400",
         "--epochs", "2", "--units", "8", "--chains", "50", "--steps", "100",
@@ -150,10 +144,11 @@ def test_an_interrupted_run_goes_on_and_writes_everything_it_promises(tmp_path, 
     partial = density.Results(out, {key: str(value) for key, value in vars(args).items()})
     partial["sm-delvm-seed-0"] = density.run_model(args, "sm-delvm", 0, partial.folder)
 
-    done = run(tmp_path, *arguments)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "sm-delvm-seed-0: done before the interruption" in done.stdout
-    assert "baselines-seed-0: done" not in done.stdout
+    monkeypatch.setattr(sys, "argv", ["density.py", "--output", str(out), *arguments])
+    status, printed = density.main(), capsys.readouterr().out
+    assert status == 0, printed
+    assert "sm-delvm-seed-0: done before the interruption" in printed
+    assert "baselines-seed-0: done" not in printed
     rows = {row["method"]: row for row in csv.DictReader((out / "results.csv").open())}
     assert float(rows["truth"]["fisher"]) == 0
     assert float(rows["Gaussian mixture (5)"]["fisher"]) < float(rows["one Gaussian"]["fisher"])

@@ -55,7 +55,13 @@ def test_gibbs_samples_are_those_of_the_dense_machine(rng):
                                dense.reconstruct(x.reshape(50, 8)), rtol=1e-9)  # fmt: skip
 
 
-@pytest.mark.parametrize("options", [{}, {"strides": 2, "padding": "valid", "filters": 3}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param({}, marks=pytest.mark.slow),
+        {"strides": 2, "padding": "valid", "filters": 3},
+    ],
+)
 def test_training_saving_and_loading(options, tmp_path, rng):
     x = rng.normal(size=(12, 5, 5, 1)).astype("float32")
     model = dv.ConvRBM(**{"filters": 2, "kernel_size": 3, "seed": 1, **options})

@@ -228,7 +228,9 @@ def assert_slope(model, variables, gradients, function):
         variable.assign(value)
 
 
-@pytest.mark.parametrize("trace", ["auto", "nested_tape", "basis"])
+@pytest.mark.parametrize(
+    "trace", ["auto", *(pytest.param(t, marks=pytest.mark.slow) for t in ("nested_tape", "basis"))]
+)
 def test_score_matching_matches_the_score_of_the_mean_field_energy(trace, rng):
     model = make((3, 2), rng, steps=4, objective=dv.ScoreMatching(trace))
     x, h = rng.normal(size=(4, D)), 1e-4
@@ -286,8 +288,6 @@ def test_training_saving_and_loading(tmp_path, rng):
     assert (loaded.units, loaded.mean_field_steps) == ((4, 3, 2), 2)
     np.testing.assert_array_equal(loaded.energy(x), model.energy(x))
     np.testing.assert_array_equal(loaded.objective.pool.state, model.objective.pool.state)
-    losses = [m.fit(x, batch_size=8, shuffle=False, verbose=0).history for m in (model, loaded)]
-    assert losses[0]["loss"] == losses[1]["loss"]
 
 
 def test_layerwise_training_shares_the_weights(rng):

@@ -195,7 +195,11 @@ def test_likelihood_rises_on_two_clusters(rng):
     assert log_likelihood() > truth - 0.02
 
 
-@pytest.mark.parametrize("objective", [None, dv.ScoreMatching()], ids=["default", "score"])
+@pytest.mark.parametrize(
+    "objective",
+    [None, pytest.param(dv.ScoreMatching(), marks=pytest.mark.slow)],
+    ids=["default", "score"],
+)
 def test_a_saved_model_is_the_same_and_goes_on_the_same(objective, tmp_path, rng):
     x = rng.normal(size=(24, 5)).astype("float32")
     model = dv.GaussianRBM(
