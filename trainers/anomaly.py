@@ -31,13 +31,15 @@ from delvm_tf.runs.anomaly import (
     baseline_detectors,
     calibrate,
     detectors_of,
+    ensembles_of,
     row,
     scores_of,
 )
 from delvm_tf.runs.arguments import add_model_arguments, parse_seeds, specification
-from delvm_tf.runs.recipes import default_score, recipe
+from delvm_tf.runs.recipes import Detection, default_detection, recipe
 from delvm_tf.runs.results import Results, make_folder
 
+MEMBER_SEEDS = 1000  # between the members of an ensemble, so that no two runs share a model
 PUBLISHED = (
     "Guo and Kim (2023), one layer of 2,048 units: F1 0.9481, precision 0.9057, recall 0.9946"
 )
@@ -63,17 +65,37 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     detection.add_argument(
         "--score", choices=SCORES, help="for the plots and the SavedModel; the table has both"
     )
+    detection.add_argument(
+        "--ensemble", type=int, metavar="N",
+        help="models of different seeds whose scores are averaged; a recipe's number if not given",
+    )  # fmt: skip
+    detection.add_argument(
+        "--power",
+        type=float,
+        help="of an ensemble's mean excess, which moves its threshold; a recipe's if not given",
+    )
     output = parser.add_argument_group("output")
     output.add_argument("--output", type=Path, help="folder; runs/anomaly/<dataset>-<protocol>")
     output.add_argument("--saved-models", type=Path, default=Path("saved_models"))
     args = parser.parse_args(arguments)
     args.protocol = args.protocol or dv.datasets.protocols(args.dataset)[0]
+    if args.ensemble is not None and args.ensemble < 1:
+        parser.error(f"--ensemble must be 1 or more, got {args.ensemble}")
+    if args.power is not None and not 0 < args.power < float("inf"):
+        parser.error(f"--power must be positive and finite, got {args.power}")
     return args
 
 
 def chosen(args: argparse.Namespace) -> Specification:
     """The model and training that the arguments and a recipe give together."""
-    return specification(args, recipe(args.dataset, args.protocol, args.model, args.objective))
+    known = recipe(args.dataset, args.protocol, args.model, args.objective, args.sign)
+    return specification(args, known)
+
+
+def detection(args: argparse.Namespace) -> Detection:
+    """How many models are trained, and how their scores are put together."""
+    known = default_detection(args.dataset, args.protocol, args.model, args.objective, args.sign)
+    return Detection(args.ensemble or known.ensemble, args.power or known.power)
 
 
 def load_data(args: argparse.Namespace, seed: int) -> Dataset:
@@ -90,31 +112,42 @@ def load_data(args: argparse.Namespace, seed: int) -> Dataset:
 
 def train(
     args: argparse.Namespace, data: Dataset, seed: int, log_dir: Path
-) -> tuple[dv.AnomalyDetector, float]:
-    """A trained model with its threshold, and the seconds of training."""
-    started = time.perf_counter()
-    model = chosen(args).train(
-        data.x_train,
-        seed,
-        verbose=2 if len(args.seeds) == 1 else 0,
-        callbacks=[keras.callbacks.TensorBoard(log_dir, write_graph=False)],
-    )
-    seconds = time.perf_counter() - started
-    score = args.score or default_score(args.protocol)
-    if not hasattr(model, score):
-        score = "reconstruction_error"
-    detector = dv.AnomalyDetector(model, threshold=args.threshold, score=score)
-    return calibrate(detector, data), seconds
+) -> tuple[list[Any], list[float]]:
+    """The trained models of an ensemble and the seconds of each; the first has the seed itself."""
+    models, seconds = [], []
+    for member in range(detection(args).ensemble):
+        logs = log_dir if member == 0 else log_dir.with_name(f"{log_dir.name}-member-{member}")
+        started = time.perf_counter()
+        model = chosen(args).train(
+            data.x_train,
+            seed + MEMBER_SEEDS * member,
+            verbose=2 if len(args.seeds) == 1 else 0,
+            callbacks=[keras.callbacks.TensorBoard(logs, write_graph=False)],
+        )
+        models.append(model)
+        seconds.append(time.perf_counter() - started)
+    return models, seconds
+
+
+def served_detector(args: argparse.Namespace, model: Any, data: Dataset) -> dv.AnomalyDetector:
+    """A detector of one model, to export."""
+    score = args.score or ("energy" if hasattr(model, "energy") else "reconstruction_error")
+    return calibrate(dv.AnomalyDetector(model, threshold=args.threshold, score=score), data)
 
 
 def run_seed(args: argparse.Namespace, seed: int, folder: Path) -> list[Row]:
     """Train and score everything under one seed; the first seed also gives plots and a model."""
     data = load_data(args, seed)
-    detector, seconds = train(args, data, seed, folder / "tensorboard" / f"seed-{seed}")
+    models, seconds = train(args, data, seed, folder / "tensorboard" / f"seed-{seed}")
     detectors = {
-        method_name(args, score): (fitted, seconds)
-        for score, fitted in detectors_of(detector.model, data, args.threshold).items()
+        method_name(args, score): (fitted, seconds[0])
+        for score, fitted in detectors_of(models[0], data, args.threshold).items()
     }
+    together = detection(args)
+    if together != Detection():
+        ensembles = ensembles_of(models, together.power, data, args.threshold)
+        for score, fitted in ensembles.items():
+            detectors[together.name(method_name(args, score))] = (fitted, sum(seconds))
     detectors |= baseline_detectors(data, args.threshold, seed)
     scores = {
         method: fitted.anomaly_score(data.x_test) for method, (fitted, _) in detectors.items()
@@ -127,8 +160,9 @@ def run_seed(args: argparse.Namespace, seed: int, folder: Path) -> list[Row]:
 
     if seed == args.seeds[0]:
         save_plots(args, data, detectors, scores, folder)
-        dv.export_saved_model(detector, args.saved_models / args.dataset)
-        detector.model.save(folder / "model.keras")
+        served = served_detector(args, models[0], data)
+        dv.export_saved_model(served, args.saved_models / args.dataset)
+        models[0].save(folder / "model.keras")
     return rows
 
 

@@ -7,32 +7,35 @@ the same command goes on from there.
 """
 
 import argparse
-import dataclasses
 import sys
 import time
-from collections.abc import Callable
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 from program import run_program, table_of
 from rich.console import Console
-from sklearn.decomposition import PCA
-from sklearn.model_selection import train_test_split
 
 import delvm_tf as dv
 from delvm_tf.catalog import Specification
 from delvm_tf.datasets import Dataset
-from delvm_tf.evaluation.feature_store import FeatureStore
 from delvm_tf.evaluation.probe import LinearProbe
 from delvm_tf.evaluation.tables import Row, csv_table, markdown_table, summarize
 from delvm_tf.plots.figure import save_figure
 from delvm_tf.plots.filters import plot_filters
 from delvm_tf.runs.arguments import add_model_arguments, parse_seeds, specification
 from delvm_tf.runs.feature_recipes import feature_recipe
+from delvm_tf.runs.features import (
+    FeatureFunction,
+    as_inputs,
+    model_features,
+    principal_components,
+    raw_pixels,
+    score_features,
+)
 from delvm_tf.runs.results import Results
+from delvm_tf.runs.subsets import subset
 
 FIGURES = {"accuracy": "accuracy", "train seconds": "train s", "probe seconds": "probe s"}
 RANDOM = "random filters"
@@ -89,23 +92,12 @@ def load_data(args: argparse.Namespace, seed: int) -> Dataset:
     data = dv.datasets.load(args.dataset, protocol="classification", seed=seed)
     if args.validation:
         data = data.validation_split(seed=seed)
-    n, classes = len(data.x_train), len(np.unique(data.y_train))
-    if args.train_size == 0 or args.train_size == n:
-        return data
-    if not 2 * classes <= args.train_size <= n - classes:
-        raise ValueError(
-            f"--train-size must lie between {2 * classes} and {n - classes}, or be 0 for all "
-            f"{n} training images of {args.dataset}, got {args.train_size}"
-        )
-    rows, _ = train_test_split(
-        np.arange(n), train_size=args.train_size, random_state=seed, stratify=data.y_train
-    )
-    return dataclasses.replace(data, x_train=data.x_train[rows], y_train=data.y_train[rows])
+    return subset(data, args.train_size, 0, seed)
 
 
-def as_model_inputs(x: np.ndarray, spec: Specification) -> np.ndarray:
-    """Images for convolutions, vectors for models without."""
-    return x if spec.model_settings.get("filters") else x.reshape(len(x), -1)
+def takes_images(spec: Specification) -> bool:
+    """Whether the model has convolutions; others see images as vectors."""
+    return bool(spec.model_settings.get("filters"))
 
 
 def train(
@@ -113,9 +105,7 @@ def train(
 ) -> tuple[dv.ReconstructionModel, dv.ReconstructionModel, float]:
     """A trained model, the same one untrained but adapted, and the seconds of training."""
     spec = chosen(args)
-    keras.utils.set_random_seed(seed)
-    untrained = spec.make(x.shape[1:], seed)
-    untrained.adapt(x)
+    untrained = spec.adapted(x, seed)
     started = time.perf_counter()
     model = spec.train(
         x,
@@ -128,10 +118,11 @@ def train(
 
 def feature_functions(
     args: argparse.Namespace, data: Dataset, seed: int, folder: Path
-) -> dict[str, tuple[Callable[[Any], Any], float]]:
+) -> dict[str, tuple[FeatureFunction, float]]:
     """By method, what takes images to features, and the seconds of its training."""
     spec = chosen(args)
-    x = as_model_inputs(data.x_train, spec)
+    images = takes_images(spec)
+    x = as_inputs(data.x_train, images)
     model, untrained, seconds = train(args, x, seed, folder / "tensorboard" / f"seed-{seed}")
     if seed == args.seeds[0]:
         shape = data.x_train.shape[1:]
@@ -139,24 +130,14 @@ def feature_functions(
             save_figure(plot_filters(first_kernel(shown), shape), folder / f"{name}.png")
         model.save(folder / "model.keras")
 
-    def of(a_model: dv.ReconstructionModel) -> Callable[[Any], Any]:
-        return lambda batch: a_model.features(
-            as_model_inputs(batch, spec), pool=args.pool, layers=args.layers
-        )
-
-    def flat(batch: Any) -> np.ndarray:
-        return np.asarray(batch, np.float32).reshape(len(batch), -1)
-
     started = time.perf_counter()
-    pixels = flat(data.x_train)
-    pca = PCA(min(COMPONENTS, *pixels.shape), random_state=seed).fit(pixels)
-    kept = int(np.sum(pca.explained_variance_ > 1e-6 * pca.explained_variance_[0]))
+    components = principal_components(data.x_train, COMPONENTS, seed)
     elapsed = time.perf_counter() - started
     return {
-        spec.title: (of(model), seconds),
-        RANDOM: (of(untrained), 0.0),
-        "raw pixels": (flat, 0.0),
-        f"PCA ({COMPONENTS})": (lambda batch: pca.transform(flat(batch))[:, :kept], elapsed),
+        spec.title: (model_features(model, images, args.pool, args.layers), seconds),
+        RANDOM: (model_features(untrained, images, args.pool, args.layers), 0.0),
+        "raw pixels": (raw_pixels, 0.0),
+        f"PCA ({COMPONENTS})": (components, elapsed),
     }
 
 
@@ -177,20 +158,15 @@ def run_seed(args: argparse.Namespace, seed: int, folder: Path, console: Console
     rows: list[Row] = []
     for method, (function, seconds) in feature_functions(args, data, seed, folder).items():
         started = time.perf_counter()
-        with FeatureStore(function, folder=args.scratch) as store:
-            probe = new_probe(args, seed)
-            table = store.fit(data.x_train)
-            probe.fit(table, data.y_train)
-            accuracy = probe.score(store.transform(data.x_test), data.y_test)
+        scored = score_features(function, data, new_probe(args, seed), args.scratch)
         rows.append(
             {
-                "method": method, "seed": seed, "accuracy": float(accuracy),
-                "features": table.shape[1], "l2": probe.l2_,
+                "method": method, "seed": seed, **scored._asdict(),
                 "train seconds": round(seconds, 3),
                 "probe seconds": round(time.perf_counter() - started, 3),
             }
         )  # fmt: skip
-        console.print(f"  {method}: accuracy {accuracy:.4f}", highlight=False)
+        console.print(f"  {method}: accuracy {scored.accuracy:.4f}", highlight=False)
     return rows
 
 

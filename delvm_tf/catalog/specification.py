@@ -23,7 +23,7 @@ class Specification:
         objective_settings: for `make_objective`.
         epochs: of training; of each layer, if it is layer by layer.
         batch_size: examples of a step.
-        learning_rate: of Adam.
+        learning_rate: of Adam; one for all layers or one for each, if it is layer by layer.
         clipnorm: bound on the norm of each gradient, or None.
         layerwise: whether layers are trained one at a time.
     """
@@ -34,7 +34,7 @@ class Specification:
     objective_settings: dict[str, Any] = dataclasses.field(default_factory=dict)
     epochs: int = 10
     batch_size: int = 100
-    learning_rate: float = 1e-3
+    learning_rate: float | tuple[float, ...] = 1e-3
     clipnorm: float | None = None
     layerwise: bool = False
 
@@ -79,17 +79,35 @@ class Specification:
         Raises:
             TrainingDiverged: if it ran away.
         """
+        model = self.adapted(x, seed)
+        self.fit(model, x, verbose, callbacks)
+        return model
+
+    def adapted(self, x: Any, seed: int) -> ReconstructionModel:
+        """The model, adapted to x, an array in raw units, but untrained."""
         keras.utils.set_random_seed(seed)
         model = self.make(tuple(x.shape[1:]), seed)
         model.adapt(x)
-        optimizer = keras.optimizers.Adam(self.learning_rate, clipnorm=self.clipnorm)
+        return model
+
+    def fit(
+        self,
+        model: ReconstructionModel,
+        x: Any,
+        verbose: Any = 0,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+    ) -> None:
+        """Train an adapted model on x.
+
+        Raises:
+            TrainingDiverged: if it ran away.
+        """
         common = {"batch_size": self.batch_size, "verbose": verbose, "callbacks": list(callbacks)}
         if self.layerwise:
             fit_layerwise(
                 model, x, epochs=self.epochs, learning_rates=self.learning_rate,
-                optimizer=optimizer, **common,
+                optimizer=keras.optimizers.Adam(clipnorm=self.clipnorm), **common,
             )  # fmt: skip
-        else:
-            model.compile(optimizer)
-            model.fit(x, epochs=self.epochs, **common)
-        return model
+            return
+        model.compile(keras.optimizers.Adam(self.learning_rate, clipnorm=self.clipnorm))
+        model.fit(x, epochs=self.epochs, **common)

@@ -1,8 +1,8 @@
 """A linear classifier that says how good features are."""
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -20,14 +20,18 @@ from delvm_tf.evaluation.feature_store import (
 
 
 class LinearProbe(ClassifierMixin, BaseEstimator):
-    """Multinomial logistic regression on standardised features, for tables larger than memory.
+    """A linear classifier on standardised features, for tables larger than memory.
 
-    Minimises mean cross-entropy + ½·l2·‖W‖² over the weights W (features, classes) and free biases,
-    which is scikit-learn's `LogisticRegression(C=1/(n·l2))` behind a `StandardScaler`. Training is
-    by Adam on minibatches with a rate that falls to zero, on blocks of the table read in random
-    order. Of several `l2` the one of lowest cross-entropy on a part of the training data is taken,
-    all being trained at once as one stacked weight matrix, and refitted on all of the data. Means
-    and deviations are those of all training rows.
+    Minimises mean loss + ½·l2·‖W‖² over the weights W (features, classes) and free biases. With the
+    loss `"cross_entropy"` that is multinomial logistic regression, scikit-learn's
+    `LogisticRegression(C=1/(n·l2))` behind a `StandardScaler`; with `"squared_hinge"`, which is
+    Σ_c max(0, 1 ∓ logit_c)², minus for the example's own class, it is a linear SVM of one class
+    against the rest, `LinearSVC(C=1/(n·l2))`, but for the penalty that has on biases.
+    Training is by Adam on minibatches with a rate that falls to zero, on blocks of the table read
+    in random order. Of several `l2` the best on a part of the training data is taken, all being
+    trained at once as one stacked weight matrix, and refitted on all of the data: for logistic
+    regression the best is that of lowest cross-entropy, for the SVM, which has no probabilities,
+    that of highest accuracy. Means and deviations are those of all training rows.
 
     Cost: 4·n·features·classes multiply-adds per epoch and value of l2, and one reading of the
     table. Memory: some 300 MB, and 12 bytes per weight and value of l2.
@@ -41,14 +45,17 @@ class LinearProbe(ClassifierMixin, BaseEstimator):
         batch_size: rows of a step.
         learning_rate: of Adam at first; 0.3/√features if None.
         seed: of the split and the order of the rows.
+        loss: `"cross_entropy"` or `"squared_hinge"`.
 
     Attributes:
         classes_: labels in ascending order.
-        coef_: weights of the standardised features, (classes, features), of mean 0 over classes.
-        intercept_: biases, (classes,), of mean 0.
+        coef_: weights of the standardised features, (classes, features); for cross-entropy, of
+            mean 0 over classes.
+        intercept_: biases, (classes,), likewise.
         mean_, scale_: what features are centred and divided by, (features,).
         l2_: the penalty taken.
-        validation_: by l2, cross-entropy and accuracy on the validation part, if there is a choice.
+        validation_: by l2, the loss under its name and the accuracy on the validation part, if
+            there is a choice.
 
     Example:
         >>> probe = LinearProbe().fit(model.features(x_train), y_train)
@@ -65,6 +72,7 @@ class LinearProbe(ClassifierMixin, BaseEstimator):
         batch_size: int = 256,
         learning_rate: float | None = None,
         seed: int = 0,
+        loss: str = "cross_entropy",
     ):
         self.l2 = l2
         self.standardize = standardize
@@ -74,6 +82,7 @@ class LinearProbe(ClassifierMixin, BaseEstimator):
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.seed = seed
+        self.loss = loss
 
     def fit(self, X: Any, y: Any) -> "LinearProbe":
         """Learn from features X (n, features), of any real type, and labels y (n,).
@@ -100,16 +109,21 @@ class LinearProbe(ClassifierMixin, BaseEstimator):
             train, validation = split
             kernel, bias = self._train(X, targets, train, strengths)
             self.validation_ = self._validate(X, targets, validation, strengths, kernel, bias)
-            strengths = [min(strengths, key=lambda s: self.validation_[s]["cross_entropy"])]
+            strengths = [min(strengths, key=self._badness)]
         (self.l2_,) = strengths
         kernel, bias = self._train(X, targets, everything, strengths)
-        # A constant added to all classes changes nothing; without it weights are smallest.
-        self.coef_ = (kernel - kernel.mean(axis=1, keepdims=True)).T.copy()
-        self.intercept_ = bias - bias.mean()
+        if self.loss == "cross_entropy":
+            # A constant added to all classes changes nothing; without it weights are smallest.
+            kernel, bias = kernel - kernel.mean(axis=1, keepdims=True), bias - bias.mean()
+        self.coef_, self.intercept_ = kernel.T.copy(), bias
         return self
 
+    def _badness(self, strength: float) -> float:
+        figures = self.validation_[strength]
+        return -figures["accuracy"] if self.loss == "squared_hinge" else figures[self.loss]
+
     def decision_function(self, X: Any) -> np.ndarray:
-        """Logits, (n, classes).
+        """Logits, or an SVM's margins, (n, classes).
 
         Raises:
             NotFittedError: before `fit`.
@@ -135,7 +149,13 @@ class LinearProbe(ClassifierMixin, BaseEstimator):
         return self.classes_[places]
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Probabilities of the classes in the order of `classes_`, (n, classes)."""
+        """Probabilities of the classes in the order of `classes_`, (n, classes).
+
+        Raises:
+            AttributeError: for a probe with another loss than cross-entropy.
+        """
+        if self.loss != "cross_entropy":
+            raise AttributeError(f"a probe with loss={self.loss!r} has no probabilities")
         return np.exp(_log_softmax(self.decision_function(X)))
 
     # Checks.
@@ -154,6 +174,8 @@ class LinearProbe(ClassifierMixin, BaseEstimator):
             raise ValueError(
                 f"validation_fraction must lie between 0 and 1, got {self.validation_fraction!r}"
             )
+        if self.loss not in LOSSES:
+            raise ValueError(f"unknown loss {self.loss!r}; expected one of {', '.join(LOSSES)}")
         for name in ("epochs", "minimum_steps", "batch_size"):
             value = getattr(self, name)
             if not isinstance(value, int | np.integer) or value < 1:
@@ -183,7 +205,9 @@ class LinearProbe(ClassifierMixin, BaseEstimator):
         per_epoch = math.ceil(len(rows) / self.batch_size)
         epochs = max(self.epochs, math.ceil(self.minimum_steps / per_epoch))
         rate = self.learning_rate or 0.3 / math.sqrt(X.shape[1])
-        model = _StackedSoftmax(X.shape[1], len(self.classes_), strengths, rate, epochs * per_epoch)
+        model = _StackedLinear(
+            X.shape[1], len(self.classes_), strengths, rate, epochs * per_epoch, LOSSES[self.loss]
+        )
         rng = np.random.default_rng(self.seed)
         for _ in range(epochs):
             for z, indices in shuffled_batches(
@@ -200,22 +224,24 @@ class LinearProbe(ClassifierMixin, BaseEstimator):
         logits = np.concatenate([self._standardization(X[b]) @ kernel + bias for b in blocks])
         result = {}
         for s, part in zip(strengths, np.split(logits, len(strengths), axis=1), strict=True):
-            log_p = _log_softmax(part)[np.arange(len(rows)), targets[rows]]
             hits = part.argmax(axis=1) == targets[rows]
-            result[s] = {"cross_entropy": float(-log_p.mean()), "accuracy": float(hits.mean())}
+            loss = LOSSES[self.loss].value(part, targets[rows])
+            result[s] = {self.loss: float(loss.mean()), "accuracy": float(hits.mean())}
         return result
 
 
-class _StackedSoftmax(tf.Module):
-    """Several softmax regressions on the same data, side by side in one weight matrix.
+class _StackedLinear(tf.Module):
+    """Several linear classifiers on the same data, side by side in one weight matrix.
 
     Adam works on each weight by itself, so that they do not touch each other.
     """
 
     def __init__(
-        self, features: int, classes: int, strengths: list[float], rate: float, steps: int
-    ):
+        self, features: int, classes: int, strengths: list[float], rate: float, steps: int,
+        loss: "_Loss",
+    ):  # fmt: skip
         super().__init__()
+        self.slope = loss.slope
         self.classes = classes
         self.kernel = tf.Variable(tf.zeros((features, classes * len(strengths))))
         self.bias = tf.Variable(tf.zeros(classes * len(strengths)))
@@ -233,11 +259,43 @@ class _StackedSoftmax(tf.Module):
     def _step(self, z: tf.Tensor, target: tf.Tensor) -> None:
         logits = tf.matmul(z, self.kernel) + self.bias
         n = tf.shape(z)[0]
-        p = tf.nn.softmax(tf.reshape(logits, (n, -1, self.classes)))
-        error = tf.reshape(p - tf.one_hot(target, self.classes)[:, tf.newaxis], (n, -1))
-        error /= tf.cast(n, tf.float32)
+        own = tf.one_hot(target, self.classes)[:, tf.newaxis]
+        error = self.slope(tf.reshape(logits, (n, -1, self.classes)), own)
+        error = tf.reshape(error, (n, -1)) / tf.cast(n, tf.float32)
         slope = tf.matmul(z, error, transpose_a=True) + self.penalty * self.kernel
         self.optimizer.apply([slope, tf.reduce_sum(error, axis=0)])
+
+
+class _Loss(NamedTuple):
+    """A loss of logits: its values, in float64, and its slopes, in a graph.
+
+    Attributes:
+        value: logits (n, classes) and targets (n,) to losses (n,).
+        slope: logits (..., classes) and ones at the targets to the derivatives by the logits.
+    """
+
+    value: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    slope: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+
+
+def _cross_entropy(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    return -_log_softmax(logits)[np.arange(len(targets)), targets]
+
+
+def _squared_hinge(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    signs = np.where(np.arange(logits.shape[1]) == targets[:, np.newaxis], 1.0, -1.0)
+    return np.square(np.maximum(0, 1 - signs * logits)).sum(axis=1)
+
+
+def _squared_hinge_slope(logits: tf.Tensor, own: tf.Tensor) -> tf.Tensor:
+    signs = 2 * own - 1
+    return -2 * signs * tf.nn.relu(1 - signs * logits)
+
+
+LOSSES = {
+    "cross_entropy": _Loss(_cross_entropy, lambda logits, own: tf.nn.softmax(logits) - own),
+    "squared_hinge": _Loss(_squared_hinge, _squared_hinge_slope),
+}
 
 
 def _log_softmax(logits: np.ndarray) -> np.ndarray:

@@ -1,11 +1,13 @@
 """Scoring detectors and baselines on an anomaly protocol, one row of a table each."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from delvm_tf.anomaly.detector import AnomalyDetector
+from delvm_tf.anomaly.ensemble import ModelEnsemble
 from delvm_tf.datasets.dataset import Dataset
 from delvm_tf.evaluation import BASELINES, anomaly_metrics
 from delvm_tf.evaluation.tables import Row
@@ -43,6 +45,20 @@ def detectors_of(model: Any, data: Dataset, threshold: str) -> dict[str, Anomaly
     return {
         score: calibrate(AnomalyDetector(model, threshold=threshold, score=score), data)
         for score in scores_of(model)
+    }
+
+
+def ensembles_of(
+    models: Sequence[Any], power: float, data: Dataset, threshold: str
+) -> dict[str, AnomalyDetector]:
+    """A calibrated detector for each score that the models have, from all of them together."""
+    fitted = {
+        score: ModelEnsemble(models, (score,), power).fit(data.x_train)
+        for score in scores_of(models[0])
+    }
+    return {
+        score: calibrate(AnomalyDetector(ensemble, threshold=threshold), data)
+        for score, ensemble in fitted.items()
     }
 
 

@@ -32,32 +32,44 @@ def parse_seeds(text: str) -> list[int]:
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    """Model, objective and training; what is not given is left to a recipe."""
+    """Model, layers, objective and training; what is not given is left to a recipe."""
     model = parser.add_argument_group("model (what is not given comes from a recipe)")
     model.add_argument("--model", default="delvm", choices=list(MODELS))
     model.add_argument("--units", type=int, nargs="+", help="of dense layers")
     model.add_argument("--filters", type=int, nargs="+", help="of convolutional layers")
     model.add_argument("--kernel-size", type=int)
-    model.add_argument("--activation")
-    model.add_argument("--bias-constraint", choices=["non_positive"])
     model.add_argument("--normalization", choices=MODES)
-    model.add_argument("--scale", type=float)
-    model.add_argument("--visible-precision", choices=["scalar", "diagonal", "full"])
     model.add_argument("--latents", type=int, help="of a CEBM")
     model.add_argument("--components", type=int, help="of a CEBM's mixture prior")
     model.add_argument("--tied", action="store_true", default=None, help="autoencoder's weights")
-    training = parser.add_argument_group("training")
-    training.add_argument("--objective", choices=list(OBJECTIVES), help="the model's usual one")
-    training.add_argument("--trace", choices=["auto", "exact", *TRACES], help="score matching")
-    training.add_argument("--sign", choices=["corrected", "as_printed"], help="score matching")
-    training.add_argument("--cd-steps", type=int, help="contrastive divergence")
-    training.add_argument("--sigma", type=float, help="denoising score matching")
-    training.add_argument("--noise", type=float, help="denoising autoencoders")
-    training.add_argument("--epochs", type=int)
-    training.add_argument("--batch-size", type=int)
-    training.add_argument("--learning-rate", type=float)
-    training.add_argument("--clipnorm", type=float)
-    training.add_argument("--layerwise", action="store_true", default=None)
+    model.add_argument("--objective", choices=list(OBJECTIVES), help="the model's usual one")
+    model.add_argument("--layerwise", action="store_true", default=None)
+    add_training_arguments(parser)
+
+
+def add_training_arguments(parser: argparse.ArgumentParser) -> list[str]:
+    """Settings of one layer and its training; what is not given is left to a recipe.
+
+    Returns:
+        The names that they are stored under.
+    """
+    group = parser.add_argument_group("layer and training (what is not given comes from a recipe)")
+    actions = [
+        group.add_argument("--activation"),
+        group.add_argument("--bias-constraint", choices=["non_positive"]),
+        group.add_argument("--scale", type=float),
+        group.add_argument("--visible-precision", choices=["scalar", "diagonal", "full"]),
+        group.add_argument("--trace", choices=["auto", "exact", *TRACES], help="score matching"),
+        group.add_argument("--sign", choices=["corrected", "as_printed"], help="score matching"),
+        group.add_argument("--cd-steps", type=int, help="contrastive divergence"),
+        group.add_argument("--sigma", type=float, help="denoising score matching"),
+        group.add_argument("--noise", type=float, help="denoising autoencoders"),
+        group.add_argument("--epochs", type=int),
+        group.add_argument("--batch-size", type=int),
+        group.add_argument("--learning-rate", type=float),
+        group.add_argument("--clipnorm", type=float),
+    ]
+    return [action.dest for action in actions]
 
 
 def specification(args: argparse.Namespace, recipe: Specification) -> Specification:

@@ -71,6 +71,11 @@ def read_json(path: Path) -> Any:
 
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file that is either whole or not there."""
+    write_text(path, json.dumps(value, indent=1))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file that is either whole or not there."""
     partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(value, indent=1))
+    partial.write_text(text)
     os.replace(partial, path)

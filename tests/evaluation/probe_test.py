@@ -8,6 +8,7 @@ from sklearn.datasets import load_digits
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
 
 import delvm_tf as dv
 from delvm_tf.evaluation import feature_store
@@ -43,6 +44,37 @@ def test_it_finds_the_minimum_that_scikit_learn_finds(digits, l2, steps):
         probe.predict_proba(X_test), reference.predict_proba(scaler.transform(X_test)), atol=0.02
     )
     assert np.abs(reference.coef_).max() > 0.2  # ten times the tolerance
+
+
+@pytest.mark.parametrize(("l2", "steps"), [(1.0, 500), (1e-1, 1500)])
+def test_with_the_squared_hinge_it_is_the_support_vector_machine_of_scikit_learn(digits, l2, steps):
+    """Weights to 0.01 of at most 0.5; biases are free there too, being scaled up a hundredfold."""
+    X, y, X_test, _ = digits
+    scaler = StandardScaler().fit(X)
+    reference = LinearSVC(
+        C=1 / (len(X) * l2), dual=False, intercept_scaling=100, tol=1e-6, max_iter=10_000
+    ).fit(scaler.transform(X), y)
+    probe = LinearProbe(l2, minimum_steps=steps, loss="squared_hinge").fit(X, y)
+    np.testing.assert_allclose(probe.coef_, reference.coef_, atol=0.01)
+    np.testing.assert_allclose(probe.intercept_, reference.intercept_, atol=0.03)
+    margins = reference.decision_function(scaler.transform(X_test))
+    np.testing.assert_allclose(probe.decision_function(X_test), margins, atol=0.05)
+    assert np.abs(reference.coef_).max() > 0.15  # fifteen times the tolerance
+    with pytest.raises(AttributeError, match="no probabilities"):
+        probe.predict_proba(X_test)
+
+
+def test_the_penalty_of_a_support_vector_machine_is_chosen_by_accuracy(rng):
+    y = np.repeat([0, 1], 50)
+    X = rng.normal(size=(100, 60))
+    X[:, :4] += 2.0 * y[:, None]
+    probe = LinearProbe(
+        (0.0, 0.3, 1e4), validation_fraction=0.3, minimum_steps=500, loss="squared_hinge"
+    ).fit(X, y)
+    accuracies = {l2: v["accuracy"] for l2, v in probe.validation_.items()}
+    assert accuracies[probe.l2_] == max(accuracies.values())
+    # Without weights the margins are the biases: 1 from each of two classes, whatever they are.
+    assert probe.validation_[1e4]["squared_hinge"] == pytest.approx(2, abs=0.05)
 
 
 def test_without_standardising_it_is_scikit_learns_on_the_features_as_they_are(blobs):

@@ -73,10 +73,17 @@ def test_an_interrupted_run_leaves_nothing_half_written_and_goes_on(tmp_path):
     assert not (tmp_path / "out.partial").exists()
 
 
+def test_a_mistake_ends_a_process_in_one_clear_line(tmp_path):
+    done = run(tmp_path, "--protocol", "nonsense")
+    assert done.returncode == 1
+    assert "nonsense" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--protocol", "nonsense"], "nonsense"),
         (["--dataset", "digits"], "not one for anomaly detection"),
         (["--dataset", "digits", "--protocol", "one-vs-rest", "--threshold", "best_f1",
           "--units", "4", "--epochs", "1"], "no labelled training data for the threshold"),
@@ -84,11 +91,14 @@ def test_an_interrupted_run_leaves_nothing_half_written_and_goes_on(tmp_path):
         (["--learning-rate", "1e9", "--units", "4"], "training diverged"),
     ],
 )  # fmt: skip
-def test_mistakes_end_in_one_clear_line(tmp_path, arguments, message):
-    done = run(tmp_path, *arguments)
-    assert done.returncode == 1
-    assert message in done.stdout
-    assert "Traceback" not in done.stdout + done.stderr
+def test_mistakes_end_in_one_clear_line(tmp_path, monkeypatch, capsys, arguments, message):
+    monkeypatch.syspath_prepend(str(PROGRAM.parent))
+    import anomaly
+
+    monkeypatch.setattr(sys, "argv", command(tmp_path, *arguments)[1:])
+    monkeypatch.chdir(tmp_path)
+    assert anomaly.main() == 1
+    assert message in capsys.readouterr().out
     assert not (tmp_path / "out").exists()
 
 
@@ -115,6 +125,47 @@ def test_the_papers_own_setting_takes_its_scale_and_rate_from_the_paper(monkeypa
     assert paper.title == "SM-DELVM (sign as printed)"
     assert chosen().model_settings["scale"] == 0.35
     assert chosen("--scale", "3").model_settings["scale"] == 3.0
+
+
+def test_an_ensemble_adds_its_own_rows_and_keeps_those_of_its_first_model(tmp_path):
+    arguments = ["--objective", "denoising", "--units", "16", "--epochs", "2", "--power", "2"]
+    tables = []
+    for members in ("3", "1"):
+        folder = tmp_path / members
+        done = run(folder_of(folder), *arguments, "--ensemble", members)
+        assert done.returncode == 0, done.stdout + done.stderr
+        rows = csv.DictReader((folder / "out" / "results.csv").open())
+        tables.append({row["method"]: row for row in rows})
+    many, one = tables
+    energy = "DSM-DELVM, energy"
+    assert many[energy]["f1"] == one[energy]["f1"]
+    assert many[energy]["auroc"] == one[energy]["auroc"]
+    together = many[f"{energy}, ensemble of 3, power 2"]
+    assert float(together["train seconds"]) > float(many[energy]["train seconds"])
+    assert together["auroc"] != many[energy]["auroc"]
+    alone = one[f"{energy}, power 2"]
+    assert float(alone["auroc"]) == pytest.approx(float(one[energy]["auroc"]), abs=2e-3)
+    assert float(alone["precision"]) > float(one[energy]["precision"])
+
+
+def folder_of(path):
+    path.mkdir()
+    return path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--ensemble", "0"], "--ensemble must be 1 or more, got 0"),
+        (["--power", "-1"], "--power must be positive and finite, got -1.0"),
+        (["--power", "inf"], "--power must be positive and finite, got inf"),
+    ],
+)
+def test_an_ensemble_that_makes_no_sense_is_refused_at_once(tmp_path, arguments, message):
+    done = run(tmp_path, *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert not (tmp_path / "out.partial").exists()
 
 
 def test_another_model_and_objective(tmp_path):

@@ -95,7 +95,7 @@ def test_an_interrupted_run_leaves_nothing_half_written_and_goes_on(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--train-size", "5"], "--train-size must lie between 20 and 1427, or be 0"),
+        (["--train-size", "5"], "the training part must lie between 20 and 1427, or be 0"),
         (["--pool", "0"], "--pool must be a positive integer"),
         (["--l2", "-1"], "l2 must be one or more numbers, none negative"),
         (["--scratch", "nowhere"], "--scratch must be a folder"),

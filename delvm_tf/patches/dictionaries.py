@@ -1,0 +1,66 @@
+"""Dictionaries of linear filters that no model is needed for, (d, filters) float32 each."""
+
+from typing import Any
+
+import numpy as np
+
+
+def check_filters(filters: Any) -> np.ndarray:
+    """Filters of whitened patches, (d, filters) float32.
+
+    Raises:
+        ValueError: for another shape, or weights that are not finite.
+    """
+    filters = np.asarray(filters, np.float32)
+    if filters.ndim != 2 or filters.size == 0:
+        raise ValueError(f"filters must have shape (d, filters), got {filters.shape}")
+    if not np.isfinite(filters).all():
+        raise ValueError("some filters are NaN or infinite; their training has diverged")
+    return filters
+
+
+def unit_norms(filters: Any) -> np.ndarray:
+    """The filters divided by their norms; null filters stay null."""
+    filters = check_filters(filters)
+    norms = np.linalg.norm(filters, axis=0)
+    return filters / np.where(norms > 0, norms, 1).astype(np.float32)
+
+
+def random_filters(patches: np.ndarray, filters: int, seed: int) -> np.ndarray:
+    """Gaussian directions of norm 1; of the patches only their size is used."""
+    rng = np.random.default_rng(seed)
+    drawn = rng.standard_normal((_checked(patches, filters).shape[1], filters))
+    return unit_norms(drawn)
+
+
+def random_patches(patches: np.ndarray, filters: int, seed: int) -> np.ndarray:
+    """Whitened patches drawn without replacement, divided by their norms."""
+    rng = np.random.default_rng(seed)
+    rows = rng.choice(len(_checked(patches, filters)), filters, replace=False)
+    return unit_norms(patches[rows].T)
+
+
+def kmeans(patches: np.ndarray, filters: int, seed: int, rounds: int = 20) -> np.ndarray:
+    """Centres of k-means, with their norms: the triangle encoder needs distances to them.
+
+    scikit-learn's `KMeans` from random patches, stopped after some rounds; the filters hardly
+    change later. Cost: 2·n·d·filters per round.
+
+    Args:
+        patches: whitened, (n, d).
+        filters: how many centres.
+        seed: of the start.
+        rounds: passes over the patches at most.
+    """
+    from sklearn.cluster import KMeans
+
+    method = KMeans(filters, init="random", n_init=1, max_iter=rounds, random_state=seed)
+    return check_filters(method.fit(_checked(patches, filters)).cluster_centers_.T)
+
+
+def _checked(patches: np.ndarray, filters: int) -> np.ndarray:
+    if patches.ndim != 2 or not 1 <= filters <= len(patches):
+        raise ValueError(
+            f"{filters!r} filters need patches (n, d) with n at least as large, got {patches.shape}"
+        )
+    return patches

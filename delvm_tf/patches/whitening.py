@@ -1,0 +1,68 @@
+"""Contrast normalisation and whitening of patches."""
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+
+class PatchWhitening:
+    """z = (q(p) − m) U(Λ + ε)^(−½)Uᵀ, with q(p) = (p − mean p) / √(var p + offset).
+
+    Mean and variance of q are over the values of one patch; m and the covariance UΛUᵀ are those of
+    q over all patches given. Cost: d² multiply-adds per patch of d values.
+
+    Args:
+        patches: raw patches, (n, d).
+        offset: added to the variance, for values between 0 and 255; it keeps noise in flat patches
+            from being blown up.
+        epsilon: ε, added to the eigenvalues.
+
+    Attributes:
+        matrix: the whitening of centred patches, (d, d) float32.
+        shift: m times it, (d,) float32.
+
+    Raises:
+        ValueError: for another shape, fewer than two patches, values that are not finite, or an
+            offset or epsilon that is not positive.
+    """
+
+    def __init__(self, patches: Any, offset: float = 10.0, epsilon: float = 0.1):
+        patches = np.asarray(patches)
+        if patches.ndim != 2 or len(patches) < 2:
+            raise ValueError(
+                f"patches must have shape (n, d) with two or more of them, got {patches.shape}"
+            )
+        if not np.isfinite(patches).all():
+            raise ValueError("the patches hold NaN or infinity; check the images")
+        for name, value in (("offset", offset), ("epsilon", epsilon)):
+            if not value > 0:
+                raise ValueError(f"{name} must be positive, got {value!r}")
+        self.offset = float(offset)
+        self.epsilon = float(epsilon)
+        mean, covariance = self._moments(patches)
+        eigenvalues, vectors = np.linalg.eigh(covariance)
+        whitening = (vectors / np.sqrt(np.maximum(eigenvalues, 0) + self.epsilon)) @ vectors.T
+        self.matrix = whitening.astype(np.float32)
+        self.shift = (mean @ whitening).astype(np.float32)
+
+    def _moments(self, patches: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and covariance of normalised patches, in float64, block by block."""
+        d = patches.shape[1]
+        total, products = np.zeros(d), np.zeros((d, d))
+        for start in range(0, len(patches), 50_000):
+            rows = np.asarray(patches[start : start + 50_000], dtype=np.float64)
+            rows = rows - rows.mean(axis=1, keepdims=True)
+            rows /= np.sqrt(np.square(rows).mean(axis=1, keepdims=True) + self.offset)
+            total += rows.sum(axis=0)
+            products += rows.T @ rows
+        mean = total / len(patches)
+        return mean, products / len(patches) - np.outer(mean, mean)
+
+    def __call__(self, patches: tf.Tensor) -> tf.Tensor:
+        """Whitened patches, (n, d) float32, of raw ones."""
+        p = tf.cast(patches, tf.float32)
+        p -= tf.reduce_mean(p, axis=1, keepdims=True)
+        variance = tf.reduce_mean(tf.square(p), axis=1, keepdims=True)
+        # The division commutes with the product; after it, it comes for free with the shift.
+        return tf.matmul(p, self.matrix) * tf.math.rsqrt(variance + self.offset) - self.shift

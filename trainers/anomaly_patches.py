@@ -1,0 +1,133 @@
+"""Find abnormal images by features of patches, with a threshold by F1 on labelled training rows.
+
+With no arguments: the anomaly protocol of Guo and Kim's table 1 on CIFAR-10. The detectors are
+those of `one_vs_rest.py`, with filters learned on the normal training images alone; a fifth of
+these is held out to set the threshold, with the abnormal training images, at the best F1. Calling
+every image abnormal, and the baselines, stand beside it. Finished seeds of an interrupted run are
+kept, and the same command goes on from there.
+"""
+
+import argparse
+import sys
+from datetime import date
+from pathlib import Path
+
+from program import run_program, table_of
+from rich.console import Console
+
+import delvm_tf as dv
+from delvm_tf.datasets import Dataset
+from delvm_tf.evaluation.tables import Row, csv_table, markdown_table, summarize
+from delvm_tf.runs.anomaly import FIGURES, all_abnormal, row
+from delvm_tf.runs.arguments import parse_seeds
+from delvm_tf.runs.held_out import hold_out
+from delvm_tf.runs.one_vs_rest import (
+    PatchSettings,
+    Scored,
+    baseline_scores,
+    contrast_normalized,
+    patch_scores,
+)
+from delvm_tf.runs.one_vs_rest_recipes import one_vs_rest_patch_method
+from delvm_tf.runs.patch_recipes import METHODS
+from delvm_tf.runs.results import Results
+from delvm_tf.runs.subsets import subset
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("--dataset", default="cifar10", choices=dv.datasets.names())
+    parser.add_argument("--protocol", default="paper", help="one with abnormal training images")
+    parser.add_argument("--seeds", type=parse_seeds, default=[0], metavar="0-2")
+    parser.add_argument(
+        "--train-size", type=int, default=0, help="labelled training images; 0 for all"
+    )
+    parser.add_argument("--test-size", type=int, default=0, help="images to score; 0 for all")
+    parser.add_argument(
+        "--validation", action="store_true",
+        help="score images carved from the training part, to choose settings by",
+    )  # fmt: skip
+    parser.add_argument("--baselines", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument(
+        "--patch-methods", nargs="+", default=["dsm-delvm", "random"], choices=METHODS,
+        metavar="METHOD", help=f"one or more of {', '.join(METHODS)}",
+    )  # fmt: skip
+    parser.add_argument("--patch-filters", type=int, default=PatchSettings().filters)
+    parser.add_argument("--patch-size", type=int, default=PatchSettings().size)
+    parser.add_argument("--patches", type=int, default=PatchSettings().patches)
+    parser.add_argument("--grid", type=int, default=PatchSettings().grid)
+    parser.add_argument("--output", type=Path, help="folder; runs/anomaly-patches/<dataset>")
+    args = parser.parse_args(arguments)
+    args.seeds = list(dict.fromkeys(args.seeds))
+    return args
+
+
+def load_data(args: argparse.Namespace, seed: int) -> Dataset:
+    """The split to train and score on."""
+    data = dv.datasets.load(args.dataset, protocol=args.protocol, seed=seed)
+    if args.validation:
+        data = data.validation_split(seed=seed)
+    return subset(data, args.train_size, args.test_size, seed)
+
+
+def run_seed(args: argparse.Namespace, seed: int, console: Console) -> list[Row]:
+    """Train and score everything under one seed."""
+    data = load_data(args, seed)
+    held = hold_out(data, seed=seed)
+    pixels = contrast_normalized(held.data)
+    settings = PatchSettings(args.patch_size, args.patches, args.patch_filters, args.grid)
+    found: dict[str, Scored] = baseline_scores(pixels, seed) if args.baselines else {}
+    for name in args.patch_methods:
+        method = one_vs_rest_patch_method(name, args.patch_filters)
+        found.update(patch_scores(name, method, held.data, pixels, seed, settings))
+    rows = [all_abnormal(data, seed)]
+    for method, (scores, seconds) in found.items():
+        threshold = held.threshold(scores)
+        rows.append(row(method, seed, data, held.of_test(scores), threshold, seconds))
+    best = max(rows, key=lambda each: each["f1"])
+    console.print(f"  best F1: {best['f1']:.4f}, {best['method']}", highlight=False)
+    return rows
+
+
+def run(args: argparse.Namespace, console: Console) -> None:
+    """All seeds, from where an interrupted run of the same command stopped."""
+    first = load_data(args, args.seeds[0])
+    hold_out(first, seed=args.seeds[0])  # mistakes show before any work
+    settings = PatchSettings(args.patch_size, args.patches, args.patch_filters, args.grid)
+    settings.check(first.input_shape)
+    output = args.output or Path("runs/anomaly-patches") / args.dataset
+    results = Results(output, {key: str(value) for key, value in vars(args).items()})
+    rows: list[Row] = []
+    for position, seed in enumerate(args.seeds, start=1):
+        piece = f"seed-{seed}"
+        if piece in results:
+            console.print(f"seed {seed}: done before the interruption")
+        else:
+            console.print(f"seed {seed} ({position} of {len(args.seeds)})")
+            results[piece] = run_seed(args, seed, console)
+        rows.extend(results[piece])
+
+    figures = {**FIGURES, "train seconds": "train and score s"}
+    summary = summarize(rows, list(figures))
+    (results.folder / "results.csv").write_text(csv_table(rows))
+    (results.folder / "results.md").write_text(
+        f"{args.dataset}, protocol {first.protocol}: {len(first.x_train)} normal training images, "
+        f"a fifth of them held out for the threshold, {len(first.x_test)} scored"
+        f"{' (carved from the training data)' if args.validation else ''}, seeds {args.seeds}, "
+        f"{date.today()}.\n\n    python {' '.join(sys.argv)}\n\n{markdown_table(summary)}"
+    )
+    results.finish([f"seed-{seed}" for seed in args.seeds])
+    console.print(table_of(f"{args.dataset}, protocol {first.protocol}", figures, summary))
+    console.print(f"\nResults: {output}", soft_wrap=True, highlight=False)
+
+
+def main() -> int:
+    """The program; its exit status."""
+    return run_program(parse_arguments, run, "seed")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
