@@ -40,8 +40,6 @@ def test_the_printed_objective_lives_on_stopping_early(beats):
     assert stopped["f1"] > 0.8
     gone = scored(trained(beats, "as_printed", learning_rate=1e-2), beats)
     assert gone["f1"] < 0.5
-    kept = scored(trained(beats, learning_rate=1e-2), beats)
-    assert kept["f1"] > 0.8
 
 
 def test_on_unit_inputs_the_corrected_objective_learns_the_distance_to_the_mean_at_best(beats):

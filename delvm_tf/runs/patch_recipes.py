@@ -19,9 +19,9 @@ class PatchMethod(NamedTuple):
     """
 
     title: str
-    specification: Specification | None = None
-    encoder: str = "signed"
-    threshold: float = 0.5
+    specification: Specification | None
+    encoder: str
+    threshold: float
 
 
 # By method, settings of the model, of the objective and of training.
@@ -29,6 +29,7 @@ _SETTINGS: dict[str, dict[str, Any]] = {
     "sm-delvm": {"model": {"scale": 1.5, "bias_constraint": "non_positive"}},
     "sm-dem": {"model": {"scale": 1.5, "activation": "linear"}},
 }
+_SIGNED = ("signed", 0.5)
 _ENCODERS = {"kmeans": ("triangle", 0.0)}
 
 
@@ -55,7 +56,7 @@ def patch_method(name: str, filters: int) -> PatchMethod:
     """
     if name not in METHODS:
         raise ValueError(f"unknown method {name!r}; expected one of {', '.join(METHODS)}")
-    encoder = _ENCODERS.get(name, (PatchMethod.encoder, PatchMethod.threshold))
+    encoder = _ENCODERS.get(name, _SIGNED)
     if name in DICTIONARIES:
         return PatchMethod(_TITLES[name], None, *encoder)
     model, objective = _model_methods()[name]

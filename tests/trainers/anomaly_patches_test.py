@@ -1,0 +1,46 @@
+"""The program for abnormal images by features of patches, run as a user would."""
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+PROGRAM = Path(__file__).parents[2] / "trainers" / "anomaly_patches.py"
+TINY = [
+    "--train-size", "600", "--test-size", "400", "--patch-methods", "random", "--patch-filters",
+    "16", "--patches", "1000",
+]  # fmt: skip
+
+
+def run(tmp_path, *arguments, **environment):
+    return subprocess.run(
+        [sys.executable, str(PROGRAM), "--output", str(tmp_path / "out"), *arguments],
+        capture_output=True, text=True, cwd=tmp_path, check=False,
+        env={**os.environ, **environment},
+    )  # fmt: skip
+
+
+def test_a_short_run_writes_everything_it_promises(tmp_path, require_data):
+    require_data("cifar10")
+    done = run(tmp_path, *TINY)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = {r["method"]: r for r in csv.DictReader((tmp_path / "out" / "results.csv").open())}
+    assert {
+        "all abnormal", "isolation forest", "random filters of patches, neighbours and pixels",
+    } <= set(rows)  # fmt: skip
+    trivial = rows.pop("all abnormal")
+    assert float(trivial["recall"]) == 1.0
+    assert 0.8 < float(trivial["f1"]) < 0.9
+    assert max(float(row["auroc"]) for row in rows.values()) > 0.55
+    text = (tmp_path / "out" / "results.md").read_text()
+    assert "400 scored" in text
+    assert all(method in text for method in rows)
+
+
+def test_a_protocol_without_abnormal_training_images_is_refused(tmp_path, require_data):
+    require_data("cifar10")
+    done = run(tmp_path, *TINY, "--protocol", "one-vs-rest")
+    assert done.returncode == 1
+    assert "error:" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
