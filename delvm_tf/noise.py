@@ -1,7 +1,8 @@
 """Random numbers of a batch, the same whatever the number of replicas that share it.
 
 Each replica draws the numbers of the global batch and takes its own part, so that training on
-several devices follows training on one. All is stateless: the same seed gives the same numbers.
+several devices follows training on one. Which part that is says the `Share` in use; without one all
+replicas have as many rows. All is stateless: the same seed gives the same numbers.
 """
 
 from collections.abc import Callable
@@ -9,6 +10,8 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+
+from delvm_tf.distribution import shares
 
 Shape = Any  # a tensor, or a sequence of integers and scalar tensors
 
@@ -53,12 +56,13 @@ def signs(shape: Shape, seed: tf.Tensor, dtype: Any = tf.float32, batch_axis: in
 
 def _share(draw: Callable[[Shape], tf.Tensor], shape: Shape, batch_axis: int) -> tf.Tensor:
     """This replica's part of what is drawn for all of them."""
-    context = tf.distribute.get_replica_context()
-    replicas = 1 if context is None else context.num_replicas_in_sync
-    if replicas == 1:
+    if shares.replica()[1] == 1:
         return draw(shape)
     own = tf.convert_to_tensor(shape, tf.int32)
-    factor = tf.one_hot(batch_axis, tf.size(own), on_value=replicas, off_value=1, dtype=tf.int32)
-    batch = own[batch_axis]
-    start = tf.cast(context.replica_id_in_sync_group, tf.int32) * batch
-    return tf.gather(draw(own * factor), start + tf.range(batch), axis=batch_axis)
+    rows = own[batch_axis]
+    share = shares.Share.current() or shares.even_share(rows)
+    whole = tf.tensor_scatter_nd_update(own, [[batch_axis]], [share.total])
+    index = tf.minimum(
+        share.start + tf.range(rows), share.total - 1
+    )  # beyond: a row in place of none
+    return tf.gather(draw(whole), index, axis=batch_axis)

@@ -17,7 +17,7 @@ LAYERS = [
     "runs", "serving", "anomaly", "plots", "catalog", "models", "objectives", "samplers",
     "curvature",
 ]  # fmt: skip
-INDEPENDENT = ["datasets", "evaluation", "networks", "normalization", "patches"]
+INDEPENDENT = ["datasets", "distribution", "evaluation", "networks", "normalization", "patches"]
 
 
 def imports_of(package):

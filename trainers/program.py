@@ -7,9 +7,13 @@ from collections.abc import Callable, Mapping
 from rich.console import Console
 from rich.table import Table
 
+from delvm_tf.distribution.cluster import WorkerLost
+from delvm_tf.distribution.workers import WorkerFailed
 from delvm_tf.models.divergence import TrainingDiverged
 
-EXPECTED = (ValueError, TypeError, OSError, ImportError, TrainingDiverged)
+EXPECTED = (
+    ValueError, TypeError, OSError, ImportError, TrainingDiverged, WorkerFailed, WorkerLost,
+)  # fmt: skip
 
 
 def run_program(

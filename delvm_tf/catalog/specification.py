@@ -104,10 +104,13 @@ class Specification:
         """
         common = {"batch_size": self.batch_size, "verbose": verbose, "callbacks": list(callbacks)}
         if self.layerwise:
+            with model.distribute_strategy.scope():
+                optimizer = keras.optimizers.Adam(clipnorm=self.clipnorm)
             fit_layerwise(
                 model, x, epochs=self.epochs, learning_rates=self.learning_rate,
-                optimizer=keras.optimizers.Adam(clipnorm=self.clipnorm), **common,
+                optimizer=optimizer, **common,
             )  # fmt: skip
             return
-        model.compile(keras.optimizers.Adam(self.learning_rate, clipnorm=self.clipnorm))
+        with model.distribute_strategy.scope():
+            model.compile(keras.optimizers.Adam(self.learning_rate, clipnorm=self.clipnorm))
         model.fit(x, epochs=self.epochs, **common)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import keras
 
+from delvm_tf.distribution.chief import writes_files
 from delvm_tf.models import inputs
 
 
@@ -176,6 +177,8 @@ class _Backup:
 
     def save(self, histories: dict[str, Any]) -> None:
         """Keep the weights after a stage; the record changes last, so a kill leaves the old one."""
+        if not writes_files(self.model.distribute_strategy):
+            return
         weights = f"after-{len(histories)}.weights.h5"
         self.model.save_weights(self.folder / weights, overwrite=True)
         record = {"plan": self.plan, "weights": weights, "histories": histories}
@@ -185,4 +188,5 @@ class _Backup:
 
     def remove(self) -> None:
         """Delete all backups."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if writes_files(self.model.distribute_strategy):
+            shutil.rmtree(self.folder, ignore_errors=True)

@@ -7,12 +7,14 @@ import numpy as np
 import tensorflow as tf
 
 from delvm_tf.curvature.sums import sum_per_example
+from delvm_tf.distribution.shares import Share, at_least_one_row, share_of_batch
 from delvm_tf.models import inputs
 from delvm_tf.models.divergence import DivergenceGuard
+from delvm_tf.models.worker_training import WorkerTraining
 from delvm_tf.objectives.objective import Objective, ObjectiveValue
 
 
-class ObjectiveTraining(keras.Model):
+class ObjectiveTraining(WorkerTraining):
     """A `keras.Model` whose loss is an `Objective` of the normalised inputs.
 
     Args:
@@ -78,13 +80,16 @@ class ObjectiveTraining(keras.Model):
         """Train the model; arguments as for `keras.Model.fit`.
 
         Labels play no part in unsupervised objectives, sample weights do. Arrays are checked
-        first, and a `DivergenceGuard` watches the run unless one is among the callbacks.
+        first, and a `DivergenceGuard` watches the run unless one is among the callbacks. With
+        several workers, or a `BackupAndRestore` among the callbacks, the order of an array's rows
+        depends only on the number of the epoch; and only the chief's callbacks write.
 
         Raises:
             TypeError: if x does not hold real numbers.
             ValueError: if the model is not adapted, or x is empty, of the wrong shape, or has a NaN
                 or infinity, or labels or weights have another length.
             TrainingDiverged: if training runs away; the model keeps its last good weights.
+            WorkerLost: if another worker cannot be reached any more.
         """
         y = self._checked_labels(x, y, sample_weight)
         if isinstance(validation_data, tuple | list) and validation_data:
@@ -147,12 +152,15 @@ class ObjectiveTraining(keras.Model):
         """One step of the optimizer on the objective; a step that is not finite changes nothing."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         z = self._normalize(x)
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        share = share_of_batch(z)
         with tf.GradientTape() as tape:
-            value = self.objective.compute(self, z, training=True)
-            loss = self._mean_loss(value, sample_weight)
+            value = self._compute_share(z, share, training=True)
+            sum_of_losses, regularization = self._loss_parts(value, sample_weight)
             # Replicas' gradients are summed, so each contributes its share.
-            replicas = tf.distribute.get_strategy().num_replicas_in_sync
-            scaled = self.optimizer.scale_loss(loss / replicas)
+            part = sum_of_losses / tf.cast(share.total, sum_of_losses.dtype)
+            scaled = self.optimizer.scale_loss(part + regularization / replicas)
+        loss = self._mean_loss(value, sample_weight)
         variables = self.trainable_variables
         gradients = tape.gradient(scaled, variables)
         if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
@@ -174,19 +182,37 @@ class ObjectiveTraining(keras.Model):
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """The objective and metrics on a batch, without training."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        value = self.objective.compute(self, self._normalize(x), training=False)
+        z = self._normalize(x)
+        value = self._compute_share(z, share_of_batch(z), training=False)
         results = self._update_metrics(
             self._mean_loss(value, sample_weight), value, y, sample_weight
         )
         return {name: result for name, result in results.items() if name != "gradient_norm"}
 
-    def _mean_loss(self, value: ObjectiveValue, sample_weight: Any) -> tf.Tensor:
-        """Mean over the batch of the weighted losses, plus the regularisers of the weights."""
+    def _compute_share(self, z: tf.Tensor, share: Share, training: bool) -> ObjectiveValue:
+        """The objective of a replica's rows of the global batch, of which there may be none."""
+        padded = at_least_one_row(z)
+        with share:
+            value = self.objective.compute(self, padded, training=training)
+        if padded is z:
+            return value
+        rows = tf.shape(z)[0]
+        return tf.nest.map_structure(lambda t: t[:rows], value)
+
+    def _loss_parts(self, value: ObjectiveValue, sample_weight: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        """Sum over the batch of the weighted losses, and the regularisers of the weights."""
         losses = value.loss
         if sample_weight is not None:
             losses = losses * tf.reshape(tf.cast(sample_weight, losses.dtype), (-1,))
+        zero = tf.zeros((), losses.dtype)
         regularization = [tf.cast(r, losses.dtype) for r in self.losses]
-        return tf.add_n([tf.reduce_mean(losses), *regularization])
+        return tf.reduce_sum(losses), tf.add_n([zero, *regularization])
+
+    def _mean_loss(self, value: ObjectiveValue, sample_weight: Any) -> tf.Tensor:
+        """Mean over the batch of the weighted losses, plus the regularisers; 0 of no example."""
+        sum_of_losses, regularization = self._loss_parts(value, sample_weight)
+        rows = tf.cast(tf.shape(value.loss)[0], sum_of_losses.dtype)
+        return tf.math.divide_no_nan(sum_of_losses, rows) + regularization
 
     def _update_metrics(
         self, loss: tf.Tensor, value: ObjectiveValue, y: Any, sample_weight: Any

@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from delvm_tf import noise
+from delvm_tf.distribution import shares
 
 
 class TakenChains(NamedTuple):
@@ -71,7 +72,7 @@ class ChainPool(keras.layers.Layer):
         if self.size > self.chains:
             lots = tf.random.stateless_uniform((self.size,), noise.fold(seed, 0))
             index = tf.math.top_k(lots, self.chains, sorted=False).indices
-        replica, replicas = _replica()
+        replica, replicas = shares.replica()
         share = self.chains // replicas
         own = index[replica * share : (replica + 1) * share]
 
@@ -101,13 +102,5 @@ class ChainPool(keras.layers.Layer):
             taken.index[:, tf.newaxis],
             tf.zeros((self.chains, *variable.shape[1:]), variable.dtype),
         )
-        stays = tf.where(tf.equal(_replica()[0], 0), stays, tf.zeros_like(stays))
+        stays = tf.where(tf.equal(shares.replica()[0], 0), stays, tf.zeros_like(stays))
         variable.assign(tf.tensor_scatter_nd_update(stays, taken.own[:, tf.newaxis], values))
-
-
-def _replica() -> tuple[tf.Tensor, int]:
-    """Which replica this is, and how many there are."""
-    context = tf.distribute.get_replica_context()
-    if context is None:
-        return tf.constant(0), 1
-    return tf.cast(context.replica_id_in_sync_group, tf.int32), context.num_replicas_in_sync

@@ -1,5 +1,6 @@
 """Contrastive divergence."""
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import keras
@@ -7,6 +8,7 @@ import tensorflow as tf
 
 from delvm_tf import noise
 from delvm_tf.curvature.sums import sum_per_example
+from delvm_tf.distribution import shares
 from delvm_tf.objectives.chains import ChainPool, TakenChains
 from delvm_tf.objectives.objective import Objective, ObjectiveValue
 from delvm_tf.samplers import Gibbs, Sampler, get_sampler, run_chain
@@ -122,7 +124,8 @@ class ContrastiveDivergence(Objective):
         start = sampler.start(model, data, noise.fold(seed, 2)) if taken is None else taken.state
         # All passes read the same tensors, so that TensorFlow computes what they share once.
         with keras.StatelessScope(state_mapping=_read(model.trainable_variables)):
-            chains = run_chain(sampler, model, start, self.k, noise.fold(seed, 1)).state
+            with self._share_of_chains():
+                chains = run_chain(sampler, model, start, self.k, noise.fold(seed, 1)).state
             data_energy = model.normalized_energy(data)
             chain_energy = sampler.energy(model, chains)
             chain_power = sum_per_example(tf.square(sampler.visible(model, chains)))
@@ -131,9 +134,10 @@ class ContrastiveDivergence(Objective):
             self.pool.put(taken, chains)
         squared = tf.square(chain_energy)
         if self.persistent:
-            batch = tf.shape(data_energy)
+            means = tf.stack([tf.reduce_mean(t) for t in (chain_energy, squared, chain_power)])
             chain_energy, squared, chain_power = (
-                tf.fill(batch, tf.reduce_mean(t)) for t in (chain_energy, squared, chain_power)
+                tf.fill(tf.shape(data_energy), mean)
+                for mean in tf.unstack(shares.mean_over_replicas(means))
             )
         loss = data_energy - chain_energy
         if self.energy_regularization:
@@ -161,7 +165,14 @@ class ContrastiveDivergence(Objective):
             z = tf.ensure_shape(z, (None, *data.shape[1:]))
             return sampler.start(model, z, noise.fold(seed, 2))
 
-        return self.pool.take(fresh, noise.fold(seed, 4))
+        with self._share_of_chains():
+            return self.pool.take(fresh, noise.fold(seed, 4))
+
+    def _share_of_chains(self) -> AbstractContextManager[Any]:
+        """All replicas advance as many persistent chains; others are shared as the data are."""
+        if not self.persistent:
+            return nullcontext()
+        return shares.even_share(self.chains // shares.replica()[1])
 
     def get_config(self) -> dict[str, Any]:
         """Configuration for saving."""

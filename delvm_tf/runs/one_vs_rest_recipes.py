@@ -13,7 +13,7 @@ _UNITS: dict[str, Any] = {"units": [256]}
 _FILTERS: dict[str, Any] = {"filters": [64], "kernel_size": 8, "strides": 4}
 # By method, settings of a model of whitened patches and of its objective.
 _PATCHES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "dsm-delvm": ({"bias_constraint": "non_positive"}, {"sigma": 0.5}),
+    "dsm-delvm": ({"scale": 1.0, "bias_constraint": "non_positive"}, {"sigma": 0.5}),
 }
 
 

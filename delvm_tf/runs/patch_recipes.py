@@ -27,10 +27,13 @@ class PatchMethod(NamedTuple):
 # By method, settings of the model, of the objective and of training.
 _SETTINGS: dict[str, dict[str, Any]] = {
     "sm-delvm": {"model": {"scale": 1.5, "bias_constraint": "non_positive"}},
+    "dsm-delvm": {
+        "model": {"scale": 1.5, "bias_constraint": "non_positive"}, "objective": {"sigma": 0.7},
+    },
     "sm-dem": {"model": {"scale": 1.5, "activation": "linear"}},
-}
+}  # fmt: skip
 _SIGNED = ("signed", 0.5)
-_ENCODERS = {"kmeans": ("triangle", 0.0)}
+_ENCODERS = {"dsm-delvm": ("signed", 0.25)}
 
 
 def _model_methods() -> dict[str, tuple[str, str]]:

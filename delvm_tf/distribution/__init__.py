@@ -1,0 +1,11 @@
+"""Training on several devices and machines."""
+
+from delvm_tf.distribution.cluster import Cluster, cluster, slurm_cluster
+from delvm_tf.distribution.strategies import NAMES, strategy
+
+__all__ = ["NAMES", "Cluster", "cluster", "is_chief", "slurm_cluster", "strategy"]
+
+
+def is_chief() -> bool:
+    """Whether this process writes what all workers share; also true of a process on its own."""
+    return cluster().is_chief

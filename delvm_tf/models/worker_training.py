@@ -1,0 +1,123 @@
+"""A Keras model that several workers can train."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from delvm_tf.distribution.chief import callbacks_of_worker, has_several_workers, writes_files
+from delvm_tf.distribution.cluster import LOST_WORKER, WorkerLost, cluster
+from delvm_tf.models import inputs
+from delvm_tf.models.epochs import backed_up_epoch, shuffled_epochs
+
+
+class WorkerTraining(keras.Model):
+    """A `keras.Model` whose `fit`, `evaluate` and `save` also work among several workers.
+
+    `tf.distribute.MultiWorkerMirroredStrategy` fails with Keras 3: metrics are reduced along an
+    axis that they do not have, and data are averaged to build the model. What overrides that here
+    is private in Keras, so tests of several processes guard it.
+    """
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: Any = "auto",
+        callbacks: Any = None,
+        validation_data: Any = None,
+        sample_weight: Any = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Train; arguments as for `keras.Model.fit`.
+
+        With several workers, or a `BackupAndRestore` among the callbacks, the order of an array's
+        rows depends only on the number of the epoch. Of several workers only the chief's callbacks
+        write.
+
+        Raises:
+            WorkerLost: if another worker cannot be reached any more.
+        """
+        workers = has_several_workers(self.distribute_strategy)
+        if isinstance(callbacks, list):
+            callbacks = callbacks_of_worker(callbacks) if workers else callbacks
+            backed_up = any(isinstance(c, keras.callbacks.BackupAndRestore) for c in callbacks)
+            if (workers or backed_up) and inputs.is_array(x) and _shuffled_by_keras(kwargs):
+                first = backed_up_epoch(callbacks) or kwargs.get("initial_epoch", 0)
+                x, steps = shuffled_epochs(x, y, sample_weight, batch_size or 32, first, epochs)
+                y, sample_weight = None, None
+                kwargs |= {"steps_per_epoch": steps, "shuffle": False}
+        try:
+            return super().fit(
+                x, y, batch_size=batch_size, epochs=epochs, verbose=verbose, callbacks=callbacks,
+                validation_data=validation_data, sample_weight=sample_weight, **kwargs,
+            )  # fmt: skip
+        except LOST_WORKER as error:
+            if workers:
+                raise WorkerLost(cluster(), error) from error
+            raise
+
+    def _get_metrics_result_or_logs(self, logs: Any) -> Any:
+        """Metrics over all replicas, of the names in `logs`, which are those of the last step."""
+        results = self.get_metrics_result()
+        return {name: results[name] for name in logs} if set(logs) <= set(results) else logs
+
+    def save(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
+        """Write the model as `keras.Model.save` does; of several workers the chief does."""
+        if writes_files(self.distribute_strategy):
+            super().save(filepath, overwrite=overwrite, **kwargs)
+
+    def save_weights(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
+        """Write the weights as `save_weights` of Keras does; of several workers the chief does."""
+        if writes_files(self.distribute_strategy):
+            super().save_weights(filepath, overwrite=overwrite, **kwargs)
+
+    def _make_function(self, step_function: Any) -> Any:
+        """What `fit` and `evaluate` call; it reduces all metrics of a step at once.
+
+        Keras reduces each of them by itself, along an axis that numbers do not have.
+        """
+        if not has_several_workers(self.distribute_strategy):
+            return super()._make_function(step_function)
+        names: list[str] = []
+
+        def packed_step(data: Any) -> tf.Tensor:
+            logs = step_function(data)
+            names[:] = list(logs)
+            return tf.stack([tf.cast(value, tf.float32) for value in logs.values()])[tf.newaxis]
+
+        packed = super()._make_function(packed_step)
+        return lambda iterator: dict(zip(names, tf.unstack(packed(iterator)), strict=True))
+
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        """Create the weights and those of compiled metrics before a strategy traces the step.
+
+        Keras takes the mean of the replicas' data for that, which fails among workers, and gives
+        metrics the reconstruction in place of its error.
+        """
+        if self._distribute_strategy is None:
+            return
+        if iterator is not None:
+            data_batch = next(next(batches) for _, _, batches in iterator)
+        x, y, _ = keras.utils.unpack_x_y_sample_weight(data_batch)
+        with self.distribute_strategy.scope():
+            x = _local_value(x)
+            if not self.built:
+                self.build(tuple(x.shape))
+            if self.optimizer is not None and not self.optimizer.built:
+                self.optimizer.build(self.trainable_variables)
+            if self._compile_metrics is not None and y is not None:
+                y = _local_value(y)
+                self._compile_metrics.build(y, tf.zeros(y.shape[:1]))
+
+
+def _shuffled_by_keras(arguments: dict[str, Any]) -> bool:
+    others = ("steps_per_epoch", "validation_split", "class_weight")
+    return arguments.get("shuffle", True) is True and not any(arguments.get(o) for o in others)
+
+
+def _local_value(values: Any) -> tf.Tensor:
+    """What the first replica of this process has of values for all replicas."""
+    return tf.distribute.get_strategy().experimental_local_results(values)[0]

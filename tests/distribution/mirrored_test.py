@@ -1,0 +1,27 @@
+"""Training on several devices of a machine follows training on one."""
+
+import pytest
+from processes import CASES, assert_same, train_on_devices
+
+FAST = ["lattice", "denoising", "buffer"]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    return train_on_devices("one", FAST, tmp_path_factory.mktemp("one"))
+
+
+def test_four_devices_give_what_one_gives(alone, tmp_path):
+    """Also where the last batch has rows for two of them only; random numbers and chains too."""
+    shared = train_on_devices("mirrored-4", FAST, tmp_path)
+    for case in FAST:
+        assert_same(alone[case], shared[case], case)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("devices", [2, 4])
+def test_every_objective_and_trace_on_several_devices(devices, tmp_path):
+    alone = train_on_devices("one", list(CASES), tmp_path)
+    shared = train_on_devices(f"mirrored-{devices}", list(CASES), tmp_path)
+    for case in CASES:
+        assert_same(alone[case], shared[case], case)

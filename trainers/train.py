@@ -1,0 +1,108 @@
+"""Train a model on one device, on several, or on several machines, and save it.
+
+With no arguments: SM-DELVM on the normal heartbeats of the bundled ECG5000. Writes the model, its
+history and a TensorBoard log. An interrupted run, also one that lost a worker, goes on after its
+last finished epoch when the same command is given again.
+"""
+
+import argparse
+import dataclasses
+import os
+import sys
+from pathlib import Path
+
+import keras
+from program import run_program
+from rich.console import Console
+
+import delvm_tf as dv
+from delvm_tf.distribution.workers import run_workers
+from delvm_tf.runs.arguments import add_model_arguments, specification
+from delvm_tf.runs.recipes import recipe
+from delvm_tf.runs.results import make_folder, write_json
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    data = parser.add_argument_group("data")
+    data.add_argument("--dataset", default="ecg5000", choices=dv.datasets.names())
+    data.add_argument("--protocol", help="split of the data; the data set's default if not given")
+    data.add_argument("--seed", type=int, default=0)
+    add_model_arguments(parser)
+    devices = parser.add_argument_group("devices")
+    devices.add_argument("--strategy", default="auto", choices=dv.distribution.NAMES)
+    devices.add_argument(
+        "--workers", type=int, metavar="N",
+        help="start N processes on this machine that train together; on several machines set "
+        "TF_CONFIG on each, and start the program there without this",
+    )  # fmt: skip
+    devices.add_argument(
+        "--slurm", action="store_true", help="take the workers from the job step of Slurm"
+    )
+    output = parser.add_argument_group("output")
+    output.add_argument("--output", type=Path, help="folder; runs/train/<dataset>-<model>")
+    args = parser.parse_args(arguments)
+    args.protocol = args.protocol or dv.datasets.protocols(args.dataset)[0]
+    args.output = args.output or Path("runs/train") / f"{args.dataset}-{args.model}"
+    return args
+
+
+def start_workers(number: int, console: Console) -> None:
+    """Run this program, with its arguments but `--workers`, as several processes."""
+    arguments, given = [], iter(sys.argv[1:])
+    for argument in given:
+        if argument == "--workers":
+            next(given)
+        elif not argument.startswith("--workers="):
+            arguments.append(argument)
+    command = [sys.executable, "-u", __file__, *arguments, "--strategy", "multi_worker"]
+    run_workers(command, number, lambda line: console.print(line, markup=False, highlight=False))
+
+
+def train(args: argparse.Namespace, console: Console) -> None:
+    """Train, as one of several workers or alone; what is written the chief writes."""
+    strategy = dv.distribution.strategy(args.strategy)
+    known = recipe(args.dataset, args.protocol, args.model, args.objective, args.sign)
+    spec = specification(args, known)
+    data = dv.datasets.load(args.dataset, protocol=args.protocol, seed=args.seed)
+    chief = dv.distribution.is_chief()
+    if chief:
+        make_folder(args.output)
+    with strategy.scope():
+        model = spec.adapted(data.x_train, args.seed)
+    if chief:
+        console.print(
+            f"{spec.title} on {len(data.x_train)} examples of {args.dataset}, "
+            f"{strategy.num_replicas_in_sync} replicas, {type(strategy).__name__}"
+        )
+    spec.fit(
+        model,
+        data.x_train,
+        verbose=2 if chief else 0,
+        callbacks=[
+            keras.callbacks.BackupAndRestore(args.output / "backup"),
+            keras.callbacks.TensorBoard(args.output / "tensorboard", write_graph=False),
+            keras.callbacks.CSVLogger(args.output / "history.csv"),
+        ],
+    )
+    model.save(args.output / "model.keras")
+    if chief:
+        write_json(args.output / "specification.json", dataclasses.asdict(spec))
+        console.print(f"\nModel, history and TensorBoard log: {args.output}")
+
+
+def run(args: argparse.Namespace, console: Console) -> None:
+    """Start workers, or be one."""
+    if args.workers is not None:
+        start_workers(args.workers, console)
+        return
+    if args.slurm:
+        os.environ["TF_CONFIG"] = dv.distribution.slurm_cluster().tf_config()
+    train(args, console)
+
+
+if __name__ == "__main__":
+    sys.exit(run_program(parse_arguments, run, piece="epoch"))
