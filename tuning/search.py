@@ -1,0 +1,244 @@
+"""Search for the settings of a model with KerasTuner.
+
+With no arguments: dense models of the bundled heartbeats, 12 random trials, by AUROC of beats that
+are held out of the training part. Writes a table and a picture of all trials, retrains the best on
+the whole training part, and saves and exports it. An interrupted search goes on with the same
+command.
+"""
+
+import argparse
+import dataclasses
+import os
+import sys
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "trainers"))
+
+import keras
+from program import run_program
+from rich.console import Console
+from rich.table import Table
+
+import delvm_tf as dv
+from delvm_tf.datasets import Dataset
+from delvm_tf.evaluation.tables import csv_table
+from delvm_tf.plots.figure import save_figure
+from delvm_tf.runs.anomaly import calibrate
+from delvm_tf.runs.results import make_folder, read_json, write_json, write_text
+from delvm_tf.runs.subsets import subset
+from delvm_tf.search import MEASURES, SPACES, TUNERS, Space, make_tuner
+from delvm_tf.search.service import PARENT, role, search_with_workers
+from delvm_tf.search.spaces import table_of_space
+from delvm_tf.search.trials import Trial, best_first, plot_search, rows_of, trials_of
+from delvm_tf.search.tuner import fit_specification
+
+SHOWN = 10  # trials in the table on the screen
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("--space", default="ecg5000", choices=list(SPACES))
+    parser.add_argument("--tuner", default="random", choices=TUNERS)
+    parser.add_argument(
+        "--objective",
+        choices=list(MEASURES),
+        help="what is looked for; the space's own if not given",
+    )
+    parser.add_argument(
+        "--trials", type=int, default=12, help="at most; Hyperband decides by itself"
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--train-size", type=int, default=0, help="training rows of each trial; 0 for all"
+    )
+    parser.add_argument("--list", action="store_true", help="show the space, and stop")
+    parser.add_argument("--output", type=Path, help="folder; runs/search/<space>")
+    parser.add_argument("--saved-models", type=Path, default=Path("saved_models"))
+    several = parser.add_argument_group("several processes")
+    several.add_argument(
+        "--workers", type=int, metavar="N", help="start N workers on this machine, and their chief"
+    )
+    several.add_argument(
+        "--bind", default="127.0.0.1",
+        help="where the chief listens; it asks for no password, so keep it on a trusted network",
+    )  # fmt: skip
+    args = parser.parse_args(arguments)
+    if args.trials < 1:
+        parser.error(f"--trials must be 1 or more, got {args.trials}")
+    if args.train_size < 0:
+        parser.error(f"--train-size must not be negative, got {args.train_size}")
+    args.objective = args.objective or SPACES[args.space].measure
+    args.output = args.output or Path("runs/search") / args.space
+    return args
+
+
+def configuration(args: argparse.Namespace) -> dict[str, Any]:
+    """What a search must have in common with one that it goes on with."""
+    names = ("space", "tuner", "objective", "seed", "train_size")
+    return {name: getattr(args, name) for name in names}
+
+
+def check_folder(args: argparse.Namespace) -> None:
+    """Make the folder, or refuse the search of another configuration.
+
+    Raises:
+        ValueError: if another search is there.
+    """
+    make_folder(args.output)
+    written, wanted = args.output / "search.json", configuration(args)
+    if written.exists() and read_json(written) != wanted:
+        raise ValueError(
+            f"{args.output} holds another search, {read_json(written)}; choose another --output or "
+            f"remove it"
+        )
+    write_json(written, wanted)
+
+
+def load_data(args: argparse.Namespace, space: Space) -> tuple[Dataset, Dataset]:
+    """The data, and a split of their training part for the trials."""
+    data = dv.datasets.load(space.dataset, protocol=space.protocol, seed=args.seed)
+    trial_data = data.validation_split(seed=args.seed)
+    if args.train_size:
+        trial_data = subset(trial_data, args.train_size, 0, args.seed)
+    return data, trial_data
+
+
+def retrain(
+    args: argparse.Namespace, space: Space, best: Trial, data: Dataset, console: Console
+) -> None:
+    """Train the best on the whole training part, save and export it, and say how to serve it."""
+    console.print(f"\nTraining trial {best.number} on the whole training part ...")
+    model = fit_specification(best.specification, data, args.seed)
+    test = MEASURES[args.objective].function(model, data)
+    folder = args.output / "best"
+    make_folder(folder)
+    model.save(folder / "model.keras")
+    write_json(
+        folder / "specification.json",
+        dataclasses.asdict(best.specification)
+        | {"validation": {args.objective: best.figure}, "test": {args.objective: test}},
+    )
+    served: Any = model
+    if data.is_anomaly:
+        score = "energy" if hasattr(model, "energy") else "reconstruction_error"
+        served = calibrate(dv.AnomalyDetector(model, score=score), data)
+    name = f"search-{args.space}"
+    version = dv.export_saved_model(served, args.saved_models / name)
+    console.print(
+        f"{args.objective}: {best.figure:.4f} on held-out training rows (chosen by), {test:.4f} on "
+        f"the test set (looked at once)\n\nModel: {folder / 'model.keras'}\nSavedModel: {version}"
+        f"\n\nServe it:\n  tensorflow_model_server --rest_api_port=8501 --model_name={name} "
+        f"--model_base_path={version.parent.resolve()}",
+        soft_wrap=True, highlight=False,
+    )  # fmt: skip
+
+
+def report(args: argparse.Namespace, trials: list[Trial], console: Console) -> list[Trial]:
+    """Write and show all trials; gives those that did not fail, the best first."""
+    ranking = best_first(trials, args.objective)
+    failed = [trial for trial in trials if trial.figure is None]
+    rows = rows_of([*ranking, *failed], args.objective)
+    command = "python " + " ".join(sys.argv)
+    columns = list(rows[0])
+    lines = ["| " + " | ".join(str(row[c]) for c in columns) + " |" for row in rows]
+    (args.output / "trials.csv").write_text(csv_table(rows))
+    write_text(
+        args.output / "trials.md",
+        f"{MEASURES[args.objective].words}, {len(trials)} trials, seed {args.seed}, "
+        f"{date.today()}.\n\n    {command}\n\n| " + " | ".join(columns) + " |\n"
+        + "|---" * len(columns) + "|\n" + "\n".join(lines) + "\n",
+    )  # fmt: skip
+    if ranking:
+        save_figure(plot_search(trials, args.objective), args.output / "trials.png")
+    table = Table(title=f"{args.space}: {MEASURES[args.objective].words}")
+    varied = [c for c in columns if len({str(row[c]) for row in rows}) > 1]
+    shown = [c for c in columns if c in varied or c == args.objective or (c == "failed" and failed)]
+    for column in shown:
+        table.add_column(column, overflow="fold")
+    for row in [*rows[: min(SHOWN, len(ranking))], *rows[len(ranking) :]]:
+        table.add_row(*(_text(row[column]) for column in shown))
+    console.print(table)
+    return ranking
+
+
+def _text(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def show_space(space: Space, console: Console) -> None:
+    """The settings and their values."""
+    table = Table(title=space.description)
+    rows = table_of_space(space)
+    for column in rows[0]:
+        table.add_column(column)
+    for row in rows:
+        table.add_row(*row.values())
+    console.print(table)
+
+
+def run(args: argparse.Namespace, console: Console) -> None:
+    """Search alone, or as one of several processes."""
+    space, process = SPACES[args.space], role()
+    if args.list:
+        show_space(space, console)
+        return
+    if process is None:
+        check_folder(args)
+        make_folder(args.saved_models)
+    data, trial_data = load_data(args, space)
+    if process is None and args.workers is not None:
+        command = [sys.executable, "-u", __file__, *sys.argv[1:]]
+        failed = search_with_workers(
+            command, args.workers, lambda line: console.print(line, markup=False, highlight=False),
+            args.bind,
+        )  # fmt: skip
+        for worker in failed:
+            console.print(f"[yellow]{worker}; the others went on[/]")
+    tuner = make_tuner(
+        space, trial_data, args.tuner, args.objective, args.trials, args.seed, args.output
+    )
+    if process is not None or args.workers is None:
+        if process != "chief":
+            console.print(f"{args.tuner} search, {MEASURES[args.objective].words}")
+        watch(tuner, console)
+        tuner.search()
+    if process == "worker":
+        return
+    trials = trials_of(tuner, space, args.objective)
+    if process == "chief" and os.environ.get(PARENT):
+        return
+    if not trials:
+        raise ValueError("no trial was finished")
+    ranking = report(args, trials, console)
+    if not ranking:
+        raise ValueError(
+            f"all {len(trials)} trials failed; the first because of: {trials[0].reason}"
+        )
+    retrain(args, space, ranking[0], data, console)
+
+
+def watch(tuner: Any, console: Console) -> None:
+    """Say what each trial gave."""
+    end = tuner.on_trial_end
+
+    def said(trial: Any) -> None:
+        end(trial)
+        keras.utils.clear_session()
+        done = tuner.oracle.get_trial(trial.trial_id)
+        if trial.status == "COMPLETED":
+            what = f"{done.score:.4f}" if done.score is not None else "done"
+        else:
+            what = (trial.message or "").strip().splitlines()[-1].rpartition("Error: ")[2]
+            what = f"failed: {what}"
+        console.print(f"  trial {trial.trial_id}: {what}", highlight=False, markup=False)
+
+    tuner.on_trial_end = said
+
+
+if __name__ == "__main__":
+    sys.exit(run_program(parse_arguments, run, "trial"))
