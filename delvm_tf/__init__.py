@@ -33,9 +33,12 @@ from delvm_tf.objectives.sliced_score_matching import SlicedScoreMatching
 
 __version__ = "0.1.0"
 
-_LAZY_MODULES = {"anomaly", "datasets", "evaluation", "patches", "plots", "serving"}
+_LAZY_MODULES = {
+    "anomaly", "datasets", "evaluation", "patches", "plots", "search", "serving", "tensorboard",
+}  # fmt: skip
 _LAZY_NAMES = {
     "AnomalyDetector": "delvm_tf.anomaly.detector",
+    "TensorBoard": "delvm_tf.tensorboard.callback",
     "export_saved_model": "delvm_tf.serving.export",
 }
 

@@ -14,7 +14,8 @@ PACKAGE = ROOT / "delvm_tf"
 
 # Imports run one way: a package may use those to its right, never those to its left.
 LAYERS = [
-    "search", "runs", "serving", "anomaly", "plots", "catalog", "models", "objectives", "samplers",
+    "search", "runs", "tensorboard", "serving", "anomaly", "plots", "catalog", "models",
+    "objectives", "samplers",
     "curvature",
 ]  # fmt: skip
 INDEPENDENT = ["datasets", "distribution", "evaluation", "networks", "normalization", "patches"]

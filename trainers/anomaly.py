@@ -12,7 +12,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 from program import run_program, table_of
 from rich.console import Console
@@ -122,11 +121,23 @@ def train(
             data.x_train,
             seed + MEMBER_SEEDS * member,
             verbose=2 if len(args.seeds) == 1 else 0,
-            callbacks=[keras.callbacks.TensorBoard(logs, write_graph=False)],
+            callbacks=[tensorboard(args, data, logs)],
         )
         models.append(model)
         seconds.append(time.perf_counter() - started)
     return models, seconds
+
+
+def tensorboard(args: argparse.Namespace, data: Dataset, folder: Path) -> dv.TensorBoard:
+    """The log of a run, with pictures of labelled training data where there are any."""
+    shown: Any = data.x_train
+    if data.x_calibration is not None:
+        order = np.random.default_rng(0).permutation(len(data.x_calibration))
+        shown = (data.x_calibration[order], data.y_calibration[order])
+    spec = chosen(args)
+    hparams = {"model": spec.model, "objective": spec.objective_name, "epochs": spec.epochs,
+               **{name: str(value) for name, value in spec.model_settings.items()}}  # fmt: skip
+    return dv.TensorBoard(folder, shown, normal=data.x_train, hparams=hparams)
 
 
 def served_detector(args: argparse.Namespace, model: Any, data: Dataset) -> dv.AnomalyDetector:

@@ -111,7 +111,7 @@ def train(
         x,
         seed,
         verbose=2 if len(args.seeds) == 1 else 0,
-        callbacks=[keras.callbacks.TensorBoard(log_dir, write_graph=False)],
+        callbacks=[dv.TensorBoard(log_dir, x[:500])],
     )
     return model, untrained, time.perf_counter() - started
 

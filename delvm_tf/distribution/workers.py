@@ -97,7 +97,7 @@ def _wait(processes: list[subprocess.Popen], grace: float) -> int | None:
 
 
 def _first_failed(processes: list[subprocess.Popen]) -> int | None:
-    codes = [process.returncode for process in processes]
+    codes = [process.poll() for process in processes]
     killed = [i for i, code in enumerate(codes) if code is not None and code < 0]
     return next(iter(killed + [i for i, code in enumerate(codes) if code]), None)
 

@@ -28,12 +28,12 @@ WAIT = "import os, json, time; i = json.loads(os.environ['TF_CONFIG'])['task']['
 
 def test_when_one_fails_the_others_are_ended():
     started = time.monotonic()
-    code = WAIT + "print('here', flush=True); time.sleep(600 * (i != 1)); raise SystemExit(3)"
+    code = WAIT + "time.sleep(600 * (i != 1)); print('done', i); raise SystemExit(3)"
     lines = []
     with pytest.raises(WorkerFailed, match="worker 1 of 3 ended with status 3"):
         run_workers(python(code), 3, lines.append, grace=1)
-    assert time.monotonic() - started < 60
-    assert sorted(lines) == ["[0] here", "[1] here", "[2] here"]
+    assert time.monotonic() - started < 300
+    assert lines == ["[1] done 1"]
 
 
 def test_a_killed_worker_is_named_even_if_another_fails_for_lack_of_it():

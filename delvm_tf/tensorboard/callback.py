@@ -1,0 +1,137 @@
+"""A Keras callback that shows a run in TensorBoard."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from delvm_tf.models import inputs
+from delvm_tf.tensorboard.pictures import write_errors, write_filters
+from delvm_tf.tensorboard.projector import write_projector
+
+
+class TensorBoard(keras.callbacks.TensorBoard):
+    """Scalars of every epoch, and now and then pictures of what the model has learned.
+
+    Scalars are those of `keras.callbacks.TensorBoard`: the loss and its terms, such as the energies
+    of data and chains, the norm of the gradient, the reconstruction error, the learning rate; of
+    training and validation. Pictures come from `validation`: filters of the first layer, inputs
+    beside reconstructions, histograms of the errors with the threshold, ROC and precision-recall
+    curves. When training ends, hidden features go to the embedding projector.
+
+    Pictures are drawn when training ends, and before that at most every `every` epochs, after
+    epochs when their share of the time so far stays within `budget`.
+
+    Args:
+        log_dir: folder of the log.
+        validation: x or (x, y) in raw units, with y 1 for abnormal and 0 for normal rows. Of more
+            than `rows` the first ones are used.
+        normal: normal training rows whose errors give the threshold; those of `validation` if None.
+        hparams: settings to show on the page of hyperparameters, by name.
+        every: epochs between pictures.
+        budget: share of the time that pictures may take.
+        rows: of the validation data at most.
+        **kwargs: as for `keras.callbacks.TensorBoard`; no graph is written unless asked for.
+
+    Raises:
+        ValueError: for settings out of range, wrong labels, or data that are no array.
+        OSError: from `fit`, before training, if the folder cannot be written.
+
+    Example:
+        >>> log = dv.TensorBoard("runs/log", validation=(x_val, y_val), hparams={"scale": 2.0})
+        >>> model.fit(x, epochs=20, callbacks=[log])
+    """
+
+    def __init__(
+        self,
+        log_dir: Any,
+        validation: Any = None,
+        normal: Any = None,
+        hparams: dict[str, Any] | None = None,
+        every: int = 5,
+        budget: float = 0.05,
+        rows: int = 2000,
+        **kwargs: Any,
+    ):
+        super().__init__(str(log_dir), **{"write_graph": False, **kwargs})
+        if every < 1 or rows < 2 or not 0 < budget <= 1:
+            raise ValueError(
+                f"every must be at least 1, rows at least 2 and budget in (0, 1], got {every!r}, "
+                f"{rows!r}, {budget!r}"
+            )
+        x, y = validation if isinstance(validation, tuple | list) else (validation, None)
+        if x is not None:
+            x = np.asarray(inputs.check_array(x, None, "validation"))[:rows]
+        if y is not None:
+            inputs.check_lengths(validation[0], y)
+            y = np.asarray(y)[:rows]
+            if not np.isin(y, (0, 1)).all() or len(np.unique(y)) < 2:
+                raise ValueError(
+                    "the labels of validation must be 1 for abnormal and 0 for normal rows, and "
+                    "the rows used must hold both; leave y out for other labels"
+                )
+        self.x, self.y = x, y
+        self.normal = None if normal is None else np.asarray(normal)[:rows]
+        self.hparams = hparams
+        self.every = every
+        self.budget = budget
+        self._spent = self._begun = 0.0
+        self._cost = 1.0  # seconds that pictures take; a guess until they were drawn once
+        self._drawn = -1
+        self._epoch = 0
+
+    @property
+    def pictures(self) -> str:
+        """Folder of the pictures, one run beside training and validation."""
+        return str(Path(self.log_dir) / "pictures")
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Try the folder, and write the hyperparameters."""
+        folder = Path(self.log_dir)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / ".try").write_text("")
+            (folder / ".try").unlink()
+        except OSError as error:
+            raise OSError(f"cannot write a log to {folder}: {error}; choose another") from error
+        super().on_train_begin(logs)
+        self._spent, self._begun, self._drawn = 0.0, time.perf_counter(), -1
+        if self.hparams is not None:
+            from tensorboard.plugins.hparams import api
+
+            with tf.summary.create_file_writer(self.pictures).as_default(step=0):
+                api.hparams(dict(self.hparams))
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Scalars, and pictures if it is their turn and the budget allows."""
+        super().on_epoch_end(epoch, logs)
+        self._epoch = epoch
+        due = self._drawn < 0 or epoch - self._drawn >= self.every
+        elapsed = time.perf_counter() - self._begun
+        if due and self._spent + self._cost <= self.budget * elapsed:
+            self._draw(epoch)
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Pictures of the trained model, and its hidden features for the projector."""
+        if self._drawn < self._epoch:
+            self._draw(self._epoch)
+        if self.x is not None:
+            hidden = np.asarray(self.model.hidden(self.x))
+            labels = np.zeros(len(hidden), int) if self.y is None else self.y
+            write_projector(Path(self.log_dir), hidden, labels, self.x)
+        super().on_train_end(logs)
+
+    def _draw(self, epoch: int) -> None:
+        started = time.perf_counter()
+        with tf.summary.create_file_writer(self.pictures).as_default(step=epoch):
+            write_filters(self.model, epoch)
+            if self.x is not None:
+                figures = write_errors(self.model, self.x, self.y, self.normal, epoch)
+                for name, value in figures.items():
+                    tf.summary.scalar(name, value, step=epoch)
+        self._drawn = epoch
+        self._cost = time.perf_counter() - started
+        self._spent += self._cost

@@ -1,0 +1,76 @@
+"""Figures and curves as TensorBoard summaries."""
+
+import io
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from scipy.stats import rankdata
+from sklearn.metrics import roc_auc_score
+
+from delvm_tf.anomaly.thresholds import mean_std
+from delvm_tf.plots import plot_error_histogram, plot_filters, plot_reconstructions, plot_roc_curves
+
+
+def write_figure(name: str, figure: Any, step: int) -> None:
+    """A matplotlib figure as an image summary, under the current writer."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=100)
+    image = tf.io.decode_png(buffer.getvalue(), channels=3)
+    tf.summary.image(name, image[tf.newaxis], step=step)
+
+
+def write_filters(model: Any, step: int) -> None:
+    """A mosaic of the first layer's filters, if they can be shown as images."""
+    kernel = next((w for w in model.trainable_variables if w.name.startswith("kernel")), None)
+    if kernel is None:
+        return
+    shape = model.input_shape_or_none
+    try:
+        figure = plot_filters(keras.ops.convert_to_numpy(kernel), shape)
+    except ValueError:  # filters of vectors, or of many channels
+        return
+    write_figure("filters", figure, step)
+
+
+def write_errors(
+    model: Any, x: np.ndarray, y: np.ndarray | None, normal: np.ndarray | None, step: int
+) -> dict[str, float]:
+    """Histograms of the reconstruction error; with labels also the threshold, ROC and PR curves.
+
+    Args:
+        model: a built model.
+        x: validation rows in raw units.
+        y: 1 = abnormal, 0 = normal, or None.
+        normal: rows whose errors give the threshold, mean + standard deviation; those of x if None.
+        step: the epoch.
+
+    Returns:
+        Figures written as scalars: threshold and AUROC.
+    """
+    errors = np.asarray(model.reconstruction_error(x))
+    kinds = np.zeros(len(x), int) if y is None else y
+    for value, name in ((0, "normal"), (1, "abnormal")):
+        if (kinds == value).any():
+            tf.summary.histogram(f"reconstruction error/{name}", errors[kinds == value], step=step)
+    if y is None:
+        return {}
+    own = errors[y == 0] if normal is None else np.asarray(model.reconstruction_error(normal))
+    threshold = mean_std(own, None, 0.0)
+    label = "reconstruction error"
+    write_figure("errors", plot_error_histogram(errors, y, threshold, label), step)
+    write_figure("roc", plot_roc_curves(y, {label: errors}), step)
+    rebuilt = np.asarray(model.reconstruct(x))
+    write_figure("reconstructions", plot_reconstructions(x, rebuilt, y, errors), step)
+    _write_precision_recall(errors, y, step)
+    return {"threshold": float(threshold), "auroc": float(roc_auc_score(y, errors))}
+
+
+def _write_precision_recall(scores: np.ndarray, y: np.ndarray, step: int) -> None:
+    """For the page of precision and recall; it needs scores in [0, 1], so their ranks enter."""
+    from tensorboard.plugins.pr_curve import summary
+
+    ranks = (rankdata(scores) - 1) / max(len(scores) - 1, 1)
+    written = summary.pb("precision and recall", y.astype(bool), ranks, num_thresholds=201)
+    tf.summary.experimental.write_raw_pb(written.SerializeToString(), step=step)

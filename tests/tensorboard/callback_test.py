@@ -1,0 +1,148 @@
+"""What is written can be read back, from the files and from a running TensorBoard."""
+
+import json
+import re
+import subprocess
+import sys
+import time
+import urllib.request
+
+import keras
+import numpy as np
+import pytest
+
+import delvm_tf as dv
+
+event_accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(80, 6, 6, 1)).astype("float32")
+    abnormal = x[:20] + 4
+    validation = (np.concatenate([x[:30], abnormal]), np.repeat([0, 1], [30, 20]))
+    keras.utils.set_random_seed(0)
+    model = dv.DELVM(dv.networks.cnn((4,), 3, seed=0), objective=dv.ContrastiveDivergence(seed=0))
+    model.adapt(x)
+    model.compile(keras.optimizers.Adam(1e-3))
+    folder = tmp_path_factory.mktemp("log")
+    log = dv.TensorBoard(folder, validation, hparams={"scale": 1.0, "kind": "delvm"})
+    history = model.fit(
+        x, epochs=2, batch_size=40, verbose=0, callbacks=[log], validation_data=(x[:30],)
+    )
+    return folder, model, history.history, validation
+
+
+def read(folder):
+    events = event_accumulator.EventAccumulator(
+        str(folder), {"tensors": 0, "images": 0, "histograms": 0}
+    )
+    events.Reload()
+    return events
+
+
+def scalars(folder, tag):
+    import tensorflow as tf
+
+    return [float(tf.make_ndarray(e.tensor_proto)) for e in read(folder).Tensors(tag)]
+
+
+def test_scalars_are_those_of_the_history(run):
+    folder, _, history, _ = run
+    for tag in ("loss", "data_energy", "chain_energy", "gradient_norm", "reconstruction_error"):
+        assert scalars(folder / "train", f"epoch_{tag}") == pytest.approx(history[tag], rel=1e-5)
+    found = scalars(folder / "validation", "epoch_loss")
+    assert found == pytest.approx(history["val_loss"], rel=1e-5)
+
+
+def test_errors_threshold_and_curves(run):
+    folder, model, _, (x, y) = run
+    errors = np.asarray(model.reconstruction_error(x))
+    normal = errors[y == 0]
+    (threshold,) = scalars(folder / "pictures", "threshold")
+    assert threshold == pytest.approx(normal.mean() + normal.std(), rel=1e-5)
+    events = read(folder / "pictures")
+    tags = set(events.Tags()["tensors"])
+    assert {"filters", "errors", "roc", "reconstructions", "auroc"} <= tags
+    assert any(tag.startswith("precision and recall") for tag in tags)
+    import tensorflow as tf
+
+    for value, name in ((0, "normal"), (1, "abnormal")):
+        (event,) = events.Tensors(f"reconstruction error/{name}")
+        table = tf.make_ndarray(event.tensor_proto)  # left, right, count
+        assert table[:, 2].sum() == (y == value).sum()
+        assert table[0, 0] == pytest.approx(errors[y == value].min(), rel=1e-5)
+
+
+def test_projector(run):
+    folder, model, _, (x, y) = run
+    features = np.loadtxt(folder / "features.tsv", delimiter="\t")
+    hidden = np.asarray(model.hidden(x)).reshape(len(x), -1)
+    np.testing.assert_allclose(features, hidden, rtol=1e-4, atol=1e-5)
+    assert np.loadtxt(folder / "labels.tsv").tolist() == y.tolist()
+    import tensorflow as tf
+
+    sheet = tf.io.decode_png((folder / "sprite.png").read_bytes())
+    assert sheet.shape == (8 * 24, 8 * 24, 1)  # 50 pictures on a square of 8 × 8
+    assert "sprite.png" in (folder / "projector_config.pbtxt").read_text()
+
+
+@pytest.fixture(scope="module")
+def server(run):
+    command = [
+        sys.executable, "-m", "tensorboard.main", "--logdir", str(run[0]), "--port", "0",
+        "--host", "127.0.0.1", "--load_fast", "false",
+    ]  # fmt: skip
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        try:
+            address = None
+            for line in process.stdout:
+                if found := re.search(r"http://127\.0\.0\.1:\d+", line):
+                    address = found[0]
+                    break
+            assert address, "TensorBoard did not start"
+            yield address
+        finally:
+            process.kill()
+
+
+def get(server, path):
+    with urllib.request.urlopen(f"{server}/data/{path}", timeout=30) as answer:
+        return json.loads(answer.read())
+
+
+def test_a_running_tensorboard_shows_all_of_it(run, server):
+    deadline = time.monotonic() + 60
+    while "pictures" not in get(server, "plugin/images/tags") and time.monotonic() < deadline:
+        time.sleep(0.5)
+    images = get(server, "plugin/images/tags")["pictures"]
+    assert {"filters", "errors", "roc", "reconstructions"} <= set(images)
+    assert "epoch_chain_energy" in get(server, "plugin/scalars/tags")["train"]
+    histograms = get(server, "plugin/histograms/tags")["pictures"]
+    assert "reconstruction error/abnormal" in histograms
+    assert any(
+        "precision and recall" in tag for tag in get(server, "plugin/pr_curves/tags")["pictures"]
+    )
+    runs = get(server, "plugin/projector/runs")
+    assert runs
+    shown = get(server, f"plugin/projector/info?run={runs[0]}")
+    assert shown["embeddings"][0]["tensorName"] == "hidden features"
+
+
+def test_what_cannot_be_is_refused(tmp_path):
+    x = np.zeros((4, 3), "float32")
+    with pytest.raises(ValueError, match="1 for abnormal"):
+        dv.TensorBoard(tmp_path, (x, np.arange(4)))
+    with pytest.raises(ValueError, match="3 entries"):
+        dv.TensorBoard(tmp_path, (x, np.array([0, 1, 0])))
+    with pytest.raises(ValueError, match="budget"):
+        dv.TensorBoard(tmp_path, budget=0)
+    (tmp_path / "file").write_text("")
+    log = dv.TensorBoard(tmp_path / "file" / "log")
+    model = dv.GaussianRBM(2, normalization="none", seed=0)
+    model.compile("adam")
+    with pytest.raises(OSError, match="cannot write a log"):
+        model.fit(x + np.arange(4)[:, None], verbose=0, callbacks=[log])
