@@ -1,6 +1,8 @@
 """KerasTuner with a `Specification` as what is tuned."""
 
 import dataclasses
+import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +79,7 @@ def make_tuner(
                       {measure: figure})  # fmt: skip
             return figure
 
+    kt.src.utils.save_json = _write_whole
     kt.src.config.DEBUG = False  # or it writes the traceback of every trial that fails
     oracle = _oracle(kt, space, tuner, measure, trials, seed)
     oracle.verbose = 0
@@ -116,6 +119,16 @@ def _grid_oracle(kt: Any, points: list[dict[str, Any]]) -> Any:
             return {"status": "RUNNING", "values": points[int(trial_id)]}
 
     return GridOracle
+
+
+def _write_whole(path: str, state: Any) -> str:
+    """Write KerasTuner's state so that a kill leaves the old file or the new, not half of one."""
+    text = json.dumps(state)
+    partial = Path(f"{path}.partial-{os.getpid()}")
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    partial.write_text(text)
+    partial.replace(path)
+    return text
 
 
 def _with_epochs(spec: Specification, epochs: int | None) -> Specification:

@@ -16,7 +16,7 @@ RESUMING = Path(__file__).with_name("resuming.py")
 @pytest.mark.parametrize(
     ("workers", "cases"),
     [
-        (2, ["hutchinson", "buffer"]),
+        (2, ["buffer"]),
         pytest.param(2, list(CASES), marks=pytest.mark.slow),
         pytest.param(3, list(CASES), marks=pytest.mark.slow),
     ],

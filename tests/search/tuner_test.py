@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -92,8 +93,20 @@ def test_a_killed_search_goes_on_with_the_trials_that_are_left(tmp_path):
         os.kill(process.pid, signal.SIGKILL)
     assert seen.startswith("trial")
     time.sleep(0.1)
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
     lines = (seen + done.stdout).splitlines()
     assert sorted(line for line in lines if line.startswith("trial")) == [
         "trial 00", "trial 01", "trial 02",
     ]  # fmt: skip
+
+
+def test_a_state_is_written_as_a_whole_or_not_at_all(data, tmp_path, monkeypatch):
+    tuner = make_tuner(SPACE, data, "grid", "auroc", 10, 0, tmp_path)
+    tuner.save()
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.json")}
+    assert len(before) == 2
+    monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        tuner.save()
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.json")} == before

@@ -38,9 +38,10 @@ def test_a_short_run_writes_everything_it_promises(tmp_path, require_data):
     assert all(method in text for method in rows)
 
 
-def test_a_protocol_without_abnormal_training_images_is_refused(tmp_path, require_data):
+def test_a_protocol_without_abnormal_training_images_is_refused(tmp_path, require_data, run_here):
     require_data("cifar10")
-    done = run(tmp_path, *TINY, "--protocol", "one-vs-rest")
+    output = ["--output", str(tmp_path / "out")]
+    done = run_here(PROGRAM, *output, *TINY, "--protocol", "one-vs-rest")
     assert done.returncode == 1
     assert "error:" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr

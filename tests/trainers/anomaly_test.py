@@ -91,20 +91,16 @@ def test_a_mistake_ends_a_process_in_one_clear_line(tmp_path):
         (["--learning-rate", "1e9", "--units", "4"], "training diverged"),
     ],
 )  # fmt: skip
-def test_mistakes_end_in_one_clear_line(tmp_path, monkeypatch, capsys, arguments, message):
-    monkeypatch.syspath_prepend(str(PROGRAM.parent))
-    import anomaly
-
-    monkeypatch.setattr(sys, "argv", command(tmp_path, *arguments)[1:])
-    monkeypatch.chdir(tmp_path)
-    assert anomaly.main() == 1
-    assert message in capsys.readouterr().out
+def test_mistakes_end_in_one_clear_line(tmp_path, run_here, arguments, message):
+    done = run_here(PROGRAM, *command(tmp_path, *arguments)[2:])
+    assert done.returncode == 1
+    assert message in done.stdout
     assert not (tmp_path / "out").exists()
 
 
-def test_an_unwritable_output_folder(tmp_path):
+def test_an_unwritable_output_folder(tmp_path, run_here):
     (tmp_path / "saved").write_text("a file in the way")
-    done = run(tmp_path, "--epochs", "1", "--units", "4")
+    done = run_here(PROGRAM, *command(tmp_path, "--epochs", "1", "--units", "4")[2:])
     assert done.returncode == 1
     assert "cannot write" in done.stdout
 
@@ -127,6 +123,7 @@ def test_the_papers_own_setting_takes_its_scale_and_rate_from_the_paper(monkeypa
     assert chosen("--scale", "3").model_settings["scale"] == 3.0
 
 
+@pytest.mark.slow
 def test_an_ensemble_adds_its_own_rows_and_keeps_those_of_its_first_model(tmp_path):
     arguments = ["--objective", "denoising", "--units", "16", "--epochs", "2", "--power", "2"]
     tables = []
@@ -161,8 +158,8 @@ def folder_of(path):
         (["--power", "inf"], "--power must be positive and finite, got inf"),
     ],
 )
-def test_an_ensemble_that_makes_no_sense_is_refused_at_once(tmp_path, arguments, message):
-    done = run(tmp_path, *arguments)
+def test_an_ensemble_that_makes_no_sense_is_refused_at_once(tmp_path, run_here, arguments, message):
+    done = run_here(PROGRAM, *command(tmp_path, *arguments)[2:])
     assert done.returncode == 2
     assert message in done.stderr
     assert not (tmp_path / "out.partial").exists()

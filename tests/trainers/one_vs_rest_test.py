@@ -53,6 +53,7 @@ def test_a_short_run_writes_everything_it_promises(tmp_path):
     assert not list(tmp_path.rglob("*.partial*"))
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on_after_the_last_class(tmp_path):
     arguments = [*TINY, "--parts", "baselines", "--classes", "0-9", "--validation"]
     process = subprocess.Popen(
@@ -86,15 +87,15 @@ def test_an_interrupted_run_goes_on_after_the_last_class(tmp_path):
         (["--grid", "7"], "the grid must have between 1 and 6 parts"),
     ],
 )
-def test_mistakes_end_in_one_clear_line_before_any_work(tmp_path, arguments, message):
-    done = run(tmp_path, *TINY, *arguments)
+def test_mistakes_end_in_one_clear_line_before_any_work(tmp_path, run_here, arguments, message):
+    done = run_here(PROGRAM, *command(tmp_path, *TINY, *arguments)[2:])
     assert done.returncode == 1
     assert message in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
     assert not list(tmp_path.rglob("*-class-*.json"))
 
 
-def test_unknown_methods_of_patches_are_refused(tmp_path):
-    done = run(tmp_path, *TINY, "--patch-methods", "nonsense")
+def test_unknown_methods_of_patches_are_refused(tmp_path, run_here):
+    done = run_here(PROGRAM, *command(tmp_path, *TINY, "--patch-methods", "nonsense")[2:])
     assert done.returncode == 2
     assert "nonsense" in done.stderr
