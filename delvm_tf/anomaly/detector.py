@@ -7,6 +7,7 @@ from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from delvm_tf.anomaly.thresholds import THRESHOLDS
+from delvm_tf.models.inputs import shape_of_one
 
 SCORES = ("reconstruction_error", "energy", "score_samples")
 
@@ -61,7 +62,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         """Set the threshold on X, after training the model on its normal rows if `epochs` > 0.
 
         Args:
-            X: examples, (n, ...) in raw units; all normal unless labels say otherwise.
+            X: examples, (n, ...) in raw units; all normal unless labels say otherwise. Without
+                labels a batched `tf.data.Dataset` too, if the model takes one.
             y: labels, 0 for normal and 1 for abnormal; needed by `"best_f1"` only.
 
         Raises:
@@ -78,8 +80,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         labels = None if y is None else _checked_labels(y, len(X))
         if self.epochs:
             self._train(X if labels is None else X[labels == 0])
-        self.n_features_in_ = int(np.prod(np.shape(X)[1:]))
         scores = self._scores(X)
+        self.n_features_in_ = int(np.prod(shape_of_one(X) or ()))
         self.threshold_ = THRESHOLDS[self.threshold](scores, labels, self.quantile)
         self.offset_ = -self.threshold_
         return self

@@ -74,7 +74,7 @@ def ucr(seed: int, _data_dir: Any) -> Dataset:
 
     Nothing is drawn at random.
     """
-    arrays = _read()
+    arrays = read()
     return anomaly(
         "ecg5000",
         "ucr",
@@ -86,7 +86,8 @@ def ucr(seed: int, _data_dir: Any) -> Dataset:
     )
 
 
-def _read() -> Arrays:
+def read() -> Arrays:
+    """The file that comes with the library, verified."""
     file = resources.files("delvm_tf.datasets.data") / "ecg5000.npz"
     with resources.as_file(file) as path:
         return files.read(ARCHIVE, path, remedy="it comes with delvm_tf: install that again")
@@ -94,7 +95,7 @@ def _read() -> Arrays:
 
 def _csv_rows() -> tuple[Array, Array]:
     """Values (4998, 140) and classes (4998,) of `ecg.csv`."""
-    arrays = _read()
+    arrays = read()
     x = np.concatenate([arrays.x_train, arrays.x_test])[:_CSV_ROWS]
     y = np.concatenate([arrays.y_train, arrays.y_test])[:_CSV_ROWS]
     return x, y

@@ -77,14 +77,21 @@ class WorkerTraining(keras.Model):
     def _make_function(self, step_function: Any) -> Any:
         """What `fit` and `evaluate` call; it reduces all metrics of a step at once.
 
-        Keras reduces each of them by itself, along an axis that numbers do not have.
+        Keras reduces each of them by itself, along an axis that numbers do not have. And where a
+        stream of unknown length ends, it runs what of a step does not depend on the data: it counts
+        a step of the optimizer that never was. So here all of a step waits for its data.
         """
+
+        def step(data: Any) -> Any:
+            with tf.control_dependencies(tf.nest.flatten(data)):
+                return step_function(data)
+
         if not has_several_workers(self.distribute_strategy):
-            return super()._make_function(step_function)
+            return super()._make_function(step)
         names: list[str] = []
 
         def packed_step(data: Any) -> tf.Tensor:
-            logs = step_function(data)
+            logs = step(data)
             names[:] = list(logs)
             return tf.stack([tf.cast(value, tf.float32) for value in logs.values()])[tf.newaxis]
 

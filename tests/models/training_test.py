@@ -262,3 +262,25 @@ def test_a_learned_precision_stays_float32_under_mixed_bfloat16(rng):
     model.compile()
     model.fit(x, verbose=0)
     assert model.predict(x, verbose=0).dtype == np.float32
+
+
+def test_the_end_of_a_stream_is_no_step(rng):
+    """Keras counts one more step of the optimizer when a stream of unknown length ends."""
+    x = rng.normal(size=(12, 4)).astype("float32")
+
+    def batches():
+        yield from (x[:6], x[6:])
+
+    stream = tf.data.Dataset.from_generator(
+        batches, output_signature=tf.TensorSpec((None, 4), tf.float32)
+    )
+    models = []
+    for data in (x, stream):
+        model = dv.DELVM(dv.networks.ffnn((3,), seed=0), objective=dv.SlicedScoreMatching(seed=0))
+        model.adapt(x)
+        model.compile(keras.optimizers.Adam(1e-2))
+        model.fit(data, batch_size=6 if data is x else None, epochs=3, shuffle=False, verbose=0)
+        models.append(model)
+    assert [int(model.optimizer.iterations) for model in models] == [6, 6]
+    for whole, streamed in zip(models[0].weights, models[1].weights, strict=True):
+        np.testing.assert_allclose(whole, streamed, rtol=1e-5, atol=1e-7)

@@ -1,0 +1,93 @@
+"""TFRecord files of `tf.train.Example`: x as raw bytes, shape, dtype and, with labels, y."""
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from delvm_tf.datasets.archive import ContentsError
+from delvm_tf.datasets.streams.chunk import DTYPES, Chunk
+
+_RECORDS = 256
+_SCHEMA = {
+    "x": tf.io.FixedLenFeature([], tf.string),
+    "shape": tf.io.VarLenFeature(tf.int64),
+    "dtype": tf.io.FixedLenFeature([], tf.string),
+    "y": tf.io.FixedLenFeature([], tf.int64, default_value=-1),
+}
+
+
+def chunks(path: Path, labels: bool) -> Iterator[Chunk]:
+    """The rows of a file that `write_tfrecords` wrote."""
+    for records in tf.data.TFRecordDataset(str(path)).batch(_RECORDS):
+        parsed = tf.io.parse_example(records, _SCHEMA)
+        dtypes = {d.decode() for d in parsed["dtype"].numpy()}
+        shapes = np.unique(tf.sparse.to_dense(parsed["shape"]).numpy(), axis=0)
+        if len(dtypes) > 1 or len(shapes) > 1 or not dtypes <= set(DTYPES):
+            raise ContentsError(f"{path}: rows of several shapes or types, or unknown ones")
+        x = np.frombuffer(b"".join(parsed["x"].numpy()), dtypes.pop())
+        y = parsed["y"].numpy()
+        yield Chunk(x.reshape(-1, *shapes[0]), y if (y >= 0).all() else None)
+
+
+def write_tfrecords(
+    batches: Iterable[Any], folder: str | os.PathLike[str], rows_per_file: int = 10_000
+) -> list[Path]:
+    """Write rows to `rows-00000.tfrecord`, `rows-00001.tfrecord`, ..., each whole or not at all.
+
+    Args:
+        batches: of x, or (x, y) with integer labels: a `tf.data.Dataset`, a generator, a list.
+        folder: made if need be; must have no such files yet.
+        rows_per_file: a worker reads whole files, so let there be several for each.
+
+    Returns:
+        The files.
+
+    Raises:
+        FileExistsError: if there are such files.
+        ValueError: for no rows, or values that are no real numbers.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.glob("rows-*.tfrecord")):
+        raise FileExistsError(f"{folder} has rows-*.tfrecord already; choose another folder")
+    files: list[Path] = []
+    rows = _examples(batches)
+    for first in rows:
+        target = folder / f"rows-{len(files):05d}.tfrecord"
+        partial = target.with_suffix(".partial")
+        with tf.io.TFRecordWriter(str(partial)) as writer:
+            writer.write(first)
+            for _, row in zip(range(rows_per_file - 1), rows, strict=False):
+                writer.write(row)
+        partial.replace(target)
+        files.append(target)
+    if not files:
+        raise ValueError("there are no rows to write")
+    return files
+
+
+def _examples(batches: Iterable[Any]) -> Iterator[bytes]:
+    for batch in batches:
+        x, y = batch if isinstance(batch, tuple) else (batch, None)
+        x = np.asarray(x)
+        if x.dtype.name not in DTYPES or x.ndim < 2:
+            raise ValueError(
+                f"expected batches (rows, ...) of {', '.join(DTYPES)}, got {x.dtype} {x.shape}"
+            )
+        labels = [None] * len(x) if y is None else np.asarray(y).tolist()
+        for row, label in zip(x, labels, strict=True):
+            feature = {
+                "x": tf.train.Feature(bytes_list=tf.train.BytesList(value=[row.tobytes()])),
+                "shape": tf.train.Feature(int64_list=tf.train.Int64List(value=row.shape)),
+                "dtype": tf.train.Feature(
+                    bytes_list=tf.train.BytesList(value=[row.dtype.name.encode()])
+                ),
+            }
+            if label is not None:
+                feature["y"] = tf.train.Feature(int64_list=tf.train.Int64List(value=[label]))
+            example = tf.train.Example(features=tf.train.Features(feature=feature))
+            yield example.SerializeToString()
