@@ -15,7 +15,9 @@ def test_ecg5000_by_tensorflow_datasets(tmp_path):
         ("train", data.x_calibration, data.y_calibration), ("test", data.x_test, data.y_test),
     ):  # fmt: skip
         loaded = tfds.load("ecg5000", split=split, data_dir=tmp_path, as_supervised=True)
-        series, labels = (np.concatenate(c) for c in zip(*loaded.batch(1000).as_numpy_iterator(), strict=True))
+        series, labels = (
+            np.concatenate(c) for c in zip(*loaded.batch(1000).as_numpy_iterator(), strict=True)
+        )
         assert series.dtype == np.float32
         np.testing.assert_array_equal(*(
             table[np.lexsort(table.T)]

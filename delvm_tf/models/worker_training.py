@@ -19,6 +19,18 @@ class WorkerTraining(keras.Model):
     is private in Keras, so tests of several processes guard it.
     """
 
+    def compile(self, optimizer: Any = "adam", **kwargs: Any) -> None:
+        """As `keras.Model.compile`, in the scope of the model's strategy.
+
+        Outside of it trackers would be each worker's own, and so would the reported losses. An
+        optimizer that was made outside is made again, for it could not be used.
+        """
+        with self.distribute_strategy.scope():
+            made_under = getattr(optimizer, "_distribution_strategy", self.distribute_strategy)
+            if made_under is not self.distribute_strategy and not optimizer.built:
+                optimizer = type(optimizer).from_config(optimizer.get_config())
+            super().compile(optimizer=optimizer, **kwargs)
+
     def fit(
         self,
         x: Any = None,

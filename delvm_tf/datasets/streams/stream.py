@@ -1,6 +1,7 @@
 """One function for all sources."""
 
 import glob
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,14 @@ import tensorflow as tf
 
 from delvm_tf.datasets.archive import ContentsError
 from delvm_tf.datasets.streams import images, npz, table, tfrecord
-from delvm_tf.datasets.streams.chunk import Chunk, Form, Reader, checked, form_of
+from delvm_tf.datasets.streams.chunk import (
+    Chunk,
+    Form,
+    Reader,
+    checked,
+    form_of,
+    rows_in_chunk,
+)
 
 READERS: dict[str, Reader] = {
     ".npz": npz.chunks,
@@ -156,19 +164,26 @@ def _from_generator(source: Callable[[], Any], labels: bool) -> tf.data.Dataset:
     if labels != isinstance(first, tuple):
         raise ValueError(f"the generator must give {'(x, y)' if labels else 'x'} with {labels=}")
 
-    def chunk(row: Any) -> Chunk:
-        x, y = row if labels else (row, 0)
-        return Chunk(np.asarray(x)[None], np.asarray([y]))
+    form: Form = form_of(_stacked([first], labels), "the generator")
+    number = rows_in_chunk(int(np.asarray(first[0] if labels else first).nbytes))
+    origin = f"generator {getattr(source, '__name__', '')}".strip()
 
-    form: Form = form_of(chunk(first), "the generator")
+    def chunks() -> Iterator[Chunk]:
+        rows = iter(source())
+        while some := list(itertools.islice(rows, number)):
+            yield _stacked(some, labels)
 
-    def rows() -> Iterator[tuple[Any, Any]]:
-        origin = f"generator {getattr(source, '__name__', '')}".strip()
-        for x, y in checked((chunk(row) for row in source()), form, labels, origin):
-            yield x[0], y[0]
+    signature = (
+        tf.TensorSpec((None, *form.shape), form.dtype), tf.TensorSpec((None,), tf.int64),
+    )  # fmt: skip
+    return tf.data.Dataset.from_generator(
+        lambda: checked(chunks(), form, labels, origin), output_signature=signature
+    ).unbatch()
 
-    signature = (tf.TensorSpec(form.shape, form.dtype), tf.TensorSpec((), tf.int64))
-    return tf.data.Dataset.from_generator(rows, output_signature=signature)
+
+def _stacked(rows: list[Any], labels: bool) -> Chunk:
+    x, y = zip(*rows, strict=True) if labels else (rows, np.zeros(len(rows)))
+    return Chunk(np.stack(x), np.asarray(y))
 
 
 def _from_tfds(name: str, labels: bool) -> tf.data.Dataset:
