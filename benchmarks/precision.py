@@ -1,0 +1,92 @@
+"""Time a training step with XLA and in bfloat16 against neither, objective by objective.
+
+The settings take turns, and the median of the rounds' ratios counts.
+"""
+
+import argparse
+import os
+import statistics
+import time
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import tensorflow as tf
+
+import delvm_tf as dv
+from delvm_tf.catalog import make_objective
+
+NETWORKS = {
+    "dense 140 → 512 → 256": ((140,), (512, 256), None),
+    "2 × 16 filters of 5×5 on 28×28×1": ((28, 28, 1), (16, 16), 5),
+}
+OBJECTIVES: dict[str, tuple[str, dict[str, Any]]] = {
+    "score matching, one probe": ("score-matching", {"trace": "hutchinson"}),
+    "sliced": ("sliced", {}),
+    "denoising": ("denoising", {}),
+    "CD, one step": ("cd", {"k": 1}),
+}
+SETTINGS = {"neither": ("float32", False), "XLA": ("float32", True),
+            "mixed_bfloat16": ("mixed_bfloat16", False)}  # fmt: skip
+BATCH = 100
+
+
+def steps_of(network: str, objective: str, setting: str, steps: int) -> Callable[[], float]:
+    """A function that trains for some steps and gives the seconds of one; traced already."""
+    shape, layers, side = NETWORKS[network]
+    policy, jit = SETTINGS[setting]
+    keras.config.set_dtype_policy(policy)
+    name, settings = OBJECTIVES[objective]
+    x = tf.random.stateless_normal((BATCH, *shape), (0, 0))
+    net = dv.networks.ffnn(layers) if side is None else dv.networks.cnn(layers, side)
+    model = dv.DELVM(net, objective=make_objective(name, seed=0, **settings))
+    model.adapt(x)
+    model.compile("adam", jit_compile=jit)
+    data = tf.data.Dataset.from_tensors(x).repeat(steps)
+
+    def run() -> float:
+        started = time.perf_counter()
+        model.fit(data, epochs=1, verbose=0)
+        return (time.perf_counter() - started) / steps
+
+    run()
+    keras.config.set_dtype_policy("float32")
+    return run
+
+
+def main() -> None:
+    """Run, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--output", type=Path, default=Path("results/benchmarks/precision.md"))
+    args = parser.parse_args()
+    lines = [
+        f"A training step with XLA (`jit_compile=True`) and in `mixed_bfloat16` against neither, "
+        f"batches of {BATCH}, {os.cpu_count()} CPU cores, median of {args.rounds} rounds, "
+        f"{date.today()}.",
+        "", "    python benchmarks/precision.py", "",
+        "| network | objective | ms with neither | XLA | mixed_bfloat16 |", "|---|---|---|---|---|",
+    ]  # fmt: skip
+    for network in NETWORKS:
+        for objective in OBJECTIVES:
+            runs = {name: steps_of(network, objective, name, args.steps) for name in SETTINGS}
+            times = [{name: run() for name, run in runs.items()} for _ in range(args.rounds)]
+            ratios = [
+                statistics.median(t[name] / t["neither"] for t in times)
+                for name in SETTINGS if name != "neither"
+            ]  # fmt: skip
+            alone = 1000 * statistics.median(t["neither"] for t in times)
+            lines.append(f"| {network} | {objective} | {alone:.1f} | {ratios[0]:.2f} | "
+                         f"{ratios[1]:.2f} |")  # fmt: skip
+            print(lines[-1], flush=True)
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    args.output.write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
