@@ -8,6 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from delvm_tf.distribution.chief import writes_files
 from delvm_tf.models.energy_model import EnergyModel
 from delvm_tf.models.reconstruction_model import ReconstructionModel
 
@@ -35,7 +36,8 @@ def export_saved_model(model_or_detector: Any, base_dir: str | os.PathLike[str])
         base_dir: folder of all versions; made if it does not exist.
 
     Returns:
-        The folder of the new version.
+        The folder of the new version. Of several workers only the chief writes, and the others
+        get `base_dir`.
 
     Raises:
         TypeError: if there is no model of this library to export.
@@ -55,6 +57,8 @@ def export_saved_model(model_or_detector: Any, base_dir: str | os.PathLike[str])
         raise ValueError("the detector has no threshold yet: call detector.fit(x_normal) first")
 
     base = Path(base_dir)
+    if not writes_files(model.distribute_strategy):
+        return base
     try:
         base.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=base))

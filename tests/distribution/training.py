@@ -58,7 +58,7 @@ def make(case):
     return made
 
 
-def run(case, scope):
+def run(case, scope, folder):
     with scope:
         model = make(case)
     if case == "buffer":  # compiled outside of the scope, as many do
@@ -75,10 +75,23 @@ def run(case, scope):
         "predicted": model.predict(x, batch_size=BATCH, verbose=0),
         "scores": model.reconstruction_error(x),
         "features": model.features(x),
+        "served": served(model, folder, x),
     }
     weights = {f"weight_{i}": w for i, w in enumerate(model.get_weights())}
     state = {f"state_{i}": v.numpy() for i, v in enumerate(model.objective.variables)}
     return {**found, **weights, **state}
+
+
+def served(model, folder, x):
+    """Errors from the one SavedModel that all workers together export; None if not the chief."""
+    import delvm_tf as dv
+
+    version = dv.export_saved_model(model, folder)
+    if not dv.distribution.is_chief():
+        return None
+    assert version == folder / "1"
+    signature = tf.saved_model.load(str(version)).signatures["reconstruction_error"]
+    return signature(x=tf.constant(x, tf.float32))["reconstruction_error"]
 
 
 def strategy(name):
@@ -98,7 +111,7 @@ def main(output, name, *cases):
     import delvm_tf as dv
 
     for case in cases:
-        found = run(case, chosen.scope())
+        found = run(case, chosen.scope(), Path(output) / f"served-{name}-{case}")
         if dv.distribution.is_chief():
             np.savez(Path(output) / f"{name}-{case}.npz", **found)
 
