@@ -95,7 +95,8 @@ class WorkerTraining(keras.Model):
         """
 
         def step(data: Any) -> Any:
-            with tf.control_dependencies(tf.nest.flatten(data)):
+            given = [part for part in tf.nest.flatten(data) if tf.is_tensor(part)]
+            with tf.control_dependencies(given):
                 return step_function(data)
 
         if not has_several_workers(self.distribute_strategy):

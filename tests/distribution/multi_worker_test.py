@@ -45,7 +45,8 @@ def read(folder):
         return dict(found)
 
 
-@pytest.mark.parametrize("killed", [1, pytest.param(0, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("killed", [0, 1])
 def test_a_run_that_lost_a_worker_goes_on_to_the_same_end(killed, tmp_path):
     """Weights, optimizer, chains and random numbers, to the bit, with shuffled rows."""
     assert run(tmp_path / "whole", tmp_path / "backup-whole", "none")[0] is None

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PROGRAM = Path(__file__).parents[2] / "trainers" / "anomaly_patches.py"
 TINY = [
     "--train-size", "600", "--test-size", "400", "--patch-methods", "random", "--patch-filters",
@@ -21,6 +23,7 @@ def run(tmp_path, *arguments, **environment):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_short_run_writes_everything_it_promises(tmp_path, require_data):
     require_data("cifar10")
     done = run(tmp_path, *TINY)

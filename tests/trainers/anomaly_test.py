@@ -50,7 +50,7 @@ def test_a_short_run_writes_everything_it_promises(tmp_path):
 
 
 def test_an_interrupted_run_leaves_nothing_half_written_and_goes_on(tmp_path):
-    arguments = ["--epochs", "1", "--units", "16", "--seeds", "0-1"]
+    arguments = ["--epochs", "1", "--units", "16", "--seeds", "0-2"]
     process = subprocess.Popen(
         command(tmp_path, *arguments), stdout=subprocess.PIPE, text=True, cwd=tmp_path
     )
@@ -165,6 +165,7 @@ def test_an_ensemble_that_makes_no_sense_is_refused_at_once(tmp_path, run_here, 
     assert not (tmp_path / "out.partial").exists()
 
 
+@pytest.mark.slow
 def test_another_model_and_objective(tmp_path):
     done = run(
         tmp_path, "--model", "dsebm", "--objective", "cd", "--cd-steps", "2", "--units", "16",
