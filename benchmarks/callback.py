@@ -23,7 +23,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=100)
-    parser.add_argument("--output", type=Path, default=Path("results/benchmarks/tensorboard.md"))
+    parser.add_argument("--output", type=Path, default=Path("results/benchmarks/callback.md"))
     args = parser.parse_args()
     data = dv.datasets.load("ecg5000", protocol="standard", seed=0).validation_split(seed=0)
     model = dv.DELVM(dv.networks.ffnn((512, 128, 128)), scale=0.35)
@@ -49,7 +49,7 @@ def main() -> None:
         f"`dv.TensorBoard` and validation data, against training without: median "
         f"{statistics.median(ratios):.3f}, from {min(ratios):.3f} to {max(ratios):.3f} in "
         f"{args.rounds} rounds; {statistics.median(alone):.0f} s without, {os.cpu_count()} cores, "
-        f"{date.today()}.\n\n    python benchmarks/tensorboard.py --epochs {args.epochs}\n"
+        f"{date.today()}.\n\n    python benchmarks/callback.py --epochs {args.epochs}\n"
     )
     args.output.parent.mkdir(parents=True, exist_ok=True)
     args.output.write_text(text)
