@@ -9,6 +9,7 @@ import statistics
 import time
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -17,28 +18,41 @@ import tensorflow as tf
 
 import delvm_tf as dv
 
+# Shape, layers, side of the filters, global batch; "keras" is an autoencoder of Keras alone.
 CASES = {
     "dense 140 → 512 → 128 → 128, one probe": ((140,), (512, 128, 128), None, 4096),
-    "2 × 32 filters of 5×5 on 28×28×1, one probe": ((28, 28, 1), (32, 32), 5, 256),
-    "70 filters of 5×5 on 28×28×1, closed form": ((28, 28, 1), (70,), 5, 256),
+    "32 filters of 5×5 on 28×28×1, one probe": ((28, 28, 1), (32,), 5, 256),
+    "for comparison, Keras alone: 16 and 16 filters, squared error": ((28, 28, 1), "keras", 5, 256),
 }
 
 
-def trained(shape: tuple[int, ...], layers: tuple[int, ...], side: int | None, rows: int,
-            name: str, steps: int):  # fmt: skip
-    """A function that trains for some steps, traced already."""
+def make(shape: tuple[int, ...], layers: Any, side: int | None, x: tf.Tensor):
+    """A compiled model and one batch for it."""
+    if layers == "keras":
+        convolutions = [keras.layers.Conv2D(16, side, activation="relu") for _ in range(2)]
+        back = keras.layers.Conv2DTranspose(shape[-1], 2 * side - 1)
+        network = keras.Sequential([keras.Input(shape), *convolutions, back])
+        network.compile("adam", "mean_squared_error")
+        return network, (x, x)
+    network = dv.networks.ffnn(layers) if side is None else dv.networks.cnn(layers, side)
+    model = dv.DELVM(network, dv.ScoreMatching(trace="hutchinson"), normalization="center")
+    model.adapt(x)
+    model.compile("adam")
+    return model, x
+
+
+def trained(shape: tuple[int, ...], layers: Any, side: int | None, rows: int, name: str,
+            steps: int):  # fmt: skip
+    """A function that trains for some steps and returns seconds per step; traced already."""
     x = tf.random.stateless_normal((rows, *shape), (0, 0))
-    data = tf.data.Dataset.from_tensors(x).repeat(steps)
     with dv.distribution.strategy(name).scope():
         keras.utils.set_random_seed(0)
-        network = dv.networks.ffnn(layers) if side is None else dv.networks.cnn(layers, side)
-        model = dv.DELVM(network, normalization="center")
-        model.adapt(x)
-        model.compile("adam")
+        model, batch = make(shape, layers, side, x)
+    data = tf.data.Dataset.from_tensors(batch).repeat(steps)
 
     def run() -> float:
         started = time.perf_counter()
-        model.fit(data, epochs=1, verbose=0)
+        model.fit(data, epochs=1, verbose=0, shuffle=False)
         return (time.perf_counter() - started) / steps
 
     run()
@@ -59,8 +73,9 @@ def main() -> None:
         f"batch, {os.cpu_count()} cores, float32, {args.rounds} rounds of {args.steps} steps, "
         f"{date.today()}.",
         "", "    python benchmarks/distribution.py", "",
-        "| network | global batch | ms on one | two / one, median | smallest to largest |",
-        "|---|---|---|---|---|",
+        "| network | global batch | ms on one | two / one, median | smallest to largest | "
+        "two / one of the shortest steps |",
+        "|---|---|---|---|---|---|",
     ]  # fmt: skip
     for title, (shape, layers, side, rows) in CASES.items():
         one, two = (
@@ -68,10 +83,11 @@ def main() -> None:
         )
         times = [(one(), two()) for _ in range(args.rounds)]
         ratios = sorted(b / a for a, b in times)
+        best = min(b for _, b in times) / min(a for a, _ in times)
         alone = 1000 * statistics.median(a for a, _ in times)
         lines.append(
             f"| {title} | {rows} | {alone:.0f} | {statistics.median(ratios):.2f} | "
-            f"{ratios[0]:.2f} to {ratios[-1]:.2f} |"
+            f"{ratios[0]:.2f} to {ratios[-1]:.2f} | {best:.2f} |"
         )
         print(lines[-1], flush=True)
     args.output.parent.mkdir(parents=True, exist_ok=True)

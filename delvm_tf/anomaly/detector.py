@@ -35,6 +35,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     Attributes:
         threshold_: the threshold, in units of the anomaly score, once fitted.
         offset_: minus the threshold, as scikit-learn has it.
+        normal_scores_: anomaly scores of the normal examples given to `fit`, (n,).
         n_features_in_: number of values per example.
 
     Example:
@@ -84,6 +85,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         self.n_features_in_ = int(np.prod(shape_of_one(X) or ()))
         self.threshold_ = THRESHOLDS[self.threshold](scores, labels, self.quantile)
         self.offset_ = -self.threshold_
+        self.normal_scores_ = scores if labels is None else scores[labels == 0]
         return self
 
     def anomaly_score(self, X: Any) -> np.ndarray:

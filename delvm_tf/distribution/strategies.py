@@ -46,7 +46,7 @@ def strategy(name: str = "auto", devices: list[str] | None = None) -> tf.distrib
     if name == "one":
         return tf.distribute.get_strategy()
     if name == "mirrored":
-        return tf.distribute.MirroredStrategy(devices or _local_devices())
+        return _mirrored(devices or _local_devices())
     return _multi_worker() if name == "multi_worker" else _tpu()
 
 
@@ -61,6 +61,14 @@ def _automatic() -> str:
 def _local_devices() -> list[str]:
     gpus = tf.config.list_logical_devices("GPU")
     return [device.name for device in gpus or tf.config.list_logical_devices("CPU")]
+
+
+def _mirrored(devices: list[str]) -> tf.distribute.Strategy:
+    gpus = any("gpu" in device.lower() for device in devices)
+    # TensorFlow sums over CPU devices by collectives whose keys begin anew in each strategy, so a
+    # second model in the same process would meet those of the first. A plain sum has no keys.
+    reduction = None if gpus else tf.distribute.ReductionToOneDevice()
+    return tf.distribute.MirroredStrategy(devices, cross_device_ops=reduction)
 
 
 def _multi_worker() -> tf.distribute.Strategy:

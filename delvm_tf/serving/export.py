@@ -1,19 +1,34 @@
 """Writing a model or a detector as a SavedModel with named signatures."""
 
+import json
 import os
 import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from delvm_tf.distribution.chief import writes_files
-from delvm_tf.models.energy_model import EnergyModel
 from delvm_tf.models.reconstruction_model import ReconstructionModel
+from delvm_tf.serving import model_card
+from delvm_tf.serving.drift import ScoreHistogram
+from delvm_tf.serving.model_card import ModelCard
+from delvm_tf.serving.signatures import Options, signatures, white_of
+from delvm_tf.serving.warmup import write_warmup
 
 
-def export_saved_model(model_or_detector: Any, base_dir: str | os.PathLike[str]) -> Path:
+def export_saved_model(
+    model_or_detector: Any,
+    base_dir: str | os.PathLike[str],
+    about: dict[str, Any] | None = None,
+    reference: Any = None,
+    max_batch_size: int = 4096,
+    white: float | None = None,
+    jit_compile: bool = False,
+    warmup: tuple[int, ...] = (1, 32),
+) -> Path:
     """Write `<base_dir>/<next integer>/`, as TensorFlow Serving expects it.
 
     The version appears whole or not at all: it is written elsewhere in `base_dir` and renamed.
@@ -24,37 +39,56 @@ def export_saved_model(model_or_detector: Any, base_dir: str | os.PathLike[str])
     |------------------------|---------------------------------------------------------------|
     | `serving_default`      | `features`, `reconstruction_error`, and for a detector        |
     |                        | `anomaly_score`, `is_anomaly` and `threshold`                 |
+    | `encoded_images`       | the same of `image_bytes`, strings of PNG, JPEG, BMP or GIF;  |
+    |                        | of models of images of 1 or 3 channels only                   |
     | `features`             | `features`, (batch, features)                                 |
     | `reconstruction_error` | `reconstruction_error`, (batch,)                              |
     | `reconstruct`          | `reconstruction`, shape of x                                  |
     | `energy`               | `energy`, (batch,), of energy models only                     |
     | `score`                | `score`, shape of x, of energy models only                    |
 
+    A request without rows, with more than `max_batch_size`, with NaN or infinite values, or with
+    images of another size gets an error that says so. Beside the graph lie a `model_card.json`
+    (what the model is, its inputs and outputs, threshold, histogram of the training scores, what
+    `about` says, versions, checksums) and requests that warm the server up.
+
     Args:
         model_or_detector: an energy model or autoencoder that is built, or a fitted
             `AnomalyDetector` of one.
         base_dir: folder of all versions; made if it does not exist.
+        about: what the card should say besides, such as data and metrics; must be JSON.
+        reference: normal training rows in raw units whose scores the card keeps as a histogram,
+            to find drift later. A detector has those of its own `fit`.
+        max_batch_size: rows of a request at most.
+        white: value of a white pixel in raw units. By default 255, or 1 if no pixel's mean over
+            the training data (its maximum for `"minmax"`) exceeds 1.
+        jit_compile: let XLA compile the graph at the first request of each batch size.
+        warmup: rows of the requests that warm up the server; none for `()`.
 
     Returns:
         The folder of the new version. Of several workers only the chief writes, and the others
         get `base_dir`.
 
     Raises:
-        TypeError: if there is no model of this library to export.
-        ValueError: if the model has no weights yet or is not adapted, or the detector not fitted.
+        TypeError: if there is no model of this library to export, or `about` is not JSON.
+        ValueError: if the model has no weights yet or is not adapted, the detector not fitted, or
+            an option is out of range.
         OSError: if the folder cannot be written.
     """
     model = getattr(model_or_detector, "model", model_or_detector)
     detector = None if model is model_or_detector else model_or_detector
-    if not isinstance(model, ReconstructionModel):
-        raise TypeError(
-            f"expected a ReconstructionModel (an energy model or autoencoder) or a detector of "
-            f"one, got {type(model).__name__}"
+    _check(model, detector)
+    if max_batch_size < 1 or not all(0 < rows <= max_batch_size for rows in warmup):
+        raise ValueError(
+            f"max_batch_size must be positive, and the batches of warmup no larger, got "
+            f"{max_batch_size!r} and {warmup!r}"
         )
-    if not model.built or not model.normalization.adapted:
-        raise ValueError("the model is not ready: call model.adapt(x), and fit, before exporting")
-    if detector is not None and not hasattr(detector, "threshold_"):
-        raise ValueError("the detector has no threshold yet: call detector.fit(x_normal) first")
+    try:
+        about = json.loads(json.dumps(about or {}, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"about must be what JSON can hold: {error}") from error
+    options = Options(max_batch_size, jit_compile, white_of(model, white))
+    histogram = _histogram(model, detector, reference)
 
     base = Path(base_dir)
     if not writes_files(model.distribute_strategy):
@@ -70,11 +104,69 @@ def export_saved_model(model_or_detector: Any, base_dir: str | os.PathLike[str])
         # The weights alone: a module that held the model would save its optimizer and metrics too.
         module = tf.Module(name="delvm_tf")
         module.weights = [weight.value for weight in model.weights]
-        signatures = _signatures(model, detector)
-        tf.saved_model.save(module, str(partial / "model"), signatures=signatures)
-        return _publish(partial / "model", base)
+        served = signatures(model, detector, options)
+        folder = partial / "model"
+        tf.saved_model.save(module, str(folder), signatures=served)
+        if warmup:
+            write_warmup(folder, model, [*served], options.white, warmup)
+        _card(model, detector, options, served, histogram, about, folder).write(folder)
+        return _publish(folder, base)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _check(model: Any, detector: Any) -> None:
+    if not isinstance(model, ReconstructionModel):
+        raise TypeError(
+            f"expected a ReconstructionModel (an energy model or autoencoder) or a detector of "
+            f"one, got {type(model).__name__}"
+        )
+    if not model.built or not model.normalization.adapted:
+        raise ValueError("the model is not ready: call model.adapt(x), and fit, before exporting")
+    if detector is not None and not hasattr(detector, "threshold_"):
+        raise ValueError("the detector has no threshold yet: call detector.fit(x_normal) first")
+
+
+def _histogram(model: Any, detector: Any, reference: Any) -> ScoreHistogram | None:
+    if reference is not None:
+        name = "reconstruction_error" if detector is None else detector.score_name
+        return ScoreHistogram.of(getattr(model, name)(reference))
+    kept = None if detector is None else getattr(detector, "normal_scores_", None)
+    return None if kept is None or len(kept) < 2 else ScoreHistogram.of(kept)
+
+
+def _card(
+    model: Any, detector: Any, options: Options, served: dict[str, Any],
+    histogram: ScoreHistogram | None, about: dict[str, Any], folder: Path,
+) -> ModelCard:  # fmt: skip
+    def outputs(function: Any) -> dict[str, Any]:
+        structured = function.get_concrete_function().structured_outputs
+        return {
+            n: {"dtype": t.dtype.name, "shape": t.shape.as_list()} for n, t in structured.items()
+        }
+
+    rule = None
+    if detector is not None:
+        rule = {
+            "value": float(np.float32(detector.threshold_)), "rule": detector.threshold,
+            "score": detector.score_name,
+        }  # fmt: skip
+    return ModelCard(
+        model=model_card.describe(model),
+        input={
+            "name": "x", "dtype": "float32", "shape": [None, *model.normalization.shift.shape],
+            "units": "raw", "max_batch_size": options.max_batch_size,
+        },
+        signatures={name: outputs(function) for name, function in served.items()},
+        threshold=rule,
+        scores=histogram,
+        score_name="reconstruction_error" if detector is None else detector.score_name,
+        about=about,
+        versions=model_card.versions(),
+        created=model_card.now(),
+        white=options.white,
+        checksums=model_card.checksums(folder),
+    )  # fmt: skip
 
 
 def _publish(written: Path, base: Path) -> Path:
@@ -89,36 +181,3 @@ def _publish(written: Path, base: Path) -> Path:
                 raise
         else:
             return target
-
-
-def _signatures(model: Any, detector: Any) -> dict[str, Any]:
-    """The functions to serve, by name."""
-
-    def default(x: tf.Tensor) -> dict[str, tf.Tensor]:
-        outputs = {
-            "features": model.features(x),
-            "reconstruction_error": model.reconstruction_error(x),
-        }
-        if detector is not None:
-            score = tf.cast(getattr(model, detector.score_name)(x), tf.float32)
-            threshold = tf.constant(detector.threshold_, tf.float32)
-            outputs["anomaly_score"] = score
-            outputs["is_anomaly"] = score > threshold
-            outputs["threshold"] = tf.fill(tf.shape(score), threshold)
-        return outputs
-
-    functions = {
-        "serving_default": default,
-        "features": lambda x: {"features": model.features(x)},
-        "reconstruction_error": lambda x: {"reconstruction_error": model.reconstruction_error(x)},
-        "reconstruct": lambda x: {"reconstruction": model.reconstruct(x)},
-    }
-    if isinstance(model, EnergyModel):
-        functions["energy"] = lambda x: {"energy": model.energy(x)}
-        functions["score"] = lambda x: {"score": model.score(x)}
-    shape = (None, *model.normalization.shift.shape)
-    x = tf.TensorSpec(shape, tf.float32, name="x")
-    return {
-        name: tf.function(function, input_signature=[x], autograph=False)
-        for name, function in functions.items()
-    }

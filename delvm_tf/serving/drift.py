@@ -1,0 +1,136 @@
+"""Whether the scores of today are those of the training data."""
+
+import itertools
+import math
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+# Limits of the population stability index that are customary in credit scoring.
+STABLE, DRIFTED = 0.1, 0.25
+
+
+@dataclass(frozen=True)
+class ScoreHistogram:
+    """Shares of scores between quantiles, as a model card holds them.
+
+    Args:
+        edges: inner edges of the bins, ascending; the outer ones are ±∞.
+        fractions: share of each bin, one more than edges.
+        rows: number of scores.
+    """
+
+    edges: tuple[float, ...]
+    fractions: tuple[float, ...]
+    rows: int
+
+    @classmethod
+    def of(cls, scores: Any, bins: int = 10) -> Self:
+        """The histogram of scores in bins of as equal a share as ties allow.
+
+        Raises:
+            ValueError: for fewer than two scores, values that are not finite, or fewer than 2 bins.
+        """
+        scores = _checked(scores)
+        if len(scores) < 2 or bins < 2:
+            raise ValueError(
+                f"a histogram needs two or more scores and bins, got {len(scores)} and {bins}"
+            )
+        edges = np.unique(np.quantile(scores, np.arange(1, bins) / bins))
+        fractions = _counts(scores, edges) / len(scores)
+        return cls(tuple(edges.tolist()), tuple(fractions.tolist()), len(scores))
+
+    @classmethod
+    def from_json(cls, value: Any) -> Self:
+        """The histogram of a model card.
+
+        Raises:
+            ValueError: if it is none.
+        """
+        try:
+            edges = tuple(float(e) for e in value["edges"])
+            fractions = tuple(float(f) for f in value["fractions"])
+            rows = int(value["rows"])
+        except (TypeError, KeyError, ValueError) as error:
+            raise ValueError(f"expected edges, fractions and rows, got {value!r}") from error
+        whole = math.isclose(sum(fractions), 1, abs_tol=1e-6) and min(fractions) >= 0
+        ascending = all(a < b for a, b in itertools.pairwise(edges))
+        if len(fractions) != len(edges) + 1 or rows < 2 or not whole or not ascending:
+            raise ValueError(f"edges, fractions and rows do not make a histogram: {value!r}")
+        return cls(edges, fractions, rows)
+
+
+class DriftMonitor:
+    """Counts live scores and compares their shares with those of the training data.
+
+    Population stability index, Σ_b (q_b − p_b) ln(q_b / p_b), with shares p of training and q of
+    live scores, each with half a count added to every bin, so that empty bins are no infinity. It
+    is the symmetric Kullback-Leibler divergence of the two. Customary limits: below 0.1 stable,
+    above 0.25 drifted.
+
+    Args:
+        reference: histogram of the training scores, `card.scores`.
+
+    Example:
+        >>> monitor = dv.serving.DriftMonitor(dv.serving.load("saved_models/ecg5000").card.scores)
+        >>> monitor.update(client.predict(x)["anomaly_score"])
+        >>> monitor.index, monitor.verdict
+    """
+
+    def __init__(self, reference: ScoreHistogram):
+        self.reference = reference
+        self.counts = np.zeros(len(reference.fractions), np.int64)
+
+    @property
+    def rows(self) -> int:
+        """Number of live scores so far."""
+        return int(self.counts.sum())
+
+    def update(self, scores: Any) -> None:
+        """Count more live scores, (n,).
+
+        Raises:
+            ValueError: for values that are not finite, or an array that is not one-dimensional.
+        """
+        self.counts += _counts(_checked(scores), np.asarray(self.reference.edges))
+
+    @property
+    def index(self) -> float:
+        """The population stability index; NaN before there are scores."""
+        if not self.rows:
+            return math.nan
+        expected = np.asarray(self.reference.fractions) * self.reference.rows
+        p, q = _smoothed(expected), _smoothed(self.counts)
+        return float(np.sum((q - p) * np.log(q / p)))
+
+    @property
+    def expected_index(self) -> float:
+        """About what chance alone gives without drift, (bins − 1)(1/n + 1/m)."""
+        bins = len(self.counts)
+        return (bins - 1) * (1 / self.reference.rows + 1 / self.rows) if self.rows else math.nan
+
+    @property
+    def verdict(self) -> str:
+        """`"stable"`, `"shifted"`, `"drifted"`; or `"too few"` where chance alone can shift it."""
+        if not self.rows or 3 * self.expected_index > STABLE:
+            return "too few"
+        return ("stable", "shifted", "drifted")[(self.index > STABLE) + (self.index > DRIFTED)]
+
+
+def _smoothed(counts: np.ndarray) -> np.ndarray:
+    return (counts + 0.5) / (counts.sum() + 0.5 * len(counts))
+
+
+def _counts(scores: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    return np.bincount(np.searchsorted(edges, scores, side="left"), minlength=len(edges) + 1)
+
+
+def _checked(scores: Any) -> np.ndarray:
+    scores = np.asarray(scores, np.float64)
+    if scores.ndim != 1 or not np.isfinite(scores).all():
+        raise ValueError(
+            f"expected finite scores (n,), got shape {scores.shape} with "
+            f"{np.count_nonzero(~np.isfinite(scores))} NaN or infinite"
+        )
+    return scores

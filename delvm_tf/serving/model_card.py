@@ -1,0 +1,178 @@
+"""What a served model is, beside its graph: `model_card.json`."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from delvm_tf.serving.drift import ScoreHistogram
+
+FILE = "model_card.json"
+FORMAT = 1
+
+
+class DamagedModelError(ValueError):
+    """A folder of a served model is not whole, or not what its card says."""
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """Everything that is known of a served model without running it.
+
+    Attributes:
+        model: class, objective, normalisation, layers and number of parameters.
+        input: name, dtype and shape of the input, and the most rows of a request.
+        signatures: names, dtypes and shapes of the outputs, by signature.
+        threshold: value, rule and score of a detector, or None.
+        scores: histogram of the training scores, or None.
+        score_name: which scores they are.
+        about: what the one who exported it said, such as data and metrics.
+        versions: of the software that wrote it.
+        created: time of export, UTC.
+        white: value of a white pixel in raw units, of models of images.
+        checksums: SHA-256 of each file, by its path in the folder.
+    """
+
+    model: dict[str, Any]
+    input: dict[str, Any]
+    signatures: dict[str, Any]
+    threshold: dict[str, Any] | None
+    scores: ScoreHistogram | None
+    score_name: str
+    about: dict[str, Any]
+    versions: dict[str, str]
+    created: str
+    white: float | None
+    checksums: dict[str, str]
+    format: int = FORMAT
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one input."""
+        return tuple(self.input["shape"][1:])
+
+    @property
+    def max_batch_size(self) -> int:
+        """The most rows of a request."""
+        return int(self.input["max_batch_size"])
+
+    def write(self, folder: Path) -> None:
+        """Write the card into a folder."""
+        content = asdict(self)
+        content["checksums"] = {**self.checksums, FILE: _digest_of_card(content)}
+        (folder / FILE).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """The card of a folder, once it and all files have proved to be whole.
+
+        Raises:
+            FileNotFoundError: if there is no card.
+            DamagedModelError: what is missing or altered.
+        """
+        try:
+            content = json.loads((folder / FILE).read_text())
+        except FileNotFoundError:
+            raise FileNotFoundError(
+                f"{folder} has no {FILE}: it was not written by export_saved_model, or in part "
+                f"only; export the model again"
+            ) from None
+        except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+            raise DamagedModelError(f"{folder / FILE} cannot be read: {error}") from error
+        if not isinstance(content, dict) or content.get("format") != FORMAT:
+            found = content.get("format") if isinstance(content, dict) else type(content).__name__
+            raise DamagedModelError(
+                f"{folder / FILE} has format {found}, and this version reads {FORMAT}"
+            )
+        try:
+            checksums = dict(content["checksums"])
+            own = checksums.pop(FILE)
+            if own != _digest_of_card({**content, "checksums": checksums}):
+                raise DamagedModelError(f"{folder / FILE} is altered; export the model again")
+            scores = content["scores"]
+            histogram = None if scores is None else ScoreHistogram.from_json(scores)
+            card = cls(**{**content, "checksums": checksums, "scores": histogram})
+        except (KeyError, TypeError, ValueError) as error:
+            if isinstance(error, DamagedModelError):
+                raise
+            raise DamagedModelError(f"{folder / FILE} is no model card: {error}") from error
+        card._verify(folder)
+        return card
+
+    def _verify(self, folder: Path) -> None:
+        found = checksums(folder)
+        for name, digest in self.checksums.items():
+            if name not in found:
+                raise DamagedModelError(f"{folder / name} is missing; copy or export it again")
+            if found[name] != digest:
+                raise DamagedModelError(f"{folder / name} is altered; copy or export it again")
+        if "saved_model.pb" not in self.checksums:
+            raise DamagedModelError(f"{folder / FILE} names no saved_model.pb")
+        if strange := sorted({*found} - {*self.checksums}):
+            raise DamagedModelError(
+                f"{folder} has files that its card does not name: {', '.join(strange[:5])}"
+            )
+
+
+def describe(model: Any) -> dict[str, Any]:
+    """What the model is, as JSON."""
+    network = getattr(model, "network", None)
+    return {
+        "class": type(model).__name__,
+        "objective": _plain(keras.saving.serialize_keras_object(model.objective)),
+        "normalization": {"mode": model.normalization.mode, "scale": model.normalization.scale},
+        "layers": [
+            f"{type(layer).__name__} {_plain(layer.output.shape)}"
+            for layer in getattr(network, "layers", ())
+        ],
+        "parameters": int(sum(np.prod(w.shape) for w in model.trainable_weights)),
+        "dtype": model.dtype_policy.name,
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of the software that defines what a model computes."""
+    import delvm_tf
+
+    return {
+        "delvm_tf": delvm_tf.__version__,
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "numpy": np.__version__,
+    }
+
+
+def now() -> str:
+    """Time of export."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def checksums(folder: Path) -> dict[str, str]:
+    """SHA-256 of all files of a folder but the card, by their paths in it."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path != folder / FILE:
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            found[path.relative_to(folder).as_posix()] = digest
+    return found
+
+
+def _digest_of_card(content: dict[str, Any]) -> str:
+    text = json.dumps(content, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """A configuration without what JSON does not know."""
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items() if k != "module"}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return value if isinstance(value, str | int | float | bool | None) else str(value)

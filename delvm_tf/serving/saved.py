@@ -1,0 +1,157 @@
+"""Loading a served model in Python, checked before a byte of it is believed."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from google.protobuf.message import DecodeError
+from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow.python.framework import op_def_registry
+
+from delvm_tf.models import inputs
+from delvm_tf.serving.model_card import DamagedModelError, ModelCard
+from delvm_tf.serving.signatures import DEFAULT, ENCODED
+
+# Operations that count as having effects and that a model needs: weights, control flow, checks,
+# and the checkpoint.
+_WITH_EFFECT = {
+    "VarHandleOp", "ReadVariableOp", "AssignVariableOp", "DisableCopyOnRead",
+    "StatefulPartitionedCall", "While", "If", "Assert", "SaveV2", "RestoreV2", "MergeV2Checkpoints",
+}  # fmt: skip
+# Operations that TensorFlow counts as free of effects, and that read files all the same.
+_READING = {"ReadFile", "MatchingFiles", "WholeFileReaderV2", "ImmutableConst"}
+
+
+class ServedModel:
+    """A SavedModel of `export_saved_model`, with its card and without the code that made it.
+
+    Args:
+        folder: of one version.
+
+    Attributes:
+        card: the `ModelCard`.
+        folder: of the version.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.card = ModelCard.read(folder)
+        refuse_effects(folder)
+        try:
+            self._signatures = tf.saved_model.load(str(folder)).signatures
+        except Exception as error:  # TensorFlow raises a dozen kinds
+            raise DamagedModelError(f"{folder} cannot be loaded: {error}") from error
+        if missing := {*self.card.signatures} - {*self._signatures}:
+            raise DamagedModelError(f"{folder} lacks the signatures {', '.join(sorted(missing))}")
+
+    def predict(
+        self, x: Any, signature: str = DEFAULT, batch_size: int = 512
+    ) -> dict[str, np.ndarray]:
+        """All outputs of a signature by name, the first axis being that of x.
+
+        Args:
+            x: (n, ...) in raw units; for `encoded_images` a list of bytes.
+            signature: its name.
+            batch_size: rows computed at a time, no more than the card allows.
+
+        Raises:
+            TypeError: if x does not hold real numbers, or bytes.
+            ValueError: for an unknown signature, a wrong shape, no rows, or NaN and infinity.
+        """
+        if signature not in self.card.signatures:
+            raise ValueError(
+                f"unknown signature {signature!r}; the model has "
+                f"{', '.join(sorted(self.card.signatures))}"
+            )
+        function = self._signatures[signature]
+        rows = checked_images(x) if signature == ENCODED else checked_rows(x, self.card.shape)
+        step = max(1, min(batch_size, self.card.max_batch_size))
+        parts = []
+        for start in range(0, len(rows), step):
+            batch = tf.constant(rows[start : start + step])
+            name = "image_bytes" if signature == ENCODED else "x"
+            parts.append({k: v.numpy() for k, v in function(**{name: batch}).items()})
+        return {k: np.concatenate([part[k] for part in parts]) for k in parts[0]}
+
+
+def load(folder: str | os.PathLike[str], version: int | None = None) -> ServedModel:
+    """The served model of a folder: of a version, or of the newest version in it.
+
+    Checksums prove the files whole, and the graph may hold no operation that reads or writes
+    files, runs Python, or reaches the network. No code comes with a SavedModel, and none is run.
+
+    Args:
+        folder: what `export_saved_model` was given, or what it returned.
+        version: which one to take; the newest if None.
+
+    Raises:
+        FileNotFoundError: if there is no such folder or version, or it has no card.
+        DamagedModelError: if files are missing, altered, or do what a model must not.
+    """
+    base = Path(folder)
+    if not base.is_dir():
+        raise FileNotFoundError(f"{base} is no folder; give one that export_saved_model wrote")
+    numbers = sorted(int(p.name) for p in base.iterdir() if p.name.isdecimal() and p.is_dir())
+    if version is not None:
+        if version not in numbers:
+            raise FileNotFoundError(
+                f"{base} has no version {version}; it has {', '.join(map(str, numbers)) or 'none'}"
+            )
+        return ServedModel(base / str(version))
+    return ServedModel(base / str(numbers[-1]) if numbers else base)
+
+
+def refuse_effects(folder: Path) -> None:
+    """Refuse a graph that does more than compute.
+
+    Raises:
+        DamagedModelError: if the graph cannot be read, or holds an operation with effects that a
+            model needs not have.
+    """
+    saved = saved_model_pb2.SavedModel()
+    try:
+        saved.ParseFromString((folder / "saved_model.pb").read_bytes())
+    except (OSError, DecodeError) as error:
+        raise DamagedModelError(f"{folder / 'saved_model.pb'} cannot be read: {error}") from error
+    for graph in (meta.graph_def for meta in saved.meta_graphs):
+        functions = {function.signature.name for function in graph.library.function}
+        bodies = (function.node_def for function in graph.library.function)
+        for op in {node.op for nodes in (graph.node, *bodies) for node in nodes} - functions:
+            _refuse(op, folder)
+
+
+def _refuse(op: str, folder: Path) -> None:
+    if op in _WITH_EFFECT:
+        return
+    known = op_def_registry.get(op)
+    if known is None or known.is_stateful or op in _READING or "Dataset" in op:
+        raise DamagedModelError(
+            f"the graph in {folder} holds the operation {op}, which a model needs not have and "
+            f"which may read or write files or run code; it is not loaded"
+        )
+
+
+def checked_rows(x: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Rows as float32, (n, *shape), or an error that says what is wrong with them."""
+    try:
+        array = np.asarray(x)
+    except ValueError as error:
+        raise ValueError(f"x must be rows of one shape {shape}: {error}") from error
+    with np.errstate(over="ignore"):
+        array = np.asarray(inputs.check_array(array, shape, "the model"), np.float32)
+    if not np.isfinite(array).all():
+        raise ValueError("x has values beyond the range of float32; check its units")
+    return array
+
+
+def checked_images(images: Any) -> np.ndarray:
+    """Encoded images as an array of bytes, (n,)."""
+    if isinstance(images, bytes | str) or not all(isinstance(i, bytes) for i in images):
+        raise TypeError("expected a list of the bytes of image files, [path.read_bytes(), ...]")
+    if not len(images):
+        raise ValueError("got an empty list of images")
+    array = np.empty(len(images), object)
+    array[:] = list(images)
+    return array

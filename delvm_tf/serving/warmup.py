@@ -1,0 +1,44 @@
+"""Requests that a server runs before it takes the first real one."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from delvm_tf.serving.messages import message, predict_request
+from delvm_tf.serving.signatures import ENCODED, IMAGE_BYTES
+
+FILE = "assets.extra/tf_serving_warmup_requests"  # the name that TensorFlow Serving looks for
+
+
+def write_warmup(
+    folder: Path, model: Any, names: list[str], white: float | None, batch_sizes: tuple[int, ...]
+) -> None:
+    """Write requests of every signature, at each batch size, all of the mean training example.
+
+    Args:
+        folder: of the SavedModel.
+        model: whose normalisation knows the mean.
+        names: of the signatures.
+        white: value of a white pixel, of models of images.
+        batch_sizes: rows of the requests.
+    """
+    mean = model.normalization.shift.numpy().astype(np.float32)
+    path = folder / FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for name in names:
+            for rows in batch_sizes:
+                inputs = {"x": np.repeat(mean[None], rows, axis=0)}
+                if name == ENCODED and white is not None:
+                    inputs = {IMAGE_BYTES: np.array([_png(mean, white)] * rows, object)}
+                log = message("PredictionLog")()
+                request = predict_request(inputs, model.name, name)
+                log.predict_log.request.CopyFrom(request)
+                writer.write(log.SerializeToString())
+
+
+def _png(image: np.ndarray, white: float) -> bytes:
+    pixels = np.clip(np.rint(image * 255 / white), 0, 255).astype(np.uint8)
+    return tf.io.encode_png(pixels).numpy()
