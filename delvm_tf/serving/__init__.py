@@ -1,5 +1,16 @@
 """From model to service: SavedModels for TensorFlow Serving."""
 
+from delvm_tf.serving.drift import DriftMonitor, ScoreHistogram
 from delvm_tf.serving.export import export_saved_model
+from delvm_tf.serving.model_card import DamagedModelError, ModelCard
+from delvm_tf.serving.saved import ServedModel, load
 
-__all__ = ["export_saved_model"]
+__all__ = [
+    "DamagedModelError",
+    "DriftMonitor",
+    "ModelCard",
+    "ScoreHistogram",
+    "ServedModel",
+    "export_saved_model",
+    "load",
+]

@@ -121,17 +121,11 @@ def _checked(x: tf.Tensor, most: int) -> tf.Tensor:
 
 def _decoded(image_bytes: tf.Tensor, shape: tuple[int, ...], white: float) -> tf.Tensor:
     """PNG, JPEG, BMP or GIF to raw units; images of another size are an error, not resized."""
-    height, width, channels = shape
 
     def decode(encoded: tf.Tensor) -> tf.Tensor:
-        image = tf.io.decode_image(encoded, channels, expand_animations=False)
-        size = tf.shape(image)[:2]
-        fits = tf.debugging.Assert(
-            tf.reduce_all(size == [height, width]),
-            [f"expected images of {height}×{width} pixels (height×width), got one of", size],
+        return tf.ensure_shape(
+            tf.io.decode_image(encoded, shape[-1], expand_animations=False), shape
         )
-        with tf.control_dependencies([fits]):
-            return tf.ensure_shape(tf.identity(image), shape)
 
     pixels = tf.map_fn(decode, image_bytes, fn_output_signature=tf.TensorSpec(shape, tf.uint8))
     return tf.cast(pixels, tf.float32) * (white / 255.0)

@@ -22,8 +22,9 @@ class TensorBoard(keras.callbacks.TensorBoard):
     beside reconstructions, histograms of the errors with the threshold, ROC and precision-recall
     curves. When training ends, hidden features go to the embedding projector.
 
-    Pictures are drawn when training ends, and before that at most every `every` epochs, after
-    epochs when their share of the time so far stays within `budget`.
+    Pictures are drawn when training ends, which takes about a second, and before that at most every
+    `every` epochs, as long as all of them, those at the end included, stay within `budget` of the
+    time so far.
 
     Args:
         log_dir: folder of the log.
@@ -105,13 +106,18 @@ class TensorBoard(keras.callbacks.TensorBoard):
             with tf.summary.create_file_writer(self.pictures).as_default(step=0):
                 api.hparams(dict(self.hparams))
 
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Scalars of a batch, if they are wanted; Keras prepares them even where no file is."""
+        super().on_train_batch_end(batch, None if self.update_freq == "epoch" else logs)
+
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Scalars, and pictures if it is their turn and the budget allows."""
         super().on_epoch_end(epoch, logs)
         self._epoch = epoch
         due = self._drawn < 0 or epoch - self._drawn >= self.every
         elapsed = time.perf_counter() - self._begun
-        if due and self._spent + self._cost <= self.budget * elapsed:
+        # The pictures at the end are part of the budget: keep theirs.
+        if due and self._spent + 2 * self._cost <= self.budget * elapsed:
             self._draw(epoch)
 
     def on_train_end(self, logs: Any = None) -> None:

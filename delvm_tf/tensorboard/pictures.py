@@ -16,7 +16,7 @@ from delvm_tf.plots import plot_error_histogram, plot_filters, plot_reconstructi
 def write_figure(name: str, figure: Any, step: int) -> None:
     """A matplotlib figure as an image summary, under the current writer."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=100)
+    figure.savefig(buffer, format="png", dpi=72)
     image = tf.io.decode_png(buffer.getvalue(), channels=3)
     tf.summary.image(name, image[tf.newaxis], step=step)
 
@@ -62,7 +62,7 @@ def write_errors(
     write_figure("errors", plot_error_histogram(errors, y, threshold, label), step)
     write_figure("roc", plot_roc_curves(y, {label: errors}), step)
     rebuilt = np.asarray(model.reconstruct(x))
-    write_figure("reconstructions", plot_reconstructions(x, rebuilt, y, errors), step)
+    write_figure("reconstructions", plot_reconstructions(x, rebuilt, y, errors, columns=3), step)
     _write_precision_recall(errors, y, step)
     return {"threshold": float(threshold), "auroc": float(roc_auc_score(y, errors))}
 
