@@ -69,7 +69,7 @@ def main() -> None:
         f"A training step with XLA (`jit_compile=True`) and in `mixed_bfloat16` against neither, "
         f"batches of {BATCH}, {os.cpu_count()} CPU cores, median of {args.rounds} rounds, "
         f"{date.today()}.",
-        "", "    python benchmarks/precision.py", "",
+        "", f"    python benchmarks/precision.py --rounds {args.rounds} --steps {args.steps}", "",
         "| network | objective | ms with neither | XLA | mixed_bfloat16 |", "|---|---|---|---|---|",
     ]  # fmt: skip
     for network in NETWORKS:

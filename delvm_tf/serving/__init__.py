@@ -1,16 +1,26 @@
 """From model to service: SavedModels for TensorFlow Serving."""
 
+from delvm_tf.serving.client import Client
 from delvm_tf.serving.drift import DriftMonitor, ScoreHistogram
+from delvm_tf.serving.errors import (
+    RequestRefusedError,
+    ServerError,
+    ServerUnavailableError,
+)
 from delvm_tf.serving.export import export_saved_model
 from delvm_tf.serving.model_card import DamagedModelError, ModelCard
 from delvm_tf.serving.saved import ServedModel, load
 
 __all__ = [
+    "Client",
     "DamagedModelError",
     "DriftMonitor",
     "ModelCard",
+    "RequestRefusedError",
     "ScoreHistogram",
     "ServedModel",
+    "ServerError",
+    "ServerUnavailableError",
     "export_saved_model",
     "load",
 ]

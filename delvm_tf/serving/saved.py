@@ -10,9 +10,9 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow.python.framework import op_def_registry
 
-from delvm_tf.models import inputs
+from delvm_tf.serving.checks import checked_images, checked_rows
 from delvm_tf.serving.model_card import DamagedModelError, ModelCard
-from delvm_tf.serving.signatures import DEFAULT, ENCODED
+from delvm_tf.serving.signatures import DEFAULT, ENCODED, IMAGE_BYTES
 
 # Operations that count as having effects and that a model needs: weights, control flow, checks,
 # and the checkpoint.
@@ -71,7 +71,7 @@ class ServedModel:
         parts = []
         for start in range(0, len(rows), step):
             batch = tf.constant(rows[start : start + step])
-            name = "image_bytes" if signature == ENCODED else "x"
+            name = IMAGE_BYTES if signature == ENCODED else "x"
             parts.append({k: v.numpy() for k, v in function(**{name: batch}).items()})
         return {k: np.concatenate([part[k] for part in parts]) for k in parts[0]}
 
@@ -131,27 +131,3 @@ def _refuse(op: str, folder: Path) -> None:
             f"the graph in {folder} holds the operation {op}, which a model needs not have and "
             f"which may read or write files or run code; it is not loaded"
         )
-
-
-def checked_rows(x: Any, shape: tuple[int, ...]) -> np.ndarray:
-    """Rows as float32, (n, *shape), or an error that says what is wrong with them."""
-    try:
-        array = np.asarray(x)
-    except ValueError as error:
-        raise ValueError(f"x must be rows of one shape {shape}: {error}") from error
-    with np.errstate(over="ignore"):
-        array = np.asarray(inputs.check_array(array, shape, "the model"), np.float32)
-    if not np.isfinite(array).all():
-        raise ValueError("x has values beyond the range of float32; check its units")
-    return array
-
-
-def checked_images(images: Any) -> np.ndarray:
-    """Encoded images as an array of bytes, (n,)."""
-    if isinstance(images, bytes | str) or not all(isinstance(i, bytes) for i in images):
-        raise TypeError("expected a list of the bytes of image files, [path.read_bytes(), ...]")
-    if not len(images):
-        raise ValueError("got an empty list of images")
-    array = np.empty(len(images), object)
-    array[:] = list(images)
-    return array
