@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from delvm_tf.datasets.archive import ContentsError
-from delvm_tf.datasets.streams import images, npz, table, tfrecord
+from delvm_tf.datasets.streams import images, npz, parquet, table, tfrecord
 from delvm_tf.datasets.streams.chunk import (
     Chunk,
     Form,
@@ -23,6 +23,7 @@ from delvm_tf.datasets.streams.chunk import (
 READERS: dict[str, Reader] = {
     ".npz": npz.chunks,
     ".csv": table.chunks,
+    ".parquet": parquet.chunks,
     ".tfrecord": tfrecord.chunks,
     **dict.fromkeys(images.SUFFIXES, images.chunks),
 }
@@ -45,9 +46,9 @@ def stream(
 
     Args:
         source: a pattern such as `"data/*.npz"` or `"photos/**/*.png"` for files of one kind
-            (.npz with arrays x and y, .csv, .tfrecord of `write_tfrecords`, .png, .jpg, .bmp);
-            `"tfds:name/split"` for TensorFlow Datasets; or a function that makes a generator of
-            rows x or (x, y).
+            (.npz with arrays x and y, .csv, .parquet, .tfrecord of `write_tfrecords`, .png, .jpg,
+            .bmp); `"tfds:name/split"` for TensorFlow Datasets; or a function that makes a generator
+            of rows x or (x, y).
         batch_size: rows of a batch, over all replicas.
         labels: give (x, y); y of an image is the number of its folder.
         shuffle: rows in the buffer that the next one is drawn from; 0 keeps the order. Files are

@@ -1,0 +1,247 @@
+"""Scoring files of any number and size with a served model: in parts, which a killed run keeps."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from delvm_tf.datasets.archive import ContentsError
+from delvm_tf.datasets.streams.chunk import Chunk, Reader, checked, form_of
+from delvm_tf.datasets.streams.stream import files_of
+from delvm_tf.runs.results import make_folder, read_json, write_json
+from delvm_tf.serving import DriftMonitor, ServedModel
+
+FORMATS = (".parquet", ".csv")
+_PART_BYTES = 64 * 2**20  # of files that are scored as one part
+_PART_FILES = 2000
+
+
+@dataclass
+class Summary:
+    """What a run has scored, this time and before.
+
+    Attributes:
+        rows: number of rows written.
+        abnormal: number of them that are abnormal; None without a threshold.
+        damaged: files that could not be read, or to their end, with the reason.
+        drift: compares the scores with those of the training data, if the card has a histogram.
+    """
+
+    rows: int
+    abnormal: int | None
+    damaged: dict[str, str]
+    drift: DriftMonitor | None
+
+
+def score_files(
+    served: ServedModel,
+    pattern: str,
+    output: Path,
+    batch_size: int = 256,
+    features: bool = False,
+    skip_damaged: bool = False,
+    progress: Callable[[int, int], None] = lambda done, all: None,
+) -> Summary:
+    """Score all rows of the files that fit a pattern, and write a table of them.
+
+    Columns: `file`, `row` (its number in the file), the outputs of `serving_default` that are one
+    number a row, and `features` as a list if asked for. Memory: a batch of rows.
+
+    Files are scored in parts, kept in `<output>.partial/` until all are there; the same call goes
+    on with those that are missing. Other files, options or another model begin anew. The output
+    appears whole or not at all.
+
+    Args:
+        served: the model.
+        pattern: of files that `streams.stream` can read, one kind.
+        output: `.parquet` or `.csv`.
+        batch_size: rows scored at a time.
+        features: write the features too; Parquet only.
+        skip_damaged: go on after files that cannot be read or do not fit, instead of stopping;
+            rows before the damage are kept.
+        progress: is told how many files of how many are done.
+
+    Raises:
+        ImportError: if pyarrow is missing.
+        FileNotFoundError: if no file fits the pattern.
+        ValueError: for files of several or unknown kinds, or an output of another format.
+        ContentsError: naming the file, if one is damaged or does not fit the model.
+        OSError: if the output cannot be written.
+    """
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError as error:
+        raise ImportError("scoring needs pyarrow: pip install 'delvm_tf[parquet]'") from error
+    if output.suffix not in FORMATS or (features and output.suffix == ".csv"):
+        raise ValueError(
+            f"the output must end in {' or '.join(FORMATS)}, and features need .parquet, got "
+            f"{output.name}"
+        )
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be positive, got {batch_size}")
+    files, reader = files_of(pattern)
+    parts = list(_parts(files))
+    folder = _folder_of(output, served, files, batch_size, features, skip_damaged)
+    for number, part in enumerate(parts):
+        if not (folder / f"{number}.json").exists():
+            damaged: dict[str, str] = {}
+            batches = _scored(served, part, reader, batch_size, features, skip_damaged, damaged)
+            _write(batches, folder / f"{number}.parquet")
+            write_json(folder / f"{number}.json", damaged)
+        progress(sum(map(len, parts[: number + 1])), len(files))
+    return _joined(served, folder, len(parts), output)
+
+
+def _parts(files: list[Path]) -> Iterator[list[Path]]:
+    part: list[Path] = []
+    size = 0
+    for file in files:
+        if part and (size + file.stat().st_size > _PART_BYTES or len(part) >= _PART_FILES):
+            yield part
+            part, size = [], 0
+        part.append(file)
+        size += file.stat().st_size
+    yield part
+
+
+def _folder_of(output: Path, served: ServedModel, files: list[Path], *options: Any) -> Path:
+    """The folder of the parts, emptied if they were made of something else."""
+    stats = [(str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
+    content = json.dumps([served.card.checksums, stats, options], sort_keys=True)
+    key = hashlib.sha256(content.encode()).hexdigest()
+    folder = output.with_name(output.name + ".partial")
+    make_folder(folder)
+    written = folder / "config.json"
+    if not written.exists() or read_json(written) != key:
+        for old in folder.iterdir():
+            old.unlink()
+        write_json(written, key)
+    return folder
+
+
+def _scored(
+    served: ServedModel, files: list[Path], reader: Reader, batch_size: int, features: bool,
+    skip_damaged: bool, damaged: dict[str, str],
+) -> Iterator[dict[str, Any]]:  # fmt: skip
+    """Tables of the scores of some files, a batch of rows at a time."""
+    held: list[tuple[str, int, np.ndarray]] = []  # file, number of its first row, rows
+    count = 0
+    for file in files:
+        try:
+            for first, x in _rows(file, reader, served.card.shape):
+                held.append((str(file), first, x))
+                count += len(x)
+                if count >= batch_size:
+                    yield _table(served, held, batch_size, features)
+                    held, count = [], 0
+        except ContentsError as error:
+            if not skip_damaged:
+                raise
+            damaged[str(file)] = str(error)
+    if held:
+        yield _table(served, held, batch_size, features)
+
+
+def _rows(file: Path, reader: Reader, shape: tuple[int, ...]) -> Iterator[tuple[int, np.ndarray]]:
+    chunks = checked_first(reader(file, False), file)
+    first = next(chunks, None)
+    if first is None:
+        raise ContentsError(f"{file} has no rows")
+    form = form_of(first, file)
+    if form.shape != shape and (len(form.shape) != 1 or form.shape[0] != int(np.prod(shape))):
+        raise ContentsError(f"{file}: rows have shape {form.shape}, and the model takes {shape}")
+
+    def all_chunks() -> Iterator[Chunk]:
+        yield first
+        yield from chunks
+
+    number = 0
+    for x, _ in checked(all_chunks(), form, False, file):
+        yield number, x.reshape(-1, *shape)
+        number += len(x)
+
+
+def checked_first(chunks: Iterator[Chunk], file: Path) -> Iterator[Chunk]:
+    """The chunks, with what a reader may raise told as a `ContentsError`."""
+    try:
+        yield from chunks
+    except (ContentsError, ImportError):
+        raise
+    except Exception as error:  # damage shows in zipfile, zlib, TensorFlow, NumPy, Arrow ...
+        raise ContentsError(
+            f"{file} cannot be read ({type(error).__name__}: {error}); it is damaged or of "
+            f"another kind"
+        ) from error
+
+
+def _table(
+    served: ServedModel, held: list[tuple[str, int, np.ndarray]], batch_size: int, features: bool
+) -> dict[str, Any]:
+    outputs = served.predict(np.concatenate([x for *_, x in held]), batch_size=batch_size)
+    table: dict[str, Any] = {
+        "file": [name for name, _, x in held for _ in range(len(x))],
+        "row": np.concatenate([first + np.arange(len(x)) for _, first, x in held]),
+    }
+    table |= {name: value for name, value in outputs.items() if value.ndim == 1}
+    if features:
+        table["features"] = list(outputs["features"])
+    return table
+
+
+def _write(tables: Iterator[dict[str, Any]], path: Path) -> None:
+    """One Parquet file, whole or not there; none if there are no rows."""
+    import pyarrow
+    from pyarrow import parquet
+
+    partial = path.with_suffix(".writing")
+    writer = None
+    try:
+        for content in tables:
+            table = pyarrow.table(content)
+            writer = writer or parquet.ParquetWriter(partial, table.schema)
+            writer.write_table(table)
+    finally:
+        if writer is not None:
+            writer.close()
+    if writer is not None:
+        partial.replace(path)
+
+
+def _joined(served: ServedModel, folder: Path, parts: int, output: Path) -> Summary:
+    """One table of all parts, and what it says."""
+    from pyarrow import csv, parquet
+
+    scores = served.card.scores
+    drift = None if scores is None else DriftMonitor(scores)
+    summary = Summary(0, 0 if served.card.threshold else None, {}, drift)
+    score = "anomaly_score" if served.card.threshold else "reconstruction_error"
+    partial = folder / "joined.writing"
+    writer: Any = None
+    for number in range(parts):
+        summary.damaged |= read_json(folder / f"{number}.json")
+        path = folder / f"{number}.parquet"
+        if not path.exists():
+            continue
+        with parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches():
+                kind = csv.CSVWriter if output.suffix == ".csv" else parquet.ParquetWriter
+                writer = writer or kind(partial, batch.schema)
+                writer.write_batch(batch)
+                summary.rows += len(batch)
+                if summary.abnormal is not None:
+                    summary.abnormal += int(np.sum(batch.column("is_anomaly").to_numpy(False)))
+                if drift is not None:
+                    drift.update(batch.column(score).to_numpy(False))
+    if writer is None:
+        reasons = "; ".join(list(summary.damaged.values())[:3])
+        raise ContentsError(f"no file could be scored: {reasons}")
+    writer.close()
+    partial.replace(output)
+    for old in folder.iterdir():
+        old.unlink()
+    folder.rmdir()
+    return summary
