@@ -28,7 +28,7 @@ def plot_error_histogram(scores: Any, y: Any, threshold: float, label: str) -> A
     low, high = scores.min(), scores.max()
     bins = np.geomspace(low, high, 80) if positive else np.linspace(low, high, 80)
     for value, name, color in ((0, "normal", NORMAL_COLOR), (1, "abnormal", ABNORMAL_COLOR)):
-        ax.hist(scores[y == value], bins, histtype="stepfilled", alpha=0.6, label=name, color=color)
+        ax.hist(scores[y == value], bins, alpha=0.6, label=name, color=color)
     ax.axvline(threshold, color="black", linestyle="--", label=f"threshold {threshold:.3g}")
     if positive:
         ax.set_xscale("log")

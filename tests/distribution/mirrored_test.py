@@ -3,7 +3,7 @@
 import pytest
 from processes import CASES, assert_same, train_on_devices
 
-FAST = ["hutchinson", "denoising", "sliced"]
+FAST = ["hutchinson", "denoising", "autoencoder"]
 
 
 @pytest.fixture(scope="module")

@@ -297,22 +297,6 @@ def test_float64_and_mixed_precision(make, policy):
         assert np.isfinite(value).all()
 
 
-def test_training_on_several_devices_follows_training_on_one():
-    def run(strategy):
-        keras.utils.set_random_seed(0)
-        with strategy.scope():
-            network = dv.networks.ffnn((8, 3), "tanh", seed=0)
-            model = dv.Autoencoder(network, tied=True, objective=dv.Reconstruction(0.5, seed=3))
-            model.adapt(data((6,)))
-            model.compile(keras.optimizers.SGD(1e-3))
-        model.fit(data((6,)), batch_size=10, epochs=2, shuffle=False, verbose=0)
-        return model.get_weights()
-
-    single = run(tf.distribute.get_strategy())
-    for ours, theirs in zip(run(tf.distribute.MirroredStrategy(["CPU:0"])), single, strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
-
-
 # Layer-wise training.
 
 

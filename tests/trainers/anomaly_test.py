@@ -1,5 +1,6 @@
 """The main program, run as a user would."""
 
+import contextlib
 import csv
 import json
 import signal
@@ -58,8 +59,11 @@ def test_an_interrupted_run_leaves_nothing_half_written_and_goes_on(tmp_path):
     deadline = time.monotonic() + 240
     while not first.exists() and time.monotonic() < deadline:
         time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    printed, _ = process.communicate(timeout=120)
+    printed = ""
+    while process.poll() is None and time.monotonic() < deadline:
+        process.send_signal(signal.SIGINT)  # again, should a destructor have swallowed the first
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            printed, _ = process.communicate(timeout=5)
     assert process.returncode == 130
     assert "the same command goes on" in printed
     assert not (tmp_path / "out").exists()
