@@ -1,0 +1,138 @@
+"""Time the exported signatures against those of an autoencoder of the same size, in one process.
+
+The models take turns request by request, so that the noise of the machine meets all of them.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import date
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import delvm_tf as dv
+
+NETWORKS: dict[str, tuple[tuple[int, ...], Callable[[], Any]]] = {
+    "heartbeats, dense 140 → 512 → 128 → 128": (
+        (140,), lambda: dv.networks.ffnn((512, 128, 128), seed=0),
+    ),
+    "images 28×28×1, 32 filters of 5×5": ((28, 28, 1), lambda: dv.networks.cnn((32,), 5, seed=0)),
+}  # fmt: skip
+BATCHES = (1, 32, 256)
+VARIANTS = ("float32", "XLA", "mixed_bfloat16")
+SIGNATURES = ("reconstruction_error", "features", "serving_default")
+
+
+def exported(shape: tuple[int, ...], network: Callable[[], Any], kind: str, folder: Path) -> Path:
+    """A model with its random weights, as a SavedModel; only its arithmetic matters here."""
+    keras.utils.set_random_seed(0)
+    x = np.random.default_rng(0).normal(size=(300, *shape)).astype("float32")
+    policy = "mixed_bfloat16" if kind == "mixed_bfloat16" else "float32"
+    keras.config.set_dtype_policy(policy)
+    if kind == "autoencoder":
+        autoencoder = dv.Autoencoder if len(shape) == 1 else dv.ConvAutoencoder
+        model = autoencoder(network(), normalization="center")
+    else:
+        model = dv.DELVM(network(), normalization="center")
+    keras.config.set_dtype_policy("float32")
+    model.adapt(x)
+    detector = dv.AnomalyDetector(model).fit(x)
+    return dv.export_saved_model(detector, folder / kind, jit_compile=kind == "XLA", warmup=())
+
+
+def answer(signature: Any, x: tf.Tensor) -> list[np.ndarray]:
+    """One request."""
+    return [value.numpy() for value in signature(x=x).values()]
+
+
+def milliseconds(calls: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
+    """Times of all calls, which take turns."""
+    for call in calls.values():
+        for _ in range(3):
+            call()
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            started = time.perf_counter()
+            call()
+            times[name].append(1000 * (time.perf_counter() - started))
+    return times
+
+
+def start_up(folder: Path) -> float:
+    """Seconds from loading to the first answer, in a new process, TensorFlow's import aside."""
+    code = (
+        "import sys, time, numpy as np, tensorflow as tf; started = time.perf_counter();"
+        "served = tf.saved_model.load(sys.argv[1]).signatures['serving_default'];"
+        "shape = served.structured_input_signature[1]['x'].shape;"
+        "served(x=tf.zeros([1, *shape[1:]]));"
+        "print(time.perf_counter() - started)"
+    )
+    command = [sys.executable, "-c", code, str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return float(done.stdout.split()[-1])
+
+
+def rows_of(name: str, folder: Path, rounds: int) -> list[str]:
+    """The lines of the table for one network."""
+    shape, network = NETWORKS[name]
+    folders = {k: exported(shape, network, k, folder) for k in ("autoencoder", *VARIANTS)}
+    served = {k: tf.saved_model.load(str(f)).signatures for k, f in folders.items()}
+    lines = []
+    for batch in BATCHES:
+        x = tf.random.stateless_normal((batch, *shape), (0, 0))
+        for signature in SIGNATURES:
+            calls = {
+                kind: partial(answer, functions[signature], x) for kind, functions in served.items()
+            }
+            times = milliseconds(calls, max(20, rounds // batch**0.5))
+            base = statistics.median(times["autoencoder"])
+            own = np.asarray(times["float32"])
+            ratios = [statistics.median(times[kind]) / base for kind in VARIANTS]
+            lines.append(
+                f"| {name} | {batch} | {signature} | {np.median(own):.2f} | "
+                f"{np.quantile(own, 0.99):.2f} | {1000 * batch / np.median(own):.0f} | "
+                + " | ".join(f"{ratio:.2f}" for ratio in ratios) + " |"
+            )  # fmt: skip
+            print(lines[-1], flush=True)
+    first = {kind: start_up(f) for kind, f in folders.items() if kind != "mixed_bfloat16"}
+    told = ", ".join(f"{kind} {seconds:.2f} s" for kind, seconds in first.items())
+    return [*lines, f"| {name} | 1 | start: loading and first answer | {told} | | | | | |"]
+
+
+def main() -> None:
+    """Run, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=400)
+    parser.add_argument("--output", type=Path, default=Path("results/benchmarks/serving.md"))
+    args = parser.parse_args()
+    lines = [
+        f"Requests to exported signatures in one process, {os.cpu_count()} CPU cores, "
+        f"{date.today()}. Ratios of medians to the same signature of an autoencoder with the "
+        f"same network and its mirror as decoder.",
+        "", f"    python benchmarks/serving.py --rounds {args.rounds}", "",
+        "| network | batch | signature | p50, ms | p99, ms | rows a second | "
+        "float32 / autoencoder | XLA / autoencoder | bfloat16 / autoencoder |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        for number, name in enumerate(NETWORKS):
+            lines += rows_of(name, Path(folder) / str(number), args.rounds)
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    args.output.write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
