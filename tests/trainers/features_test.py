@@ -34,6 +34,7 @@ def features(monkeypatch):
     return features
 
 
+@pytest.mark.slow
 def test_a_short_run_writes_everything_it_promises(tmp_path):
     done = run(
         tmp_path, *TINY[:-1], "0.01", "0.1", "--train-size", "600", "--seeds", "0,3"

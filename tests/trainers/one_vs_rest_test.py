@@ -28,6 +28,7 @@ def run(tmp_path, *arguments):
     )
 
 
+@pytest.mark.slow
 def test_a_short_run_writes_everything_it_promises(tmp_path):
     done = run(tmp_path, *TINY, "--classes", "0,3", "--seeds", "0-1", "--test-size", "200")
     assert done.returncode == 0, done.stdout + done.stderr
