@@ -3,28 +3,23 @@
 The runs take turns, and the median of the rounds' ratios counts.
 """
 
-import argparse
 import os
 import statistics
 import tempfile
 import time
-from datetime import date
-from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
+from report import Report
 
 import delvm_tf as dv
 
 
 def main() -> None:
     """Run, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=100)
-    parser.add_argument("--output", type=Path, default=Path("results/benchmarks/callback.md"))
-    args = parser.parse_args()
+    report = Report(__file__, __doc__, rounds=3, epochs=150)
+    args = report.args
     data = dv.datasets.load("ecg5000", protocol="standard", seed=0).validation_split(seed=0)
     model = dv.DELVM(dv.networks.ffnn((512, 128, 128)), scale=0.35)
     model.adapt(data.x_train)
@@ -44,16 +39,15 @@ def main() -> None:
         for index in range(args.rounds):
             alone.append(seconds([], args.epochs))
             ratios.append(seconds([log(f"{folder}/{index}")], args.epochs) / alone[-1])
-    text = (
-        f"Training for {args.epochs} epochs of the heartbeats (dense 512, 128, 128) with "
-        f"`dv.TensorBoard` and validation data, against training without: median "
-        f"{statistics.median(ratios):.3f}, from {min(ratios):.3f} to {max(ratios):.3f} in "
-        f"{args.rounds} rounds; {statistics.median(alone):.0f} s without, {os.cpu_count()} cores, "
-        f"{date.today()}.\n\n    python benchmarks/callback.py --epochs {args.epochs}\n"
+    report.write(
+        "Training on the heartbeats (dense 512, 128, 128) with `dv.TensorBoard` at its defaults "
+        "and validation data, against training without.",
+        [
+            f"Median of {args.rounds} rounds of {args.epochs} epochs: "
+            f"{statistics.median(ratios):.3f} of the time, from {min(ratios):.3f} to "
+            f"{max(ratios):.3f}; {statistics.median(alone):.0f} s without."
+        ],
     )
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    args.output.write_text(text)
-    print(text)
 
 
 if __name__ == "__main__":

@@ -3,18 +3,16 @@
 Both use all cores of the machine. They take turns, and the median of the rounds' ratios counts.
 """
 
-import argparse
 import os
 import statistics
 import time
-from datetime import date
-from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import tensorflow as tf
+from report import Report
 
 import delvm_tf as dv
 
@@ -61,18 +59,11 @@ def trained(shape: tuple[int, ...], layers: Any, side: int | None, rows: int, na
 
 def main() -> None:
     """Run, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--steps", type=int, default=10)
-    parser.add_argument("--output", type=Path, default=Path("results/benchmarks/distribution.md"))
-    args = parser.parse_args()
+    report = Report(__file__, __doc__, rounds=7, steps=10)
+    args = report.args
     (cpu,) = tf.config.list_physical_devices("CPU")
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     lines = [
-        f"A training step on two logical CPU devices (MirroredStrategy) against one, same global "
-        f"batch, {os.cpu_count()} cores, float32, {args.rounds} rounds of {args.steps} steps, "
-        f"{date.today()}.",
-        "", "    python benchmarks/distribution.py", "",
         "| network | global batch | ms on one | two / one, median | smallest to largest | "
         "two / one of the shortest steps |",
         "|---|---|---|---|---|---|",
@@ -89,9 +80,11 @@ def main() -> None:
             f"| {title} | {rows} | {alone:.0f} | {statistics.median(ratios):.2f} | "
             f"{ratios[0]:.2f} to {ratios[-1]:.2f} | {best:.2f} |"
         )
-        print(lines[-1], flush=True)
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    args.output.write_text("\n".join(lines) + "\n")
+    report.write(
+        f"A training step on two logical CPU devices (MirroredStrategy) against one, same global "
+        f"batch, float32, {args.rounds} rounds of {args.steps} steps.",
+        lines,
+    )
 
 
 if __name__ == "__main__":

@@ -3,19 +3,17 @@
 The settings take turns, and the median of the rounds' ratios counts.
 """
 
-import argparse
 import os
 import statistics
 import time
 from collections.abc import Callable
-from datetime import date
-from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import tensorflow as tf
+from report import Report
 
 import delvm_tf as dv
 from delvm_tf.catalog import make_objective
@@ -60,16 +58,9 @@ def steps_of(network: str, objective: str, setting: str, steps: int) -> Callable
 
 def main() -> None:
     """Run, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--output", type=Path, default=Path("results/benchmarks/precision.md"))
-    args = parser.parse_args()
+    report = Report(__file__, __doc__, rounds=5, steps=20)
+    args = report.args
     lines = [
-        f"A training step with XLA (`jit_compile=True`) and in `mixed_bfloat16` against neither, "
-        f"batches of {BATCH}, {os.cpu_count()} CPU cores, median of {args.rounds} rounds, "
-        f"{date.today()}.",
-        "", f"    python benchmarks/precision.py --rounds {args.rounds} --steps {args.steps}", "",
         "| network | objective | ms with neither | XLA | mixed_bfloat16 |", "|---|---|---|---|---|",
     ]  # fmt: skip
     for network in NETWORKS:
@@ -83,9 +74,11 @@ def main() -> None:
             alone = 1000 * statistics.median(t["neither"] for t in times)
             lines.append(f"| {network} | {objective} | {alone:.1f} | {ratios[0]:.2f} | "
                          f"{ratios[1]:.2f} |")  # fmt: skip
-            print(lines[-1], flush=True)
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    args.output.write_text("\n".join(lines) + "\n")
+    report.write(
+        f"A training step with XLA (`jit_compile=True`) and in `mixed_bfloat16` against neither, "
+        f"batches of {BATCH}, median of {args.rounds} rounds.",
+        lines,
+    )
 
 
 if __name__ == "__main__":

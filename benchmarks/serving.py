@@ -3,7 +3,6 @@
 The models take turns request by request, so that the noise of the machine meets all of them.
 """
 
-import argparse
 import os
 import statistics
 import subprocess
@@ -11,7 +10,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 import tensorflow as tf
+from report import Report
 
 import delvm_tf as dv
 
@@ -106,7 +105,6 @@ def rows_of(name: str, folder: Path, rounds: int) -> list[str]:
                 f"{np.quantile(own, 0.99):.2f} | {1000 * batch / np.median(own):.0f} | "
                 + " | ".join(f"{ratio:.2f}" for ratio in ratios) + " |"
             )  # fmt: skip
-            print(lines[-1], flush=True)
     first = {kind: start_up(f) for kind, f in folders.items() if kind != "mixed_bfloat16"}
     told = ", ".join(f"{kind} {seconds:.2f} s" for kind, seconds in first.items())
     return [*lines, f"| {name} | 1 | start: loading and first answer | {told} | | | | | |"]
@@ -114,24 +112,20 @@ def rows_of(name: str, folder: Path, rounds: int) -> list[str]:
 
 def main() -> None:
     """Run, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=400)
-    parser.add_argument("--output", type=Path, default=Path("results/benchmarks/serving.md"))
-    args = parser.parse_args()
+    report = Report(__file__, __doc__, rounds=400)
     lines = [
-        f"Requests to exported signatures in one process, {os.cpu_count()} CPU cores, "
-        f"{date.today()}. Ratios of medians to the same signature of an autoencoder with the "
-        f"same network and its mirror as decoder.",
-        "", f"    python benchmarks/serving.py --rounds {args.rounds}", "",
         "| network | batch | signature | p50, ms | p99, ms | rows a second | "
         "float32 / autoencoder | XLA / autoencoder | bfloat16 / autoencoder |",
         "|---|---|---|---|---|---|---|---|---|",
     ]  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         for number, name in enumerate(NETWORKS):
-            lines += rows_of(name, Path(folder) / str(number), args.rounds)
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    args.output.write_text("\n".join(lines) + "\n")
+            lines += rows_of(name, Path(folder) / str(number), report.args.rounds)
+    report.write(
+        "Requests to exported signatures in one process. Ratios of medians to the same signature "
+        "of an autoencoder with the same network and its mirror as decoder.",
+        lines,
+    )
 
 
 if __name__ == "__main__":

@@ -5,18 +5,16 @@ batch that is in memory and against reading alone: the input is the bottleneck w
 ratio is far above one.
 """
 
-import argparse
 import os
 import resource
 import time
 from collections.abc import Iterator
-from datetime import date
-from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import tensorflow as tf
+from report import Report
 from rich.console import Console
 
 import delvm_tf as dv
@@ -34,11 +32,8 @@ def images(number: int) -> Iterator[np.ndarray]:
 
 def main() -> None:
     """Run, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--gigabytes", type=float, default=10.0)
-    parser.add_argument("--batch-size", type=int, default=256)
-    parser.add_argument("--output", type=Path, default=Path("results/benchmarks/streaming.md"))
-    args = parser.parse_args()
+    report = Report(__file__, __doc__, gigabytes=10.0, batch_size=256)
+    args = report.args
     console = Console(width=120)
     rows = int(args.gigabytes * 1e9 / ROW_BYTES)
     stream = dv.datasets.streams.stream(lambda: images(rows), args.batch_size, shuffle=2000)
@@ -70,18 +65,17 @@ def main() -> None:
 
     memory = seconds["as many steps on one batch in memory"]
     lines = [
-        f"A stream of {rows * ROW_BYTES / 1e9:.1f} GB: {rows:,} images of 64×64×3 float32 from a "
-        f"generator, batches of {args.batch_size}, a buffer of 2,000 rows; one layer of 32 filters "
-        f"of 8×8, stride 8, exact score matching; {os.cpu_count()} cores, {date.today()}.",
-        "", f"    python benchmarks/streaming.py --gigabytes {args.gigabytes:g}", "",
         f"Peak memory of the process, TensorFlow included: {peak():.0f} MB.", "",
         "| | seconds | against steps in memory |", "|---|---|---|",
         *(f"| {name} | {value:.0f} | {value / memory:.2f} |" for name, value in seconds.items()),
         "", "Steps in memory are measured on a tenth of them.",
     ]  # fmt: skip
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    args.output.write_text("\n".join(lines) + "\n")
-    console.print("\n".join(lines), markup=False)
+    report.write(
+        f"A stream of {rows * ROW_BYTES / 1e9:.1f} GB: {rows:,} images of 64×64×3 float32 from a "
+        f"generator, batches of {args.batch_size}, a buffer of 2,000 rows; one layer of 32 filters "
+        f"of 8×8, stride 8, exact score matching.",
+        lines,
+    )
 
 
 def peak() -> float:

@@ -43,13 +43,13 @@ class Learned(NamedTuple):
         Raises:
             ValueError: for an unknown name, or if the method does not have what it needs.
         """
-        if name == HIDDEN and self.hidden is None:
-            raise ValueError(
-                f"the encoder {HIDDEN!r} is that of a model; for a dictionary without one choose "
-                f"from {', '.join(ENCODERS)}"
-            )
         if name == HIDDEN:
-            return self.hidden  # type: ignore[return-value]
+            if self.hidden is None:
+                raise ValueError(
+                    f"the encoder {HIDDEN!r} is that of a model; for a dictionary without one "
+                    f"choose from {', '.join(ENCODERS)}"
+                )
+            return self.hidden
         if self.filters is None:
             raise ValueError(
                 f"the encoder {name!r} needs linear filters, which this model does not have; "

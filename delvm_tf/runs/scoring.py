@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from delvm_tf.datasets.archive import ContentsError
-from delvm_tf.datasets.streams.chunk import Chunk, Reader, checked, form_of
+from delvm_tf.datasets.streams.chunk import Reader, checked
 from delvm_tf.datasets.streams.stream import files_of
 from delvm_tf.runs.results import make_folder, read_json, write_json
 from delvm_tf.serving import DriftMonitor, ServedModel
@@ -147,35 +148,17 @@ def _scored(
 
 
 def _rows(file: Path, reader: Reader, shape: tuple[int, ...]) -> Iterator[tuple[int, np.ndarray]]:
-    chunks = checked_first(reader(file, False), file)
-    first = next(chunks, None)
-    if first is None:
-        raise ContentsError(f"{file} has no rows")
-    form = form_of(first, file)
-    if form.shape != shape and (len(form.shape) != 1 or form.shape[0] != int(np.prod(shape))):
-        raise ContentsError(f"{file}: rows have shape {form.shape}, and the model takes {shape}")
-
-    def all_chunks() -> Iterator[Chunk]:
-        yield first
-        yield from chunks
-
+    """The rows of a file, a few at a time, each time after the number of the first."""
     number = 0
-    for x, _ in checked(all_chunks(), form, False, file):
+    for x, _ in checked(reader(file, False), None, False, file):
+        if x.shape[1:] not in (shape, (math.prod(shape),)):
+            raise ContentsError(
+                f"{file}: rows have shape {x.shape[1:]}, and the model takes {shape}"
+            )
         yield number, x.reshape(-1, *shape)
         number += len(x)
-
-
-def checked_first(chunks: Iterator[Chunk], file: Path) -> Iterator[Chunk]:
-    """The chunks, with what a reader may raise told as a `ContentsError`."""
-    try:
-        yield from chunks
-    except (ContentsError, ImportError):
-        raise
-    except Exception as error:  # damage shows in zipfile, zlib, TensorFlow, NumPy, Arrow ...
-        raise ContentsError(
-            f"{file} cannot be read ({type(error).__name__}: {error}); it is damaged or of "
-            f"another kind"
-        ) from error
+    if not number:
+        raise ContentsError(f"{file} has no rows")
 
 
 def _table(

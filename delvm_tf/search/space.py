@@ -1,5 +1,6 @@
 """What can be searched over: settings of a `Specification`, declared as data."""
 
+import abc
 import contextlib
 import dataclasses
 import math
@@ -13,7 +14,7 @@ When = tuple[str, tuple[Any, ...]] | None
 
 
 @dataclasses.dataclass(frozen=True)
-class Setting:
+class Setting(abc.ABC):
     """One setting.
 
     Attributes:
@@ -31,17 +32,17 @@ class Setting:
         if self.part not in PARTS:
             raise ValueError(f"part must be one of {', '.join(PARTS)}, got {self.part!r}")
 
+    @abc.abstractmethod
     def declare(self, hp: Any) -> None:
         """Declare the setting to KerasTuner."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def points(self) -> Sequence[Any]:
         """The values that a grid has."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def words(self) -> str:
         """The values, for people."""
-        raise NotImplementedError
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,11 +9,11 @@ from typing import Any, Self, TypeVar
 import numpy as np
 
 from delvm_tf.serving.checks import checked_images, checked_rows
-from delvm_tf.serving.errors import ServerUnavailableError
+from delvm_tf.serving.errors import RequestRefusedError, ServerError, ServerUnavailableError
 from delvm_tf.serving.rest import RestTransport
 from delvm_tf.serving.rpc import GrpcTransport
 from delvm_tf.serving.signatures import DEFAULT, IMAGE_BYTES
-from delvm_tf.serving.transport import SignatureInfo, Transport, Unavailable
+from delvm_tf.serving.transport import Endpoint, SignatureInfo, Transport, Unavailable
 
 Result = TypeVar("Result")
 _LONGEST_PAUSE = 30.0  # seconds
@@ -61,7 +61,7 @@ class Client:
             )
         kind = RestTransport if address.startswith(("http://", "https://")) else GrpcTransport
         address = address.removeprefix("grpc://")
-        self._transport: Transport = kind(address, model, version, timeout)
+        self._transport: Transport = kind(Endpoint(address, model, version, timeout))
         self.retries = retries
         self.backoff = backoff
         self.batch_size = batch_size
@@ -114,7 +114,7 @@ class Client:
                 if self._transport.ready():
                     return
                 problem: object = "the model is not loaded"
-            except (Unavailable, TimeoutError, ValueError) as error:
+            except (Unavailable, TimeoutError, RequestRefusedError, ServerError) as error:
                 problem = error
             if time.monotonic() >= end:
                 raise TimeoutError(f"the model was not ready within {seconds} s: {problem}")

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from delvm_tf.serving.errors import RequestRefusedError, ServerError, ServerUnavailableError
-from delvm_tf.serving.transport import SignatureInfo, TensorInfo, Unavailable
+from delvm_tf.serving.transport import Endpoint, SignatureInfo, TensorInfo, Unavailable
 
 _BUSY = (408, 429, 502, 503, 504)
 _DTYPES = {
@@ -16,26 +16,19 @@ _DTYPES = {
 
 
 class RestTransport:
-    """TensorFlow Serving's REST interface.
+    """TensorFlow Serving's REST interface."""
 
-    Args:
-        address: such as `http://localhost:8501`.
-        model: its name on the server.
-        version: of the model, or None for the newest.
-        timeout: seconds that one attempt may take.
-    """
-
-    def __init__(self, address: str, model: str, version: int | None, timeout: float):
+    def __init__(self, endpoint: Endpoint):
         try:
             import requests
         except ImportError as error:
             raise ImportError("REST needs requests: pip install 'delvm_tf[serving]'") from error
         self._requests = requests
         self._session = requests.Session()
-        self._model = model
-        self._base = f"{address.rstrip('/')}/v1/models/{model}"
-        self._url = self._base + (f"/versions/{version}" if version is not None else "")
-        self._timeout = timeout
+        self._url = f"{endpoint.address.rstrip('/')}/v1/models/{endpoint.model}"
+        if endpoint.version is not None:
+            self._url += f"/versions/{endpoint.version}"
+        self._timeout = endpoint.timeout
 
     def ready(self) -> bool:
         """Whether a version is there to answer."""

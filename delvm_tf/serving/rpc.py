@@ -14,31 +14,23 @@ from delvm_tf.serving.messages import (
     predict_request,
     signatures_of,
 )
-from delvm_tf.serving.transport import SignatureInfo, TensorInfo, Unavailable
+from delvm_tf.serving.transport import Endpoint, SignatureInfo, TensorInfo, Unavailable
 
 _SERVICE = "/tensorflow.serving.PredictionService"
 
 
 class GrpcTransport:
-    """TensorFlow Serving's gRPC interface.
+    """TensorFlow Serving's gRPC interface."""
 
-    Args:
-        address: such as `localhost:8500`.
-        model: its name on the server.
-        version: of the model, or None for the newest.
-        timeout: seconds that one attempt may take.
-    """
-
-    def __init__(self, address: str, model: str, version: int | None, timeout: float):
+    def __init__(self, endpoint: Endpoint):
         try:
             import grpc
         except ImportError as error:
             raise ImportError("gRPC needs grpcio: pip install 'delvm_tf[serving]'") from error
         self._grpc = grpc
-        self._model, self._version, self._timeout = model, version, timeout
-        self._address = address
+        self._address, self._model, self._version, self._timeout = endpoint
         self._channel = grpc.insecure_channel(
-            address,
+            self._address,
             options=[("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)],
         )
 

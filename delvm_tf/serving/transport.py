@@ -23,6 +23,22 @@ class SignatureInfo(NamedTuple):
     outputs: dict[str, TensorInfo]
 
 
+class Endpoint(NamedTuple):
+    """Which model to ask, and where.
+
+    Attributes:
+        address: `http://host:8501` for REST, `host:8500` for gRPC.
+        model: its name on the server.
+        version: of the model, or None for the newest.
+        timeout: seconds that one attempt may take.
+    """
+
+    address: str
+    model: str
+    version: int | None
+    timeout: float
+
+
 class Transport(Protocol):
     """One attempt at a time; the client repeats what is `Unavailable`."""
 

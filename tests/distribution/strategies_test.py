@@ -36,7 +36,6 @@ def test_what_cannot_be_is_refused(monkeypatch):
 
 def test_without_a_tpu_that_is_said(monkeypatch):
     monkeypatch.delenv("TPU_NAME", raising=False)
-    if tf.config.list_physical_devices("TPU"):
-        pytest.skip("this machine has a TPU")
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
     with pytest.raises(ValueError, match="no TPU can be reached"):
         dv.distribution.strategy("tpu")

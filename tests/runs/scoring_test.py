@@ -185,7 +185,7 @@ def test_wrong_tables_are_refused(rows, tmp_path):
     for table, message in (
         ({"a": ["x"], "b": [1.0]}, "column a holds string, not numbers"),
         ({"a": [1.0, None], "b": [1.0, 2.0]}, "column a has missing values"),
-        ({"x": [[1.0], [2.0, 3.0]]}, "lists of x are not all of one length"),
+        ({"x": [[1.0], [2.0, 3.0]]}, "lists of x must be all of one length"),
     ):
         parquet.write_table(pyarrow.table(table), tmp_path / "t.parquet")
         with pytest.raises(ContentsError, match=message):

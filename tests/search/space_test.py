@@ -4,7 +4,7 @@ import pytest
 
 from delvm_tf.catalog import Specification
 from delvm_tf.search import SPACES, Fixed, Options, Range, Space
-from delvm_tf.search.space import Setting, decode, encode
+from delvm_tf.search.space import decode, encode
 from delvm_tf.search.spaces import space_named, table_of_space
 
 SM, LATTICE = ("objective", ("score-matching",)), ("trace", ("lattice",))
@@ -98,6 +98,6 @@ def test_settings_say_what_they_are():
     assert Range("scale", "model", low=0.1, high=2).words() == "0.1 to 2"
     assert Options("units", "model", values=((64,), (64, 8))).words() == "64-, 64-8"
     with pytest.raises(ValueError, match="part must be"):
-        Setting("x", "network")
+        Options("x", "network")
     with pytest.raises(ValueError, match="expected one of ecg5000"):
         space_named("mnist")

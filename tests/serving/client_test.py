@@ -26,20 +26,25 @@ def detector():
     return dv.AnomalyDetector(model).fit(x), x
 
 
-@pytest.fixture(scope="module", params=["rest", "grpc"])
-def server(request, detector, tmp_path_factory):
-    if request.param == "grpc":
-        pytest.importorskip("tensorflow_serving.apis", reason="tensorflow-serving-api is missing")
+@pytest.fixture(scope="module")
+def servers(detector, tmp_path_factory):
     folder = dv.export_saved_model(detector[0], tmp_path_factory.mktemp("m"), warmup=())
-    made = {"rest": RestServer, "grpc": GrpcServer}[request.param](folder)
-    made.kind = request.param
+    made = {"rest": RestServer(folder), "grpc": GrpcServer(folder)}
     yield made
-    made.close()
+    for server in made.values():
+        server.close()
+
+
+@pytest.fixture(params=["rest", "grpc"])
+def server(request, servers):
+    made = servers[request.param]
+    made.kind = request.param
+    made.trouble.faults.clear()
+    return made
 
 
 @pytest.fixture
 def client(server):
-    server.trouble.faults.clear()
     with Client(server.address, "ecg", backoff=0.01, batch_size=25) as made:
         made.wait_until_ready(5)
         yield made
@@ -137,13 +142,13 @@ def test_no_server_is_said(server):
 @pytest.mark.parametrize(
     "answer", [b"", b"[1]", b"<html>", b'{"outputs": {}}', b'{"outputs": {"energy": ["a"]}}', b"{}"]
 )
-def test_answers_that_are_none_are_said(client, server, answer):
-    if server.kind == "grpc":
-        pytest.skip("these are answers of HTTP")
-    client.signatures()
-    server.trouble.faults[:] = [(200, answer)]
-    with pytest.raises(ServerError):
-        client.predict(np.zeros((1, 4, 5, 1)))
+def test_answers_over_http_that_are_none_are_said(servers, answer):
+    server = servers["rest"]
+    with Client(server.address, "ecg") as client:
+        client.signatures()
+        server.trouble.faults[:] = [(200, answer)]
+        with pytest.raises(ServerError):
+            client.predict(np.zeros((1, 4, 5, 1)))
 
 
 @pytest.mark.parametrize(

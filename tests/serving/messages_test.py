@@ -7,8 +7,6 @@ import tensorflow as tf
 import delvm_tf as dv
 from delvm_tf.serving.messages import message, outputs_of, predict_request
 
-apis = pytest.importorskip("tensorflow_serving.apis", reason="tensorflow-serving-api is missing")
-
 
 @pytest.mark.parametrize(
     "inputs",

@@ -193,6 +193,10 @@ class Malicious(tf.Module):
     def serve(self, x):
         if self.how == "write":
             tf.io.write_file(self.path, "harm")
+        elif self.how == "checkpoint":
+            tf.raw_ops.SaveV2(
+                prefix=self.path, tensor_names=["x"], shape_and_slices=[""], tensors=[x]
+            )
         elif self.how == "read":
             return {"anomaly_score": tf.strings.length(tf.io.read_file("/etc/hostname"))}
         else:
@@ -200,7 +204,7 @@ class Malicious(tf.Module):
         return {"anomaly_score": tf.reduce_sum(x)}
 
 
-@pytest.mark.parametrize("how", ["write", "read", "python"])
+@pytest.mark.parametrize("how", ["write", "read", "python", "checkpoint"])
 def test_a_graph_that_does_more_than_compute_is_not_loaded(copy, how, tmp_path):
     """Even with a card whose checksums fit."""
     from dataclasses import replace
@@ -213,9 +217,25 @@ def test_a_graph_that_does_more_than_compute_is_not_loaded(copy, how, tmp_path):
     shutil.rmtree(copy)
     tf.saved_model.save(module, str(copy), signatures=module.serve)
     replace(card, checksums=checksums(copy)).write(copy)
-    with pytest.raises(DamagedModelError, match=r"operation (WriteFile|ReadFile|EagerPyFunc)"):
+    with pytest.raises(DamagedModelError, match="holds the operation (Write|Read|Eager|Save)"):
         load(copy)
     assert not harm.exists()
+
+
+def test_a_function_cannot_hide_an_operation_by_taking_its_name(copy):
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    from delvm_tf.serving.saved import refuse_effects
+
+    path = copy / "saved_model.pb"
+    saved = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    graph = saved.meta_graphs[0].graph_def
+    refuse_effects(copy)
+    graph.library.function.add().signature.name = "WriteFile"
+    graph.library.function[0].node_def.add(name="harm", op="WriteFile")
+    path.write_bytes(saved.SerializeToString())
+    with pytest.raises(DamagedModelError, match="operation WriteFile"):
+        refuse_effects(copy)
 
 
 @pytest.mark.parametrize(

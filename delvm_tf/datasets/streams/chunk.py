@@ -49,9 +49,11 @@ def rows_in_chunk(row_bytes: int) -> int:
 
 
 def checked(
-    chunks: Iterator[Chunk], form: Form, labels: bool, origin: object
+    chunks: Iterator[Chunk], form: Form | None, labels: bool, origin: object
 ) -> Iterator[tuple[Array, Array]]:
     """The chunks as they are read, and zeros for labels where none are wanted.
+
+    Without a form, rows must be as the first one is.
 
     Raises:
         ContentsError: what is wrong, and in which rows of what.
@@ -60,6 +62,7 @@ def checked(
     try:
         for chunk in chunks:
             x, y = chunk
+            form = form or form_of(chunk, origin)
             if tuple(x.shape[1:]) != form.shape or x.dtype.name != form.dtype:
                 raise ContentsError(
                     f"{origin}: rows have shape {tuple(x.shape[1:])} and type {x.dtype}, expected "
@@ -76,7 +79,7 @@ def checked(
                 raise ContentsError(f"{origin} has no labels; pass labels=False to go without")
             first += len(x)
             yield x, np.zeros(len(x), "int64") if y is None else y.astype("int64")
-    except ContentsError:
+    except (ContentsError, ImportError):
         raise
     except Exception as error:  # damage shows in zipfile, zlib, TensorFlow, NumPy ...
         raise ContentsError(

@@ -30,7 +30,7 @@ def chunks(path: Path, labels: bool) -> Iterator[Chunk]:
         if labels and label is None:
             raise ContentsError(f"{path}: no column is called {', '.join(LABELS)}")
         values = [name for name in schema.names if name != label]
-        lists = values == ["x"] and not _is_number(types, schema.field("x").type)
+        lists = values == ["x"] and _is_list_of_numbers(types, schema.field("x").type)
         for name in [] if lists else values:
             if not _is_number(types, schema.field(name).type):
                 raise ContentsError(
@@ -45,6 +45,11 @@ def chunks(path: Path, labels: bool) -> Iterator[Chunk]:
             yield Chunk(x, batch.column(label).to_numpy(False) if labels and label else None)
 
 
+def _is_list_of_numbers(types: Any, kind: Any) -> bool:
+    some = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
+    return bool(some and _is_number(types, kind.value_type))
+
+
 def _is_number(types: Any, kind: Any) -> bool:
     return bool(types.is_integer(kind) or types.is_floating(kind))
 
@@ -55,8 +60,14 @@ def _columns(batch: Any, names: list[str]) -> np.ndarray:
 
 
 def _lists(batch: Any, path: Path) -> np.ndarray:
-    rows = batch.column("x").to_pylist()
-    try:
-        return np.asarray(rows, "float32")
-    except (TypeError, ValueError) as error:
-        raise ContentsError(f"{path}: the lists of x are not all of one length: {error}") from error
+    from pyarrow import compute
+
+    column = batch.column("x")
+    lengths = np.unique(compute.list_value_length(column).to_numpy(zero_copy_only=False))
+    values = column.flatten()
+    if len(lengths) != 1 or values.null_count:
+        raise ContentsError(
+            f"{path}: the lists of x must be all of one length and without missing values; their "
+            f"lengths are {lengths[:5].tolist()}"
+        )
+    return values.to_numpy(zero_copy_only=False).astype("float32").reshape(len(column), -1)

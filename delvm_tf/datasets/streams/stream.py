@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from delvm_tf.datasets.archive import ContentsError
 from delvm_tf.datasets.streams import images, npz, parquet, table, tfrecord
 from delvm_tf.datasets.streams.chunk import (
     Chunk,
@@ -112,7 +111,7 @@ def _from_files(
     pattern: str, labels: bool, shuffled: bool, seed: int, reshuffle: bool, index: int, parts: int
 ) -> tf.data.Dataset:
     files, reader = files_of(pattern)
-    first = next(checked_or_raise(reader, files, labels), None)
+    first = next(checked(reader(files[0], labels), None, labels, files[0]), None)
     if first is None:
         raise ValueError(f"{files[0]} has no rows")
     form = form_of(Chunk(*first), files[0])
@@ -140,21 +139,6 @@ def _from_files(
         lambda k: tf.data.Dataset.from_generator(read, output_signature=signature, args=(k,)),
         cycle_length=_FILES_AT_ONCE, num_parallel_calls=_FILES_AT_ONCE, deterministic=True,
     ).unbatch()  # fmt: skip
-
-
-def checked_or_raise(reader: Reader, files: list[Path], labels: bool) -> Iterator[Any]:
-    """The first chunk of a first file, with the checks that need no form yet."""
-    try:
-        chunk = next(reader(files[0], labels), None)
-    except ContentsError:
-        raise
-    except Exception as error:
-        raise ContentsError(
-            f"{files[0]} cannot be read ({type(error).__name__}: {error}); it is damaged or of "
-            f"another kind"
-        ) from error
-    if chunk is not None:
-        yield from checked(iter([chunk]), form_of(chunk, files[0]), labels, files[0])
 
 
 def _from_generator(source: Callable[[], Any], labels: bool) -> tf.data.Dataset:
