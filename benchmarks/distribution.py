@@ -19,8 +19,10 @@ import delvm_tf as dv
 # Shape, layers, side of the filters, global batch; "keras" is an autoencoder of Keras alone.
 CASES = {
     "dense 140 → 512 → 128 → 128, one probe": ((140,), (512, 128, 128), None, 4096),
+    "the same, larger batch": ((140,), (512, 128, 128), None, 16384),
     "32 filters of 5×5 on 28×28×1, one probe": ((28, 28, 1), (32,), 5, 256),
-    "for comparison, Keras alone: 16 and 16 filters, squared error": ((28, 28, 1), "keras", 5, 256),
+    "Keras alone, 16 and 16 filters, squared error": ((28, 28, 1), "keras", 5, 256),
+    "Keras alone, the same on few rows: what a step costs anyhow": ((12, 12, 1), "keras", 3, 8),
 }
 
 

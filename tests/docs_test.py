@@ -171,3 +171,20 @@ def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
         if not target.startswith("http"):
             assert (path.parent / target).exists(), target
+
+
+def test_the_serving_page_exports_loads_and_watches(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    x = np.random.default_rng(0).normal(size=(400, 6)).astype("float32")
+    model = dv.DELVM(dv.networks.ffnn((3,), seed=0))
+    model.adapt(x)
+    names = {"dv": dv, "detector": dv.AnomalyDetector(model).fit(x), "beats": x}
+    export, _, use, watch = python_blocks("docs/serving.md")
+    exec(export, names)
+    exec(use, names)
+    assert names["folder"].name == "1"
+    assert names["model"].card.about["auroc"] == 0.994
+    names["answer"] = names["model"].predict(x)
+    exec(watch, names)
+    assert names["monitor"].rows == 400
+    assert names["monitor"].index < 0.01

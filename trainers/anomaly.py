@@ -172,7 +172,10 @@ def run_seed(args: argparse.Namespace, seed: int, folder: Path) -> list[Row]:
     if seed == args.seeds[0]:
         save_plots(args, data, detectors, scores, folder)
         served = served_detector(args, models[0], data)
-        dv.export_saved_model(served, args.saved_models / args.dataset)
+        test = row("", seed, data, served.anomaly_score(data.x_test), served.threshold_, seconds[0])
+        about = {"data": args.dataset, "protocol": args.protocol, "seed": seed}
+        about["test"] = {k: float(v) for k, v in test.items() if k not in ("method", "seed")}
+        dv.export_saved_model(served, args.saved_models / args.dataset, about=about)
         models[0].save(folder / "model.keras")
     return rows
 

@@ -128,7 +128,9 @@ def retrain(
         score = "energy" if hasattr(model, "energy") else "reconstruction_error"
         served = calibrate(dv.AnomalyDetector(model, score=score), data)
     name = f"search-{args.space}"
-    version = dv.export_saved_model(served, args.saved_models / name)
+    about = {"data": space.dataset, "protocol": space.protocol, "seed": args.seed}
+    about["test"] = {args.objective: test}
+    version = dv.export_saved_model(served, args.saved_models / name, about=about)
     console.print(
         f"{args.objective}: {best.figure:.4f} on held-out training rows (chosen by), {test:.4f} on "
         f"the test set (looked at once)\n\nModel: {folder / 'model.keras'}\nSavedModel: {version}"

@@ -217,7 +217,7 @@ def test_a_graph_that_does_more_than_compute_is_not_loaded(copy, how, tmp_path):
     shutil.rmtree(copy)
     tf.saved_model.save(module, str(copy), signatures=module.serve)
     replace(card, checksums=checksums(copy)).write(copy)
-    with pytest.raises(DamagedModelError, match="holds the operation (Write|Read|Eager|Save)"):
+    with pytest.raises(DamagedModelError, match=r"holds the operation (Write|Read|Eager|Save)"):
         load(copy)
     assert not harm.exists()
 

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
+import delvm_tf as dv
+
 ROOT = Path(__file__).parents[2]
 PROGRAM = ROOT / "trainers" / "anomaly.py"
 
@@ -45,6 +47,10 @@ def test_a_short_run_writes_everything_it_promises(tmp_path):
     for picture in ("histogram-energy", "histogram-reconstruction_error", "roc", "reconstructions"):
         assert (out / f"{picture}.png").stat().st_size > 10_000
     assert list((out / "tensorboard").rglob("events*"))
+    about = dv.serving.load(tmp_path / "saved" / "ecg5000").card.about
+    (line,) = (r for r in rows if r["method"] == "SM-DELVM, energy" and r["seed"] == "0")
+    assert about["data"] == "ecg5000"
+    assert about["test"]["auroc"] == pytest.approx(float(line["auroc"]), abs=1e-6)
     served = tf.saved_model.load(str(tmp_path / "saved" / "ecg5000" / "1"))
     assert "serving_default" in served.signatures
     assert not list(tmp_path.rglob("*.partial*"))
