@@ -255,3 +255,17 @@ def test_wrong_options_are_refused_before_anything_is_written(
     with pytest.raises(error, match=message):
         dv.export_saved_model(detector[0], tmp_path, **settings)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_xla_compiles_gives_the_same(detector, tmp_path):
+    own, x = detector
+    served = load(dv.export_saved_model(own, tmp_path, jit_compile=True, warmup=()))
+    for name, key in (("serving_default", "anomaly_score"), ("score", "score")):
+        expected = np.asarray(
+            own.anomaly_score(x) if name == "serving_default" else own.model.score(x)
+        )
+        found = served.predict(x, name)[key]
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+    function = tf.saved_model.load(str(served.folder)).signatures["energy"]
+    with pytest.raises(tf.errors.InvalidArgumentError, match="NaN or infinite"):
+        function(x=tf.constant(np.full((1, 6, 5, 1), np.nan, np.float32)))
