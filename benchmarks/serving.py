@@ -96,7 +96,7 @@ def rows_of(name: str, folder: Path, rounds: int) -> list[str]:
             calls = {
                 kind: partial(answer, functions[signature], x) for kind, functions in served.items()
             }
-            times = milliseconds(calls, max(20, rounds // batch**0.5))
+            times = milliseconds(calls, max(20, int(rounds / batch**0.5)))
             base = statistics.median(times["autoencoder"])
             own = np.asarray(times["float32"])
             ratios = [statistics.median(times[kind]) / base for kind in VARIANTS]
