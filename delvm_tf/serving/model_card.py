@@ -128,7 +128,7 @@ def describe(model: Any) -> dict[str, Any]:
         "objective": _plain(keras.saving.serialize_keras_object(model.objective)),
         "normalization": {"mode": model.normalization.mode, "scale": model.normalization.scale},
         "layers": [
-            f"{type(layer).__name__} {_plain(layer.output.shape)}"
+            {"class": type(layer).__name__, "output": _output_shape(layer)}
             for layer in getattr(network, "layers", ())
         ],
         "parameters": int(sum(np.prod(w.shape) for w in model.trainable_weights)),
@@ -162,6 +162,11 @@ def checksums(folder: Path) -> dict[str, str]:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
             found[path.relative_to(folder).as_posix()] = digest
     return found
+
+
+def _output_shape(layer: Any) -> Any:
+    """Shape of a layer's output, or None: a layer within a subclassed model knows none."""
+    return _plain(getattr(getattr(layer, "output", None), "shape", None))
 
 
 def _digest_of_card(content: dict[str, Any]) -> str:

@@ -63,7 +63,8 @@ class ServedModel:
 
         Raises:
             TypeError: if x does not hold real numbers, or bytes.
-            ValueError: for an unknown signature, a wrong shape, no rows, or NaN and infinity.
+            ValueError: for an unknown signature, a wrong shape, no rows, NaN and infinity, or
+                images that cannot be decoded or are of another size.
         """
         if signature not in self.card.signatures:
             raise ValueError(
@@ -77,7 +78,13 @@ class ServedModel:
         for start in range(0, len(rows), step):
             batch = tf.constant(rows[start : start + step])
             name = IMAGE_BYTES if signature == ENCODED else "x"
-            parts.append({k: v.numpy() for k, v in function(**{name: batch}).items()})
+            try:
+                outputs = function(**{name: batch})
+            except tf.errors.InvalidArgumentError as error:
+                raise ValueError(
+                    f"the model refuses rows {start} to {start + len(batch) - 1}: {error.message}"
+                ) from error
+            parts.append({key: value.numpy() for key, value in outputs.items()})
         return {k: np.concatenate([part[k] for part in parts]) for k in parts[0]}
 
 

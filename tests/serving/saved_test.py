@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -130,9 +131,9 @@ def test_the_graph_itself_refuses_bad_rows(served, x, message):
 
 def test_images_that_do_not_fit_are_refused(served):
     large = tf.io.encode_png(np.zeros((7, 5, 1), np.uint8)).numpy()
-    with pytest.raises(tf.errors.InvalidArgumentError, match=r"\[7,5,1\] is not compatible"):
+    with pytest.raises(ValueError, match=r"refuses rows 0 to 0.*\[7,5,1\] is not compatible"):
         served.predict([large], "encoded_images")
-    with pytest.raises(tf.errors.InvalidArgumentError):
+    with pytest.raises(ValueError, match="refuses rows 0 to 0"):
         served.predict([b"no image"], "encoded_images")
     with pytest.raises(TypeError, match="bytes of image files"):
         served.predict("cat.png", "encoded_images")
@@ -269,3 +270,16 @@ def test_what_xla_compiles_gives_the_same(detector, tmp_path):
     function = tf.saved_model.load(str(served.folder)).signatures["energy"]
     with pytest.raises(tf.errors.InvalidArgumentError, match="NaN or infinite"):
         function(x=tf.constant(np.full((1, 6, 5, 1), np.nan, np.float32)))
+
+
+def test_networks_of_blocks_can_be_exported(tmp_path):
+    """A block is a layer that holds others; only its outside is known."""
+    block = keras.Sequential([keras.layers.Dense(4, "tanh"), keras.layers.Dense(3)])
+    x = np.random.default_rng(0).normal(size=(30, 5)).astype(np.float32)
+    inputs = keras.Input((5,))
+    halves = [block(inputs), block(2 * inputs)]  # called twice
+    model = dv.DELVM(keras.Model(inputs, keras.layers.Add()(halves)))
+    model.adapt(x)
+    served = load(dv.export_saved_model(model, tmp_path, warmup=()))
+    np.testing.assert_allclose(served.predict(x, "energy")["energy"], model.energy(x), rtol=1e-5)
+    assert {"class": "Add", "output": [None, 3]} in served.card.model["layers"]
