@@ -39,6 +39,7 @@ _LAZY_MODULES = {
 _LAZY_NAMES = {
     "AnomalyDetector": "delvm_tf.anomaly.detector",
     "TensorBoard": "delvm_tf.tensorboard.callback",
+    "export_onnx": "delvm_tf.serving.onnx_export",
     "export_saved_model": "delvm_tf.serving.export",
 }
 

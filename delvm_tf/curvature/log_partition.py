@@ -133,7 +133,7 @@ class MixtureLogPartition(Outer):
 
     def _log_joint(self, f: tf.Tensor) -> tf.Tensor:
         """Log πₖ + A(λₖ + t) − A(λₖ), (batch, K)."""
-        a, b = tf.split(f[:, tf.newaxis], 2, axis=-1)
+        a, b = tf.split(tf.expand_dims(f, 1), 2, axis=-1)
         mean, precision = self.prior.means(), self.prior.precisions()
         doubled = 2.0 * tf.square(b)
         quadratic = tf.square(a) + precision * mean * (2.0 * a - mean * doubled)
@@ -142,7 +142,7 @@ class MixtureLogPartition(Outer):
 
     def _components(self, f: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Mean and variance of the hidden variables given x and the component, (batch, K, m)."""
-        a, b = tf.split(f[:, tf.newaxis], 2, axis=-1)
+        a, b = tf.split(tf.expand_dims(f, 1), 2, axis=-1)
         precision = self.prior.precisions()
         variance = 1.0 / (precision + 2.0 * tf.square(b))
         return (precision * self.prior.means() + a) * variance, variance

@@ -9,6 +9,7 @@ from delvm_tf.serving.errors import (
 )
 from delvm_tf.serving.export import export_saved_model
 from delvm_tf.serving.model_card import DamagedModelError, ModelCard
+from delvm_tf.serving.onnx_export import export_onnx
 from delvm_tf.serving.saved import ServedModel, load
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "ServedModel",
     "ServerError",
     "ServerUnavailableError",
+    "export_onnx",
     "export_saved_model",
     "load",
 ]

@@ -7,7 +7,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from delvm_tf.distribution.chief import writes_files
@@ -75,9 +74,7 @@ def export_saved_model(
             an option is out of range.
         OSError: if the folder cannot be written.
     """
-    model = getattr(model_or_detector, "model", model_or_detector)
-    detector = None if model is model_or_detector else model_or_detector
-    _check(model, detector)
+    model, detector = check_exportable(model_or_detector)
     if max_batch_size < 1 or not all(0 < rows <= max_batch_size for rows in warmup):
         raise ValueError(
             f"max_batch_size must be positive, and the batches of warmup no larger, got "
@@ -115,7 +112,10 @@ def export_saved_model(
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _check(model: Any, detector: Any) -> None:
+def check_exportable(model_or_detector: Any) -> tuple[Any, Any]:
+    """The model, and the detector or None, once both are ready; see `export_saved_model`."""
+    model = getattr(model_or_detector, "model", model_or_detector)
+    detector = None if model is model_or_detector else model_or_detector
     if not isinstance(model, ReconstructionModel):
         raise TypeError(
             f"expected a ReconstructionModel (an energy model or autoencoder) or a detector of "
@@ -125,6 +125,7 @@ def _check(model: Any, detector: Any) -> None:
         raise ValueError("the model is not ready: call model.adapt(x), and fit, before exporting")
     if detector is not None and not hasattr(detector, "threshold_"):
         raise ValueError("the detector has no threshold yet: call detector.fit(x_normal) first")
+    return model, detector
 
 
 def _histogram(model: Any, detector: Any, reference: Any) -> ScoreHistogram | None:
@@ -145,12 +146,6 @@ def _card(
             n: {"dtype": t.dtype.name, "shape": t.shape.as_list()} for n, t in structured.items()
         }
 
-    rule = None
-    if detector is not None:
-        rule = {
-            "value": float(np.float32(detector.threshold_)), "rule": detector.threshold,
-            "score": detector.score_name,
-        }  # fmt: skip
     return ModelCard(
         model=model_card.describe(model),
         input={
@@ -158,7 +153,7 @@ def _card(
             "units": "raw", "max_batch_size": options.max_batch_size,
         },
         signatures={name: outputs(function) for name, function in served.items()},
-        threshold=rule,
+        threshold=model_card.rule(detector),
         scores=histogram,
         score_name="reconstruction_error" if detector is None else detector.score_name,
         about=about,

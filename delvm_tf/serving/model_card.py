@@ -136,6 +136,17 @@ def describe(model: Any) -> dict[str, Any]:
     }
 
 
+def rule(detector: Any) -> dict[str, Any] | None:
+    """A detector's threshold as it is served, as JSON; None without a detector."""
+    if detector is None:
+        return None
+    return {
+        "value": float(np.float32(detector.threshold_)),
+        "rule": detector.threshold,
+        "score": detector.score_name,
+    }
+
+
 def versions() -> dict[str, str]:
     """Versions of the software that defines what a model computes."""
     import delvm_tf

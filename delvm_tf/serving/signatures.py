@@ -56,7 +56,8 @@ def functions(model: Any, detector: Any) -> dict[str, Callable[[tf.Tensor], Outp
             score = tf.cast(score, tf.float32)
             threshold = tf.constant(detector.threshold_, tf.float32)
             outputs["anomaly_score"] = score
-            outputs["is_anomaly"] = score > threshold
+            # A score that is no number counts as abnormal, where nothing refuses such rows.
+            outputs["is_anomaly"] = tf.logical_not(score <= threshold)
             outputs["threshold"] = tf.fill(tf.shape(score), threshold)
         return outputs
 

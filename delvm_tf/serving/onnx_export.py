@@ -1,0 +1,142 @@
+"""Writing one signature of a model or a detector as an ONNX file."""
+
+import contextlib
+import json
+import logging
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from delvm_tf.distribution.chief import writes_files
+from delvm_tf.serving import model_card
+from delvm_tf.serving.export import check_exportable
+from delvm_tf.serving.onnx_operations import handlers
+from delvm_tf.serving.signatures import DEFAULT, Outputs, functions
+
+OPSET = 18
+NAN = float("nan")
+
+
+def export_onnx(
+    model_or_detector: Any, path: str | os.PathLike[str], signature: str = DEFAULT
+) -> Path:
+    """Write one signature of `export_saved_model` as an ONNX file, for runtimes without TensorFlow.
+
+    One input, `x`, float32 in raw units with a free batch dimension; the outputs have the names
+    and values they have in the SavedModel. Normalisation, derivatives and threshold are inside. An
+    ONNX graph cannot refuse a request, so rows with NaN or infinity give NaN in all outputs that
+    are numbers, and count as abnormal. The file's properties say what it is, as JSON:
+    `model`, `threshold` (null without a detector), `signature` and `versions`.
+
+    Args:
+        model_or_detector: what `export_saved_model` takes.
+        path: of the file; its folder is made if it does not exist.
+        signature: its name; an ONNX file holds one. Not `encoded_images`, for ONNX decodes none.
+
+    Returns:
+        The path. Of several workers only the chief writes.
+
+    Raises:
+        ImportError: if tf2onnx is missing.
+        TypeError: if there is no model of this library to export.
+        ValueError: if the model is not ready, the signature unknown, or an operation of the
+            network has no counterpart in ONNX; the error names it.
+        OSError: if the file cannot be written.
+    """
+    try:
+        import tf2onnx
+    except ImportError as error:
+        raise ImportError("ONNX files need tf2onnx: pip install 'delvm_tf[onnx]'") from error
+    path = Path(path)
+    model, detector = check_exportable(model_or_detector)
+    by_name = functions(model, detector)
+    if signature not in by_name:
+        raise ValueError(
+            f"unknown signature {signature!r}; as ONNX there are {', '.join(sorted(by_name))}"
+        )
+    if not writes_files(model.distribute_strategy):
+        return path
+    x = tf.TensorSpec((None, *model.normalization.shift.shape), tf.float32, name="x")
+    graph = tf.function(_marked(by_name[signature]), input_signature=[x], autograph=False)
+    logger = logging.getLogger("tf2onnx")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)  # what it cannot convert is told below
+    try:
+        proto, _ = tf2onnx.convert.from_function(
+            graph, input_signature=[x], opset=OPSET, custom_op_handlers=handlers()
+        )
+    finally:
+        logger.setLevel(level)
+    _refuse_unknown(proto)
+    _describe(proto, model, detector, signature)
+    _write(proto.SerializeToString(), path)
+    return path
+
+
+def _marked(function: Callable[[tf.Tensor], Outputs]) -> Callable[[tf.Tensor], Outputs]:
+    """The function with NaN, or true, in the rows where x has NaN or infinity."""
+
+    def marked(x: tf.Tensor) -> Outputs:
+        # 0 x is NaN for these values alone, and so is every sum with it.
+        bad = tf.math.is_nan(tf.reduce_sum(tf.reshape(0.0 * x, (tf.shape(x)[0], -1)), axis=1))
+        outputs = function(x)
+        for name, value in outputs.items():
+            rows = tf.reshape(bad, (-1, *[1] * (value.shape.rank - 1)))
+            outputs[name] = rows | value if value.dtype == tf.bool else tf.where(rows, NAN, value)
+        return outputs
+
+    return marked
+
+
+def _refuse_unknown(proto: Any) -> None:
+    """Whatever tf2onnx does not know it passes on as it is."""
+    import onnx
+
+    unknown = Counter(
+        node.op_type for node in _nodes(proto.graph)
+        if node.domain or not onnx.defs.has(node.op_type)
+    )  # fmt: skip
+    if unknown:
+        raise ValueError(
+            f"the network cannot be written as ONNX: no counterpart there have TensorFlow's "
+            f"operations {', '.join(sorted(unknown))}. Export a SavedModel, or use other layers."
+        )
+
+
+def _nodes(graph: Any) -> Iterator[Any]:
+    """The nodes of a graph and of the bodies of its loops and branches."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                yield from _nodes(attribute.g)
+
+
+def _describe(proto: Any, model: Any, detector: Any, signature: str) -> None:
+    import onnx
+
+    properties = {
+        "model": model_card.describe(model),
+        "threshold": model_card.rule(detector),
+        "signature": signature,
+        "versions": model_card.versions(),
+    }
+    onnx.helper.set_model_props(proto, {k: json.dumps(v) for k, v in properties.items()})
+
+
+def _write(content: bytes, path: Path) -> None:
+    """The file is there whole or not at all."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(content)
+        partial.replace(path)
+    except OSError as error:
+        raise OSError(f"cannot write {path}: {error}. Choose a folder you may write to.") from error
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink()
