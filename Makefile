@@ -5,10 +5,11 @@ BIN := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
-.PHONY: help install demo test test-all lint benchmark clean
+.PHONY: help install demo test test-all lint audit benchmark clean
 help:
 	@echo "make demo       train on the bundled heartbeats, compare, plot, export"
 	@echo "make test       style, types and tests (make test-all adds the long ones)"
+	@echo "make audit      known vulnerabilities of the pinned versions; needs the network"
 	@echo "make benchmark  time score matching against an autoencoder"
 
 install: $(VENV)/.installed
@@ -33,6 +34,9 @@ test: lint
 
 test-all: lint
 	$(BIN)/python -m pytest -n 2
+
+audit: install
+	$(BIN)/python .ci/audit.py
 
 benchmark: install
 	$(BIN)/python benchmarks/score_matching.py

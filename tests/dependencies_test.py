@@ -1,0 +1,100 @@
+"""What is installed is what is pinned, and known vulnerabilities in it stop the build."""
+
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def normal(name):
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def pins():
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pairs = [line.split("==") for line in lines if line and not line.startswith("#")]
+    return {normal(name): version for name, version in pairs}
+
+
+def project():
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def test_every_dependency_is_pinned():
+    extras = project()["optional-dependencies"]
+    named = project()["dependencies"] + [d for e in extras for d in extras[e] if e != "beam"]
+    names = {normal(re.match(r"[\w.-]+", d).group()) for d in named} - {"delvm-tf"}
+    assert names - {*pins()} == set()
+
+
+def test_all_that_is_needed_is_pinned_and_installed_in_that_version():
+    """Follows what the packages require, as installed here."""
+    pinned, left, seen = pins(), ["tensorflow", "keras", "pytest", "pip-audit"], set()
+    while left:
+        name = left.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        assert metadata.version(name) == pinned[name], name
+        for requirement in metadata.requires(name) or ():
+            other = normal(re.match(r"[\w.-]+", requirement).group())
+            if "extra ==" not in requirement and other in pinned:
+                left.append(other)
+    assert len(seen) > 40
+
+
+@pytest.fixture(scope="module")
+def audit():
+    spec = importlib.util.spec_from_file_location("audit", ROOT / ".ci" / "audit.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def found(*vulns):
+    skipped = {"name": "b", "skip_reason": "not there"}
+    return {"dependencies": [{"name": "a", "version": "1", "vulns": [*vulns]}, skipped]}
+
+
+def test_a_vulnerability_fails_the_audit_unless_accepted(audit, monkeypatch):
+    assert audit.judge(found()) == (True, ["1 of 2 pinned packages audited"])
+    vulnerability = {"id": "PYSEC-1", "aliases": ["CVE-7"], "fix_versions": ["1.1"]}
+    passes, lines = audit.judge(found(vulnerability))
+    assert not passes
+    assert lines[0] == "a 1: PYSEC-1, fixed in 1.1"
+    monkeypatch.setitem(audit.ACCEPTED, "CVE-7", "not used here")
+    passes, lines = audit.judge(found(vulnerability))
+    assert passes
+    assert lines[0] == "a 1: PYSEC-1, accepted: not used here"
+    assert not audit.judge(found(vulnerability, {"id": "CVE-8"}))[0]
+    assert "CVE-7 is accepted and no longer found" in audit.judge(found())[1]
+
+
+@pytest.mark.parametrize("nothing", ["no network", {"dependencies": [{"skip_reason": "404"}]}])
+def test_without_the_network_the_audit_is_skipped_unless_required(audit, nothing):
+    passes, (line,) = audit.judge(nothing)
+    assert passes
+    assert line.startswith("audit skipped, the advisories")
+    assert not audit.judge(nothing, require=True)[0]
+
+
+def test_the_real_program_reads_the_pins(audit, tmp_path, monkeypatch):
+    """With the network and without: it reports on all pins, or says why it cannot."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    result = audit.report()
+    if isinstance(result, dict):
+        assert {normal(d["name"]) for d in result["dependencies"]} == {*pins()}, json.dumps(result)
+    else:
+        assert result
+    done = subprocess.run(
+        [sys.executable, ROOT / ".ci" / "audit.py", "--help"], capture_output=True, check=True
+    )
+    assert b"--require" in done.stdout
