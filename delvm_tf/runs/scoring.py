@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from delvm_tf.datasets.archive import ContentsError
-from delvm_tf.datasets.streams.chunk import Reader, checked
+from delvm_tf.datasets.streams.chunk import Reader, rows_of
 from delvm_tf.datasets.streams.stream import files_of
 from delvm_tf.runs.results import make_folder, read_json, write_json
 from delvm_tf.serving import DriftMonitor, ServedModel
@@ -133,7 +132,7 @@ def _scored(
     count = 0
     for file in files:
         try:
-            for first, x in _rows(file, reader, served.card.shape):
+            for first, x in rows_of(file, reader, served.card.shape):
                 held.append((str(file), first, x))
                 count += len(x)
                 if count >= batch_size:
@@ -145,20 +144,6 @@ def _scored(
             damaged[str(file)] = str(error)
     if held:
         yield _table(served, held, batch_size, features)
-
-
-def _rows(file: Path, reader: Reader, shape: tuple[int, ...]) -> Iterator[tuple[int, np.ndarray]]:
-    """The rows of a file, a few at a time, each time after the number of the first."""
-    number = 0
-    for x, _ in checked(reader(file, False), None, False, file):
-        if x.shape[1:] not in (shape, (math.prod(shape),)):
-            raise ContentsError(
-                f"{file}: rows have shape {x.shape[1:]}, and the model takes {shape}"
-            )
-        yield number, x.reshape(-1, *shape)
-        number += len(x)
-    if not number:
-        raise ContentsError(f"{file} has no rows")
 
 
 def _table(

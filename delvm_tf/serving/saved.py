@@ -102,6 +102,11 @@ def load(folder: str | os.PathLike[str], version: int | None = None) -> ServedMo
         FileNotFoundError: if there is no such folder or version, or it has no card.
         DamagedModelError: if files are missing, altered, or do what a model must not.
     """
+    return ServedModel(folder_of(folder, version))
+
+
+def folder_of(folder: str | os.PathLike[str], version: int | None = None) -> Path:
+    """The folder of a version; see `load`."""
     base = Path(folder)
     if not base.is_dir():
         raise FileNotFoundError(f"{base} is no folder; give one that export_saved_model wrote")
@@ -111,8 +116,8 @@ def load(folder: str | os.PathLike[str], version: int | None = None) -> ServedMo
             raise FileNotFoundError(
                 f"{base} has no version {version}; it has {', '.join(map(str, numbers)) or 'none'}"
             )
-        return ServedModel(base / str(version))
-    return ServedModel(base / str(numbers[-1]) if numbers else base)
+        return base / str(version)
+    return base / str(numbers[-1]) if numbers else base
 
 
 def refuse_effects(folder: Path) -> None:

@@ -167,7 +167,7 @@ def test_damage_stops_or_is_skipped(rows, tmp_path):
 @pytest.mark.parametrize(
     ("x", "message"),
     [
-        (np.zeros((3, 5)), r"rows have shape \(5,\), and the model takes \(6,\)"),
+        (np.zeros((3, 5)), r"rows have shape \(5,\), expected \(6,\)"),
         (np.zeros((0, 6)), "has no rows"),
         (np.array([[np.nan] * 6]), "row 0 has NaN or infinite values"),
         (np.array([["a"] * 6]), "holds values of type"),

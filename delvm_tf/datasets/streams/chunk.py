@@ -1,5 +1,6 @@
 """Rows of a file, a few at a time, and the checks that all formats share."""
 
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -86,3 +87,19 @@ def checked(
             f"{origin} cannot be read after row {first} ({type(error).__name__}: {error}); it is "
             f"damaged or of another kind"
         ) from error
+
+
+def rows_of(file: Path, reader: Reader, shape: tuple[int, ...]) -> Iterator[tuple[int, Array]]:
+    """The rows of a file as (rows, *shape), a few at a time, each time after the first's number.
+
+    Raises:
+        ContentsError: naming the file, if it is damaged, has no rows, or rows of another size.
+    """
+    number = 0
+    for x, _ in checked(reader(file, False), None, False, file):
+        if x.shape[1:] not in (shape, (math.prod(shape),)):
+            raise ContentsError(f"{file}: rows have shape {x.shape[1:]}, expected {shape}")
+        yield number, x.reshape(-1, *shape)
+        number += len(x)
+    if not number:
+        raise ContentsError(f"{file} has no rows")

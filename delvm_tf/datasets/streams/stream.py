@@ -97,14 +97,25 @@ def files_of(pattern: str) -> tuple[list[Path], Reader]:
     files = sorted(Path(p) for p in glob.glob(pattern, recursive=True) if Path(p).is_file())
     if not files:
         raise FileNotFoundError(f"no file fits {pattern}; check the folder, and quote the pattern")
-    readers = {READERS.get(file.suffix.lower()) for file in files}
-    kinds = ", ".join(sorted({file.suffix for file in files}))
-    reader = readers.pop()
-    if readers or reader is None:
+    readers = {reader_of(file) for file in files}
+    if len(readers) > 1:
+        kinds = ", ".join(sorted({file.suffix for file in files}))
         raise ValueError(
             f"files of {pattern} end in {kinds}; expected one kind of {', '.join(READERS)}"
         )
-    return files, reader
+    return files, readers.pop()
+
+
+def reader_of(file: str | Path) -> Reader:
+    """What reads a file, by its name.
+
+    Raises:
+        ValueError: if it is of an unknown kind.
+    """
+    reader = READERS.get(Path(file).suffix.lower())
+    if reader is None:
+        raise ValueError(f"{file} is of an unknown kind; expected one of {', '.join(READERS)}")
+    return reader
 
 
 def _from_files(

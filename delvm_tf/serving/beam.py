@@ -1,0 +1,249 @@
+"""Scoring in Apache Beam pipelines: on one machine, or on Dataflow, Flink or Spark.
+
+Needs `delvm_tf[beam]`, and this library on the workers. Paths may be of any file system that Beam
+knows, such as `gs://`.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+try:
+    import apache_beam as beam
+    from apache_beam.io import fileio
+    from apache_beam.io.filesystems import FileSystems
+    from apache_beam.ml.inference.base import KeyedModelHandler, ModelHandler, RunInference
+except ImportError as error:
+    raise ImportError("pipelines need Apache Beam: pip install 'delvm_tf[beam]'") from error
+
+from delvm_tf.datasets.archive import ContentsError
+from delvm_tf.datasets.streams.chunk import rows_of
+from delvm_tf.datasets.streams.stream import reader_of
+from delvm_tf.serving.checks import checked_rows
+from delvm_tf.serving.model_card import ModelCard
+from delvm_tf.serving.saved import ServedModel, folder_of, load
+from delvm_tf.serving.signatures import DEFAULT
+
+REFUSED = "refused"
+
+
+class Score(beam.PTransform):
+    """Pairs (key, row) to pairs (key, outputs), the outputs by name as Python numbers and lists.
+
+    Rows are scored in batches, one copy of the model in each worker process. Cost: as
+    `ServedModel.predict`.
+
+    Args:
+        folder: of an exported model, or of one version of it.
+        version: which one to take; the newest if None.
+        signature: its name.
+        outputs: names of those to keep; all if None.
+        batch_size: rows of a batch at most.
+        skip_refused: give refused rows as pairs (key, reason) in a second collection, and not
+            stop; the result is then `{"scores": ..., "refused": ...}`.
+
+    Raises:
+        ValueError: while the pipeline runs, for rows of a wrong shape, NaN and infinity, and an
+            unknown signature or output.
+        TypeError: while the pipeline runs, for rows that do not hold real numbers.
+        FileNotFoundError: if there is no such model or version.
+        DamagedModelError: if it is not whole.
+
+    Example:
+        >>> pairs | Score("saved_models/ecg5000", outputs=["is_anomaly"])
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        version: int | None = None,
+        signature: str = DEFAULT,
+        outputs: Sequence[str] | None = None,
+        batch_size: int = 256,
+        skip_refused: bool = False,
+    ):
+        super().__init__()
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be positive, got {batch_size}")
+        self.handler = _Handler(str(folder), version, signature, outputs, batch_size)
+        self.skip_refused = skip_refused
+
+    def expand(self, pairs: Any) -> Any:
+        """The scores; Beam calls this."""
+        check = beam.ParDo(_Check(self.handler, self.skip_refused))
+        checked = pairs | "check" >> check.with_outputs(REFUSED, main="rows")
+        scores = checked.rows | "score" >> RunInference(KeyedModelHandler(self.handler))
+        return {"scores": scores, REFUSED: checked[REFUSED]} if self.skip_refused else scores
+
+
+class ScoreFiles(beam.PTransform):
+    """All rows of the files that fit a pattern to tables' rows: `file`, `row`, and the outputs.
+
+    The outputs are those of `serving_default` that are one number a row, and `features`, a list,
+    if asked for: what `trainers/score.py` writes. Formats: CSV, NPZ, Parquet, TFRecord and images.
+    Each file is read by one worker, a megabyte at a time.
+
+    Args:
+        pattern: of files, in the form of Beam's `MatchFiles`.
+        folder: of an exported model, or of one version of it.
+        version: which one to take; the newest if None.
+        features: give the features too.
+        batch_size: rows of a batch at most.
+        skip_damaged: give files that cannot be read, or not to their end, as pairs (file, reason)
+            in a second collection, and not stop; the result is then
+            `{"scores": ..., "refused": ...}`.
+
+    Raises:
+        ContentsError: while the pipeline runs, naming the file.
+        BeamIOError: if no file fits the pattern.
+    """
+
+    def __init__(
+        self,
+        pattern: str,
+        folder: str,
+        version: int | None = None,
+        features: bool = False,
+        batch_size: int = 256,
+        skip_damaged: bool = False,
+    ):
+        super().__init__()
+        self.pattern = pattern
+        self.folder = str(folder)
+        self.version = version
+        self.skip_damaged = skip_damaged
+        card = card_of(self.folder, version)
+        self.shape = card.shape
+        self.outputs = columns(card, features)
+        self.score = Score(folder, version, DEFAULT, self.outputs, batch_size)
+
+    def expand(self, pipeline: Any) -> Any:
+        """The rows of the table; Beam calls this."""
+        read = beam.ParDo(_Read(self.shape, self.skip_damaged))
+        rows = (
+            pipeline
+            | "match" >> fileio.MatchFiles(self.pattern, fileio.EmptyMatchTreatment.DISALLOW)
+            | "spread" >> beam.Reshuffle()
+            | "read" >> read.with_outputs(REFUSED, main="rows")
+        )
+        scores = rows.rows | self.score | "table" >> beam.Map(_row_of_table)
+        return {"scores": scores, REFUSED: rows[REFUSED]} if self.skip_damaged else scores
+
+
+def card_of(folder: str, version: int | None = None) -> ModelCard:
+    """The card of an exported model."""
+    with _at_hand(folder) as local:
+        return ModelCard.read(folder_of(local, version))
+
+
+def columns(card: ModelCard, features: bool = False) -> list[str]:
+    """The outputs of `serving_default` that make a table."""
+    outputs = card.signatures[DEFAULT]
+    return [n for n, t in outputs.items() if len(t["shape"]) == 1 or (features and n == "features")]
+
+
+class _Handler(ModelHandler):
+    """Tells Beam how to load a model and to run it."""
+
+    def __init__(
+        self, folder: str, version: int | None, signature: str, outputs: Sequence[str] | None,
+        batch_size: int,
+    ):  # fmt: skip
+        super().__init__(min_batch_size=1, max_batch_size=batch_size)
+        self.folder = folder
+        self.version = version
+        self.signature = signature
+        self.outputs = None if outputs is None else list(outputs)
+
+    def load_model(self) -> ServedModel:
+        with _at_hand(self.folder) as local:
+            served = load(local, self.version)
+        known = served.card.signatures.get(self.signature)
+        if known is None or self.signature == "encoded_images":
+            names = ", ".join(served.card.signatures)
+            raise ValueError(f"no signature {self.signature!r} of rows; the model has {names}")
+        if missing := {*(self.outputs or ())} - {*known}:
+            raise ValueError(f"{self.signature} has no output {', '.join(sorted(missing))}")
+        return served
+
+    def run_inference(
+        self, batch: Sequence[Any], model: ServedModel, inference_args: Any = None
+    ) -> list[dict[str, Any]]:
+        outputs = model.predict(np.stack(batch), self.signature, len(batch))
+        names = self.outputs or list(outputs)
+        lists = [outputs[name].tolist() for name in names]
+        return [dict(zip(names, values, strict=True)) for values in zip(*lists, strict=True)]
+
+    def get_metrics_namespace(self) -> str:
+        return "delvm_tf"
+
+
+class _Check(beam.DoFn):
+    """Rows as float32 of the model's shape; one that is refused does not stop those beside it."""
+
+    def __init__(self, handler: _Handler, skip: bool):
+        self.handler = handler
+        self.skip = skip
+
+    def setup(self) -> None:
+        self.shape = card_of(self.handler.folder, self.handler.version).shape
+
+    def process(self, pair: tuple[Any, Any]) -> Iterator[Any]:
+        key, row = pair
+        try:
+            yield key, checked_rows(np.asarray(row)[None], self.shape)[0]
+        except (TypeError, ValueError) as error:
+            if not self.skip:
+                raise type(error)(f"row {key!r}: {error}") from error
+            yield beam.pvalue.TaggedOutput(REFUSED, (key, str(error)))
+
+
+class _Read(beam.DoFn):
+    """A file to pairs ((file, number of the row), row)."""
+
+    def __init__(self, shape: tuple[int, ...], skip: bool):
+        self.shape = shape
+        self.skip = skip
+
+    def process(self, found: Any) -> Iterator[Any]:
+        try:
+            with _at_hand(found.path) as local:
+                for first, x in rows_of(local, reader_of(local), self.shape):
+                    for k, row in enumerate(x):
+                        yield (found.path, first + k), row
+        except ValueError as error:
+            if not self.skip:
+                raise ContentsError(f"{found.path}: {error}") from error
+            yield beam.pvalue.TaggedOutput(REFUSED, (found.path, str(error)))
+
+
+def _row_of_table(pair: tuple[tuple[str, int], dict[str, Any]]) -> dict[str, Any]:
+    (file, row), outputs = pair
+    return {"file": file, "row": row, **outputs}
+
+
+@contextmanager
+def _at_hand(path: str) -> Iterator[Path]:
+    """A local path of a file or folder, which is fetched from where it is if need be."""
+    if FileSystems.get_scheme(path) is None:
+        yield Path(path)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / path.rstrip("/").rpartition("/")[2]
+        (inside,) = FileSystems.match([path.rstrip("/") + "/**"])
+        for metadata in inside.metadata_list:
+            _fetch(metadata.path, target / metadata.path.removeprefix(path).lstrip("/"))
+        if not inside.metadata_list:
+            _fetch(path, target)
+        yield target
+
+
+def _fetch(path: str, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with FileSystems.open(path) as source, target.open("wb") as file:
+        shutil.copyfileobj(source, file)

@@ -1,0 +1,69 @@
+"""Score files with an exported model in a Beam pipeline: on this machine, or on many.
+
+Options that are not listed here go to Beam, such as --runner DataflowRunner --project ... or
+--runner FlinkRunner. Paths may be of any file system that Beam knows.
+"""
+
+import argparse
+import sys
+
+from program import run_program
+from rich.console import Console
+
+TYPES = {"bool": "bool_", "float32": "float32"}
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line; what is left of it is in `beam`."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )  # fmt: skip
+    parser.add_argument("--model", required=True, help="folder of an exported model")
+    parser.add_argument("--version", type=int, help="of the model; the newest if not given")
+    parser.add_argument("--input", required=True, metavar="'PATTERN'", help="quoted")
+    parser.add_argument("--output", required=True, help="files are <output>-00000-of-....parquet")
+    parser.add_argument("--batch-size", type=int, default=256)
+    parser.add_argument("--features", action="store_true", help="write features too")
+    parser.add_argument(
+        "--skip-damaged", action="store_true",
+        help="go on after damaged files, and write <output>-refused-....txt",
+    )  # fmt: skip
+    args, args.beam = parser.parse_known_args(arguments)
+    return args
+
+
+def run(args: argparse.Namespace, console: Console) -> None:
+    """Build the pipeline, and wait until it has run."""
+    from delvm_tf.serving.beam import ScoreFiles, beam, card_of
+
+    try:
+        import pyarrow
+    except ImportError as error:
+        raise ImportError("tables need pyarrow: pip install 'delvm_tf[parquet]'") from error
+    score = ScoreFiles(
+        args.input, args.model, args.version, args.features, args.batch_size, args.skip_damaged
+    )
+    outputs = card_of(args.model, args.version).signatures["serving_default"]
+    schema = pyarrow.schema(
+        [("file", pyarrow.string()), ("row", pyarrow.int64())]
+        + [(name, column_type(pyarrow, outputs[name])) for name in score.outputs]
+    )
+    with beam.Pipeline(argv=args.beam) as pipeline:
+        scores = pipeline | score
+        if args.skip_damaged:
+            refused = scores["refused"] | beam.MapTuple(lambda file, reason: f"{file}: {reason}")
+            refused | beam.io.WriteToText(f"{args.output}-refused", ".txt")
+            scores = scores["scores"]
+        scores | beam.io.WriteToParquet(args.output, schema, file_name_suffix=".parquet")
+    console.print(f"tables: {args.output}-*.parquet")
+
+
+def column_type(pyarrow: object, output: dict) -> object:
+    """The type of a column for an output as the model card describes it."""
+    value = getattr(pyarrow, TYPES[output["dtype"]])()
+    return value if len(output["shape"]) == 1 else pyarrow.list_(value)
+
+
+if __name__ == "__main__":
+    sys.exit(run_program(parse_arguments, run, piece="run"))
