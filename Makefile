@@ -5,10 +5,11 @@ BIN := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
-.PHONY: help install demo test test-all lint audit benchmark clean
+.PHONY: help install demo test test-all test-beam lint audit benchmark clean
 help:
 	@echo "make demo       train on the bundled heartbeats, compare, plot, export"
 	@echo "make test       style, types and tests (make test-all adds the long ones)"
+	@echo "make test-beam  tests of Apache Beam pipelines, in an environment of their own"
 	@echo "make audit      known vulnerabilities of the pinned versions; needs the network"
 	@echo "make benchmark  time score matching against an autoencoder"
 
@@ -35,6 +36,15 @@ test: lint
 test-all: lint
 	$(BIN)/python -m pytest -n 2
 
+# Apache Beam needs older protobuf and grpcio than the rest, so it has an environment of its own.
+test-beam: .venv-beam/.installed
+	.venv-beam/bin/python -m pytest tests/serving/beam_test.py
+
+.venv-beam/.installed: pyproject.toml constraints-beam.txt
+	$(PYTHON) -m venv .venv-beam
+	.venv-beam/bin/python -m pip install --quiet --constraint constraints-beam.txt --editable '.[beam-dev]'
+	@touch $@
+
 audit: install
 	$(BIN)/python .ci/audit.py
 
@@ -42,4 +52,4 @@ benchmark: install
 	$(BIN)/python benchmarks/score_matching.py
 
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache runs
+	rm -rf $(VENV) .venv-beam build *.egg-info .pytest_cache .mypy_cache .ruff_cache runs

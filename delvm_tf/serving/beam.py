@@ -89,7 +89,7 @@ class ScoreFiles(beam.PTransform):
     Each file is read by one worker, a megabyte at a time.
 
     Args:
-        pattern: of files, in the form of Beam's `MatchFiles`.
+        pattern: of files, in the form of Beam's `MatchFiles`; a local one is made absolute.
         folder: of an exported model, or of one version of it.
         version: which one to take; the newest if None.
         features: give the features too.
@@ -113,7 +113,9 @@ class ScoreFiles(beam.PTransform):
         skip_damaged: bool = False,
     ):
         super().__init__()
-        self.pattern = pattern
+        # Beam finds nothing for a bare "*.csv", and workers may run elsewhere.
+        local = FileSystems.get_scheme(pattern) is None
+        self.pattern = str(Path(pattern).absolute()) if local else pattern
         self.folder = str(folder)
         self.version = version
         self.skip_damaged = skip_damaged

@@ -185,6 +185,17 @@ class FarAway(LocalFileSystem):
         return super().open(path.removeprefix("far:/"), *args, **kwargs)
 
 
+def test_a_pattern_may_be_relative(exported, tmp_path, monkeypatch):
+    folder, _, x = exported
+    write(tmp_path, x)
+    monkeypatch.chdir(tmp_path)
+
+    def check(rows):
+        assert {row["file"] for row in rows} == {str(tmp_path / n) for n in ("a.npz", "b.npz")}
+
+    run(lambda p: p | ScoreFiles("*.npz", str(folder)), check)
+
+
 def test_models_and_files_may_be_far_away(exported, tmp_path):
     folder, detector, x = exported
     pattern = write(tmp_path, x)
