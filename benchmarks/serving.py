@@ -18,6 +18,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
+import onnxruntime
 import tensorflow as tf
 from report import Report
 
@@ -34,8 +35,8 @@ VARIANTS = ("float32", "XLA", "mixed_bfloat16")
 SIGNATURES = ("reconstruction_error", "features", "serving_default")
 
 
-def exported(shape: tuple[int, ...], network: Callable[[], Any], kind: str, folder: Path) -> Path:
-    """A model with its random weights, as a SavedModel; only its arithmetic matters here."""
+def detector_of(shape: tuple[int, ...], network: Callable[[], Any], kind: str) -> Any:
+    """A model with its random weights; only its arithmetic matters here."""
     keras.utils.set_random_seed(0)
     x = np.random.default_rng(0).normal(size=(300, *shape)).astype("float32")
     policy = "mixed_bfloat16" if kind == "mixed_bfloat16" else "float32"
@@ -47,8 +48,27 @@ def exported(shape: tuple[int, ...], network: Callable[[], Any], kind: str, fold
         model = dv.DELVM(network(), normalization="center")
     keras.config.set_dtype_policy("float32")
     model.adapt(x)
-    detector = dv.AnomalyDetector(model).fit(x)
+    return dv.AnomalyDetector(model).fit(x)
+
+
+def exported(shape: tuple[int, ...], network: Callable[[], Any], kind: str, folder: Path) -> Path:
+    """The model as a SavedModel."""
+    detector = detector_of(shape, network, kind)
     return dv.export_saved_model(detector, folder / kind, jit_compile=kind == "XLA", warmup=())
+
+
+def onnx_sessions(
+    shape: tuple[int, ...], network: Callable[[], Any], folder: Path
+) -> dict[str, Any]:
+    """The model's signatures as ONNX files, opened in their own runtime."""
+    detector = detector_of(shape, network, "float32")
+    return {
+        name: onnxruntime.InferenceSession(
+            dv.export_onnx(detector, folder / f"{name}.onnx", name).read_bytes(),
+            providers=["CPUExecutionProvider"],
+        )
+        for name in SIGNATURES
+    }
 
 
 def answer(signature: Any, x: tf.Tensor) -> list[np.ndarray]:
@@ -89,6 +109,7 @@ def rows_of(name: str, folder: Path, rounds: int) -> list[str]:
     shape, network = NETWORKS[name]
     folders = {k: exported(shape, network, k, folder) for k in ("autoencoder", *VARIANTS)}
     served = {k: tf.saved_model.load(str(f)).signatures for k, f in folders.items()}
+    sessions = onnx_sessions(shape, network, folder)
     lines = []
     for batch in BATCHES:
         x = tf.random.stateless_normal((batch, *shape), (0, 0))
@@ -96,10 +117,11 @@ def rows_of(name: str, folder: Path, rounds: int) -> list[str]:
             calls = {
                 kind: partial(answer, functions[signature], x) for kind, functions in served.items()
             }
+            calls["ONNX"] = partial(sessions[signature].run, None, {"x": x.numpy()})
             times = milliseconds(calls, max(20, int(rounds / batch**0.5)))
             base = statistics.median(times["autoencoder"])
             own = np.asarray(times["float32"])
-            ratios = [statistics.median(times[kind]) / base for kind in VARIANTS]
+            ratios = [statistics.median(times[kind]) / base for kind in (*VARIANTS, "ONNX")]
             lines.append(
                 f"| {name} | {batch} | {signature} | {np.median(own):.2f} | "
                 f"{np.quantile(own, 0.99):.2f} | {1000 * batch / np.median(own):.0f} | "
@@ -107,7 +129,7 @@ def rows_of(name: str, folder: Path, rounds: int) -> list[str]:
             )  # fmt: skip
     first = {kind: start_up(f) for kind, f in folders.items() if kind != "mixed_bfloat16"}
     told = ", ".join(f"{kind} {seconds:.2f} s" for kind, seconds in first.items())
-    return [*lines, f"| {name} | 1 | start: loading and first answer | {told} | | | | | |"]
+    return [*lines, f"| {name} | 1 | start: loading and first answer | {told} | | | | | | |"]
 
 
 def main() -> None:
@@ -115,15 +137,16 @@ def main() -> None:
     report = Report(__file__, __doc__, rounds=400)
     lines = [
         "| network | batch | signature | p50, ms | p99, ms | rows a second | "
-        "float32 / autoencoder | XLA / autoencoder | bfloat16 / autoencoder |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "float32 / autoencoder | XLA / autoencoder | bfloat16 / autoencoder | ONNX / autoencoder |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         for number, name in enumerate(NETWORKS):
             lines += rows_of(name, Path(folder) / str(number), report.args.rounds)
     report.write(
         "Requests to exported signatures in one process. Ratios of medians to the same signature "
-        "of an autoencoder with the same network and its mirror as decoder.",
+        "of an autoencoder with the same network and its mirror as decoder. ONNX: the same float32 "
+        "model in ONNX Runtime.",
         lines,
     )
 

@@ -179,11 +179,13 @@ def test_the_serving_page_exports_loads_and_watches(tmp_path, monkeypatch):
     model = dv.DELVM(dv.networks.ffnn((3,), seed=0))
     model.adapt(x)
     names = {"dv": dv, "detector": dv.AnomalyDetector(model).fit(x), "beats": x}
-    export, _, use, watch = python_blocks("docs/serving.md")
+    export, _, use, _, onnx, watch = python_blocks("docs/serving.md")
     exec(export, names)
     exec(use, names)
     assert names["folder"].name == "1"
     assert names["model"].card.about["auroc"] == 0.994
+    exec(onnx, names)
+    assert names["path"].stat().st_size > 1000
     names["answer"] = names["model"].predict(x)
     exec(watch, names)
     assert names["monitor"].rows == 400
