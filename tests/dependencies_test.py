@@ -86,6 +86,7 @@ def test_without_the_network_the_audit_is_skipped_unless_required(audit, nothing
     assert not audit.judge(nothing, require=True)[0]
 
 
+@pytest.mark.slow
 def test_the_real_program_reads_the_pins(audit, tmp_path, monkeypatch):
     """With the network and without: it reports on all pins, or says why it cannot."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))

@@ -133,6 +133,7 @@ def test_chains_come_out_as_the_sampling_page_says():
         assert abs(found - float(rows[name][0].split(" ± ")[0])) < 0.2, name
 
 
+@pytest.mark.slow
 def test_the_training_page_grows_models_and_tells_healthy_chains_from_sick_ones(
     tmp_path, monkeypatch
 ):

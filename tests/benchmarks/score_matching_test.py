@@ -35,6 +35,7 @@ def test_every_section_writes_its_table_and_plot(tmp_path):
         assert (tmp_path / name).stat().st_size > 5000
 
 
+@pytest.mark.slow
 def test_methods_that_disagree_stop_the_program(monkeypatch):
     monkeypatch.syspath_prepend(str(PROGRAM.parent))
     for name in ("cases", "steps", "timing", "score_matching"):

@@ -149,6 +149,7 @@ def test_mixed_precision_trains_and_scores_in_single_precision(model, objective)
         assert np.isfinite(values).all()
 
 
+@pytest.mark.slow
 def test_all_load_in_a_process_that_knows_only_the_library(tmp_path):
     expected = {}
     for model, objective in [pair for pair in PAIRS if usual(*pair)]:

@@ -13,6 +13,7 @@ def pictures(x):
     return {row.tobytes() for row in x}
 
 
+@pytest.mark.slow
 def test_classification(cifar10_arrays):
     data = load("cifar10")
     assert data.x_train.shape == (50_000, 32, 32, 3)

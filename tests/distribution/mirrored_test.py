@@ -11,6 +11,7 @@ def alone(tmp_path_factory):
     return train_on_devices("one", FAST, tmp_path_factory.mktemp("one"))
 
 
+@pytest.mark.slow
 def test_two_devices_give_what_one_gives(alone, tmp_path):
     """Also where the last batch has rows for one of them only; random numbers too."""
     shared = train_on_devices("mirrored-2", FAST, tmp_path)

@@ -86,6 +86,7 @@ tuner.search()
 """
 
 
+@pytest.mark.slow
 def test_a_killed_search_goes_on_with_the_trials_that_are_left(tmp_path):
     command = [sys.executable, "-c", KILLED, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:

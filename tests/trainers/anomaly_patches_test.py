@@ -41,6 +41,7 @@ def test_a_short_run_writes_everything_it_promises(tmp_path, require_data):
     assert all(method in text for method in rows)
 
 
+@pytest.mark.slow
 def test_a_protocol_without_abnormal_training_images_is_refused(tmp_path, require_data, run_here):
     require_data("cifar10")
     output = ["--output", str(tmp_path / "out")]

@@ -56,6 +56,7 @@ def test_a_short_run_writes_everything_it_promises(tmp_path):
     assert not list(tmp_path.rglob("*.partial*"))
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_leaves_nothing_half_written_and_goes_on(tmp_path):
     arguments = ["--epochs", "1", "--units", "16", "--seeds", "0-1"]
     process = subprocess.Popen(

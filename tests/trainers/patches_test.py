@@ -33,6 +33,7 @@ def read(tmp_path):
     return list(csv.DictReader((tmp_path / "out" / "results.csv").open()))
 
 
+@pytest.mark.slow
 def test_a_short_run_writes_everything_it_promises(patches, monkeypatch, tmp_path, capsys):
     assert run(patches, monkeypatch, tmp_path, "--seeds", "0,3") == 0
     rows = read(tmp_path)
