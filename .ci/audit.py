@@ -11,16 +11,21 @@ import sys
 from pathlib import Path
 from typing import Any
 
-PINS = Path(__file__).parents[1] / "constraints.txt"
+ROOT = Path(__file__).parents[1]
+PINS = ("constraints.txt", "constraints-beam.txt")
 
 # Identifier of the advisory, and why it does not concern this project.
 ACCEPTED: dict[str, str] = {}
 
 
-def report() -> dict[str, Any] | str:
-    """What pip-audit finds, or the reason why it finds nothing out."""
+def report(pins: str) -> dict[str, Any] | str:
+    """What pip-audit finds in a file of pins, or why the advisories cannot be reached.
+
+    Raises:
+        RuntimeError: if pip-audit fails for another reason.
+    """
     command = [
-        sys.executable, "-m", "pip_audit", "--requirement", str(PINS), "--no-deps",
+        sys.executable, "-m", "pip_audit", "--requirement", str(ROOT / pins), "--no-deps",
         "--disable-pip", "--timeout", "10", "--progress-spinner", "off", "--format", "json",
     ]  # fmt: skip
     try:
@@ -30,8 +35,10 @@ def report() -> dict[str, Any] | str:
     try:
         return json.loads(done.stdout)
     except json.JSONDecodeError:
-        lines = done.stderr.strip().splitlines() or ["pip-audit says nothing"]
-        return lines[-1]
+        said = done.stderr.strip().splitlines() or [""]
+        if "connect" in done.stderr.lower():
+            return said[-1]
+        raise RuntimeError(f"pip-audit fails on {pins}: {said[-1]}") from None
 
 
 def judge(found: dict[str, Any] | str, require: bool = False) -> tuple[bool, list[str]]:
@@ -61,9 +68,13 @@ def main() -> int:
     """Audit, say what was found, fail on what nobody has accepted."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--require", action="store_true", help="fail where nothing can be found")
-    passes, lines = judge(report(), parser.parse_args().require)
-    print(*lines, sep="\n")
-    return 0 if passes else 1
+    require = parser.parse_args().require
+    verdicts = []
+    for pins in PINS:
+        passes, lines = judge(report(pins), require)
+        print(f"{pins}:", *lines, sep="\n  ")
+        verdicts.append(passes)
+    return 0 if all(verdicts) else 1
 
 
 if __name__ == "__main__":

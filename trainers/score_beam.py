@@ -1,7 +1,7 @@
 """Score files with an exported model in a Beam pipeline: on this machine, or on many.
 
-Options that are not listed here go to Beam, such as --runner DataflowRunner --project ... or
---runner FlinkRunner. Paths may be of any file system that Beam knows.
+Options after a lone -- go to Beam, such as -- --runner FlinkRunner or -- --runner DataflowRunner
+--project ... . Paths may be of any file system that Beam knows.
 """
 
 import argparse
@@ -14,11 +14,10 @@ TYPES = {"bool": "bool_", "float32": "float32"}
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    """The command line; what is left of it is in `beam`."""
+    """The command line."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )  # fmt: skip
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--model", required=True, help="folder of an exported model")
     parser.add_argument("--version", type=int, help="of the model; the newest if not given")
     parser.add_argument("--input", required=True, metavar="'PATTERN'", help="quoted")
@@ -29,8 +28,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "--skip-damaged", action="store_true",
         help="go on after damaged files, and write <output>-refused-....txt",
     )  # fmt: skip
-    args, args.beam = parser.parse_known_args(arguments)
-    return args
+    parser.add_argument("beam", nargs="*", metavar="-- OPTION", help="options of Beam")
+    return parser.parse_args(arguments)
 
 
 def run(args: argparse.Namespace, console: Console) -> None:

@@ -242,7 +242,7 @@ def test_the_program_writes_tables(exported, tmp_path):
     program = Path(__file__).parents[2] / "trainers" / "score_beam.py"
     command = [
         sys.executable, str(program), "--model", str(folder), "--input", pattern, "--features",
-        "--output", str(tmp_path / "scores"), "--skip-damaged", "--runner", "FnApiRunner",
+        "--output", str(tmp_path / "scores"), "--skip-damaged", "--", "--runner", "FnApiRunner",
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]

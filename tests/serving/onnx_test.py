@@ -104,7 +104,7 @@ ELEMENTWISE = {
     "RsqrtGrad": lambda x: tf.math.rsqrt(tf.abs(x) + 1e-3),
     "ReciprocalGrad": lambda x: tf.math.reciprocal(tf.abs(x) + 1e-3),
 }  # fmt: skip
-FUNCTIONS = {"Log1p": lambda x: tf.math.log1p(tf.abs(x)), "Expm1": tf.math.expm1,
+FUNCTIONS = {"Log1p": lambda x: tf.math.log1p(tf.maximum(x, -0.9)), "Expm1": tf.math.expm1,
              "Erfc": tf.math.erfc}  # fmt: skip
 
 
