@@ -14,6 +14,10 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[1]
 
 
+# They come with the environment, in the version that its Python brings.
+TOOLS = ("pip", "setuptools", "wheel")
+
+
 def normal(name):
     return re.sub(r"[-_.]+", "-", name).lower()
 
@@ -37,7 +41,7 @@ def test_every_dependency_is_pinned():
 
 def test_all_that_is_needed_is_pinned_and_installed_in_that_version():
     """Follows what the packages require, as installed here."""
-    pinned, left, seen = pins(), ["tensorflow", "keras", "pytest", "pip-audit"], {"pip"}
+    pinned, left, seen = pins(), ["tensorflow", "keras", "pytest", "pip-audit"], {*TOOLS}
     while left:
         name = left.pop()
         if name in seen:

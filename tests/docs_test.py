@@ -122,6 +122,7 @@ def test_the_settings_of_conjugate_energy_models_are_those_of_the_catalog():
     assert {**shown, "name": ""} == {**named, "name": ""}
 
 
+@pytest.mark.slow
 def test_chains_come_out_as_the_sampling_page_says():
     names = run("docs/sampling.md")
     assert names["samples"].shape == (50, 6)

@@ -34,6 +34,7 @@ def scored(model, beats):
     return row("", 0, beats, detector.anomaly_score(beats.x_test), detector.threshold_, 0.0)
 
 
+@pytest.mark.slow
 def test_the_printed_objective_lives_on_stopping_early(beats):
     """Its loss falls for ever, and the detector is gone with ten times the learning rate."""
     stopped = scored(trained(beats, "as_printed", learning_rate=1e-3), beats)

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Mapping
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from delvm_tf.distribution.cluster import WorkerLost
@@ -38,7 +39,7 @@ def run_program(
         console.print(f"\nInterrupted; the same command goes on after the last finished {piece}.")
         return 130
     except EXPECTED as error:
-        console.print(f"[bold red]error:[/] {error}", soft_wrap=True, highlight=False)
+        console.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
         return 1
     return 0
 

@@ -56,8 +56,9 @@ def functions(model: Any, detector: Any) -> dict[str, Callable[[tf.Tensor], Outp
             score = tf.cast(score, tf.float32)
             threshold = tf.constant(detector.threshold_, tf.float32)
             outputs["anomaly_score"] = score
-            # A score that is no number counts as abnormal, where nothing refuses such rows.
-            outputs["is_anomaly"] = tf.logical_not(score <= threshold)
+            # Finite rows may overflow to infinity less infinity. Not `~(score <= threshold)`, for
+            # TensorFlow simplifies that to `score > threshold`, which is false for NaN.
+            outputs["is_anomaly"] = (score > threshold) | tf.math.is_nan(score)
             outputs["threshold"] = tf.fill(tf.shape(score), threshold)
         return outputs
 

@@ -28,9 +28,9 @@ def trace(name, potential, x, seed=None, **settings):
 
 FAST = [
     ("deep dense", "basis", "all at once", False),
-    ("deep dense", "lattice", "examples in chunks", False),
+    ("deep dense", "lattice", "examples in chunks", True),
     ("deep dense", "basis", "one probe at a time", False),
-    ("deep convolutional", "lattice", "examples in chunks", True),
+    ("deep convolutional", "lattice", "examples in chunks", False),
     ("deep convolutional", "basis", "all at once", False),
     ("deep ReLU", "lattice", "examples in chunks", False),
     ("strided", "basis", "all at once", False),

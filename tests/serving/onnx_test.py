@@ -177,6 +177,16 @@ def test_rows_that_cannot_be_scored_are_no_normal_ones(detector, tmp_path, rng, 
             assert np.isnan(value[2]).all(), name
 
 
+def test_a_score_that_overflows_is_not_normal_either(tmp_path, rng):
+    x = rng.normal(size=(50, 4)).astype(np.float32)
+    model = dv.DELVM(dv.networks.ffnn((3,), activation="relu", seed=0), normalization="none")
+    model.adapt(x)
+    detector = dv.AnomalyDetector(model, score="energy").fit(x)
+    found = run(dv.export_onnx(detector, tmp_path / "a.onnx"), np.float32(1e25) * np.sign(x))
+    assert np.isnan(found["anomaly_score"]).any()
+    assert found["is_anomaly"].all()
+
+
 def test_the_file_says_what_it_is(detector, tmp_path):
     path = dv.export_onnx(detector, tmp_path / "deeper" / "model.onnx")
     assert path == tmp_path / "deeper" / "model.onnx"

@@ -32,7 +32,7 @@ CASES = {
     "dbn": ("dbn", VECTOR, {"units": (7, 4)}),
     "dbm": ("dbm", VECTOR, {"units": (7, 4)}),
 }  # fmt: skip
-FAST = ["dem, convolutions", "dbm"]
+FAST = ["dem, convolutions"]
 
 CLIENT = """
 import json, sys

@@ -283,3 +283,16 @@ def test_networks_of_blocks_can_be_exported(tmp_path):
     served = load(dv.export_saved_model(model, tmp_path, warmup=()))
     np.testing.assert_allclose(served.predict(x, "energy")["energy"], model.energy(x), rtol=1e-5)
     assert {"class": "Add", "output": [None, 3]} in served.card.model["layers"]
+
+
+def test_a_score_that_overflows_is_not_normal(tmp_path, rng):
+    """Finite rows whose energy is infinity less infinity."""
+    x = rng.normal(size=(50, 4)).astype(np.float32)
+    model = dv.DELVM(dv.networks.ffnn((3,), activation="relu", seed=0), normalization="none")
+    model.adapt(x)
+    detector = dv.AnomalyDetector(model, score="energy").fit(x)
+    loaded = load(dv.export_saved_model(detector, tmp_path, warmup=()))
+    rows = np.concatenate([np.zeros((1, 4)), 1e25 * np.sign(x[:20])])
+    found = loaded.predict(rows)
+    assert np.isnan(found["anomaly_score"][1:]).any()
+    assert found["is_anomaly"][1:].all()

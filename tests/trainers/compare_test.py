@@ -17,6 +17,7 @@ def compare(monkeypatch):
     return compare
 
 
+@pytest.mark.slow
 def test_every_pair_and_baseline_has_its_rows(compare, tmp_path, monkeypatch, capsys):
     arguments = [
         "--dataset", "digits", "--protocol", "one-vs-rest", "--normal-class", "1",

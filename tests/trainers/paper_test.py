@@ -27,6 +27,7 @@ def run(paper, monkeypatch, tmp_path, *arguments):
     return paper.main()
 
 
+@pytest.mark.slow
 def test_a_figure_is_written_and_goes_on_from_what_is_there(paper, monkeypatch, tmp_path, capsys):
     arguments = ("fig7", "--scale", "smoke")
     assert run(paper, monkeypatch, tmp_path, *arguments) == 0

@@ -51,6 +51,7 @@ def test_a_search_ends_with_a_model_that_can_be_served(tmp_path):
     assert "holds another search" in other
 
 
+@pytest.mark.slow
 def test_the_space_can_be_looked_at(tmp_path):
     said = search(tmp_path, "--space", "paper-fmnist", "--list")
     assert "kernel_size" in said
