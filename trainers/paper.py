@@ -178,7 +178,9 @@ def run(args: argparse.Namespace, console: Console) -> None:
     if args.list:
         show_cells(args, console)
         return
-    store = CellStore(args.output / "cells", lambda text: console.print(f"[yellow]{text}[/]"))
+    store = CellStore(
+        args.output / "cells", lambda text: console.print(text, style="yellow", markup=False)
+    )
     figures = wanted(args)
     everything = list(itertools.chain.from_iterable(figures.values()))
     stored = compute_cells(cells_of(everything), store, console)

@@ -200,7 +200,7 @@ def run(args: argparse.Namespace, console: Console) -> None:
             args.bind,
         )  # fmt: skip
         for worker in failed:
-            console.print(f"[yellow]{worker}; the others went on[/]")
+            console.print(f"{worker}; the others went on", style="yellow", markup=False)
     tuner = make_tuner(
         space, trial_data, args.tuner, args.objective, args.trials, args.seed, args.output
     )
