@@ -47,6 +47,7 @@ class Interrupt(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_each_layer_is_trained_in_turn_with_its_own_rate(x):
     watch = Watch()
     model = make(x)

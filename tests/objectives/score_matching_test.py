@@ -306,6 +306,7 @@ def test_settings_survive_saving(tmp_path, rng):
     assert str(loaded.objective.plan(loaded)) == str(model.objective.plan(model))
 
 
+@pytest.mark.slow
 def test_a_layer_without_a_rule_trains_and_is_named_in_the_log(rng, caplog):
     inputs = keras.Input((4,))
     hidden = keras.layers.Dense(6, activation="tanh")(inputs)

@@ -93,6 +93,7 @@ def test_arguments_change_the_recipe_of_every_model(patches):
     assert patches.chosen(args, "kmeans").specification is None
 
 
+@pytest.mark.slow
 def test_all_methods_see_the_same_patches_of_the_training_images(patches, monkeypatch, tmp_path):
     seen = []
 

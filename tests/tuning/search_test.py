@@ -26,6 +26,7 @@ def search(folder, *arguments, code=0):
     return done.stdout
 
 
+@pytest.mark.slow
 def test_a_search_ends_with_a_model_that_can_be_served(tmp_path):
     said = search(tmp_path, *SMALL, "--trials", "2")
     assert "tensorflow_model_server" in said

@@ -246,6 +246,7 @@ def test_score_matching_matches_the_score_of_the_mean_field_energy(trace, rng):
     np.testing.assert_allclose(value.loss, half - trace_of_hessian, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_training_on_score_matching_lowers_the_loss(rng):
     x = (2.0 * np.sign(rng.normal(size=(200, 1))) + rng.normal(size=(200, D))).astype("float32")
     model = dv.DBM((2, 2), 2, dv.ScoreMatching(), normalization="none", seed=0)

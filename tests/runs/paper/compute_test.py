@@ -33,6 +33,7 @@ def test_a_baseline_is_measured_at_the_papers_threshold(beats, data):
     assert compute(beats.baseline("all abnormal"), data)["results"]["1"]["recall"] == 1.0
 
 
+@pytest.mark.slow
 def test_a_depth_of_a_stack_is_what_training_to_that_depth_gives(beats, data):
     """Frozen layers stay as they are, so that one stack serves all depths."""
     deep = compute(beats.stack("sm-delvm", 16), data)
