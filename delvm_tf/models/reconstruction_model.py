@@ -189,6 +189,11 @@ class ReconstructionModel(ObjectiveTraining):
         """Shape of one input, once the model is built."""
         return tuple(self.normalization.shift.shape) if self.normalization.built else None
 
+    @property
+    def feature_names_in_(self) -> tuple[str, ...] | None:
+        """Names of the columns that the model was adapted on, or None if they had none."""
+        return self.normalization.feature_names
+
     # Building and adapting.
 
     def build(self, input_shape: Any) -> None:

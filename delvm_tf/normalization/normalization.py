@@ -3,6 +3,7 @@
 import math
 import numbers
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -33,13 +34,19 @@ class InputNormalization(keras.layers.Layer):
         mode: one of the above.
         scale: factor on the result, 1/σ of the visible noise.
         zca_epsilon: regularisation of `zca`, relative to the mean eigenvalue.
+        feature_names: names of the columns of x, where they are known; set by `adapt`.
 
     Raises:
         ValueError: for an unknown mode or a scale or epsilon that is not positive and finite.
     """
 
     def __init__(
-        self, mode: str = "none", scale: float = 1.0, zca_epsilon: float = 0.01, **kwargs: Any
+        self,
+        mode: str = "none",
+        scale: float = 1.0,
+        zca_epsilon: float = 0.01,
+        feature_names: Sequence[str] | None = None,
+        **kwargs: Any,
     ):
         super().__init__(autocast=False, **kwargs)
         if mode not in MODES:
@@ -50,6 +57,7 @@ class InputNormalization(keras.layers.Layer):
         self.mode = mode
         self.scale = float(scale)
         self.zca_epsilon = float(zca_epsilon)
+        self.feature_names = None if feature_names is None else tuple(feature_names)
 
     @property
     def result_dtype(self) -> str:
@@ -169,6 +177,7 @@ class InputNormalization(keras.layers.Layer):
             "mode": self.mode,
             "scale": self.scale,
             "zca_epsilon": self.zca_epsilon,
+            "feature_names": self.feature_names,
         }
 
 
