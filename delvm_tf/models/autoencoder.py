@@ -54,7 +54,7 @@ class Autoencoder(ReconstructionModel):
         decoder: Any = None,
         tied: bool = False,
         objective: Objective | None = None,
-        normalization: str | InputNormalization = "center",
+        normalization: str | InputNormalization | None = "center",
         scale: float = 1.0,
         output_activation: Any = None,
         **kwargs: Any,
@@ -76,7 +76,6 @@ class Autoencoder(ReconstructionModel):
         self.output_activation = activation
         self._mirrors = decoder is None
         self._places: tuple[int, ...] = ()  # of the layers that the decoder's mirror
-        self._feature_function: Any = None
 
     def build_parameters(self, input_shape: tuple[int | None, ...]) -> None:
         """Build the encoder, and the decoder for its code."""
@@ -134,9 +133,7 @@ class Autoencoder(ReconstructionModel):
 
     def normalized_features(self, z: tf.Tensor) -> list[tf.Tensor]:
         """The output of each nonlinear layer of the encoder, and its code."""
-        if self._feature_function is None:
-            self._feature_function = feature_function(self.network)
-        return self._feature_function(z)
+        return feature_function(self.network)(z)
 
     # Layer-wise training.
 

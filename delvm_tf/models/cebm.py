@@ -79,7 +79,7 @@ class CEBM(LatentEnergyModel):
         latents: int = 128,
         components: int | None = None,
         objective: Objective | None = None,
-        normalization: str | InputNormalization = "center",
+        normalization: str | InputNormalization | None = "center",
         scale: float = 1.0,
         visible_precision: str | None = "zero",
         visible_bias: str | None = None,

@@ -39,7 +39,7 @@ class DSEBM(DEM):
         self,
         network: Any,
         objective: Objective | None = None,
-        normalization: str | InputNormalization = "center",
+        normalization: str | InputNormalization | None = "center",
         scale: float = 1.0,
         visible_precision: str | None = None,
         visible_bias: str | None = "each",

@@ -38,7 +38,7 @@ class EnergyModel(ReconstructionModel):
     def __init__(
         self,
         objective: Objective | None = None,
-        normalization: str | InputNormalization = "center",
+        normalization: str | InputNormalization | None = "center",
         scale: float = 1.0,
         **kwargs: Any,
     ):
@@ -131,6 +131,8 @@ class EnergyModel(ReconstructionModel):
     ) -> Any:
         """Samples of p(x) from n chains, (n, ...) in raw units.
 
+        They are float64 where the data have an offset beyond float32 (see `InputNormalization`).
+
         Args:
             n: number of chains.
             sampler: `"gibbs"`, `"langevin"`, `"mala"`, `"annealed"`, or a sampler with its settings
@@ -147,12 +149,7 @@ class EnergyModel(ReconstructionModel):
             TypeError: if the model cannot do what the sampler needs.
             SamplingDiverged: if chains run away.
         """
-        if not self.built:
-            raise ValueError(
-                "the model is not built, so the shape of a sample is not known; call "
-                "model.adapt(x) or model.build((None, *shape)) first"
-            )
-        self._require_adapted()
+        self._require_ready("sampling")
         run = sample(self, n, sampler, steps, initial, record_every, seed)
         return run if details else run.samples
 
@@ -162,4 +159,7 @@ class EnergyModel(ReconstructionModel):
 
     def score(self, x: Any, batch_size: int = BATCH_SIZE) -> tf.Tensor:
         """Score ∇ log p = −∇E with respect to the normalised inputs, shape of x."""
-        return self.apply("score", lambda z: -self.normalized_gradient(z), x, batch_size)
+        return self.apply("score", self._normalized_score, x, batch_size)
+
+    def _normalized_score(self, z: tf.Tensor) -> tf.Tensor:
+        return -self.normalized_gradient(z)

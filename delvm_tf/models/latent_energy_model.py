@@ -43,7 +43,7 @@ class LatentEnergyModel(EnergyModel):
         self,
         network: Any,
         objective: Objective | None = None,
-        normalization: str | InputNormalization = "center",
+        normalization: str | InputNormalization | None = "center",
         scale: float = 1.0,
         visible_precision: str | None = None,
         visible_bias: str | None = None,
@@ -56,7 +56,6 @@ class LatentEnergyModel(EnergyModel):
             visible_precision, visible_bias, dtype=self.dtype_policy, name="quadratic"
         )
         self._potential = Potential(network, self.outer, self.normalization.result_dtype)
-        self._feature_function: Any = None
 
     def build_parameters(self, input_shape: tuple[int | None, ...]) -> None:
         """Build the network and the quadratic part, and check that they fit together."""
@@ -97,9 +96,7 @@ class LatentEnergyModel(EnergyModel):
 
     def normalized_features(self, z: tf.Tensor) -> list[tf.Tensor]:
         """The output of each nonlinear layer, and of the network."""
-        if self._feature_function is None:
-            self._feature_function = feature_function(self.network)
-        return self._feature_function(z)
+        return feature_function(self.network)(z)
 
     def gibbs_step(self, state: tf.Tensor, seed: tf.Tensor, visible_noise: float) -> tf.Tensor:
         """Draw h given x, then x′ ~ N(b + Λ⁻¹Jᵀh, Λ⁻¹), exact where f is linear.

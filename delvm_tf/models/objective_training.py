@@ -133,20 +133,17 @@ class ObjectiveTraining(WorkerTraining):
         )
 
     def _checked_labels(self, x: Any, y: Any, sample_weight: Any) -> Any:
-        """Check what is in memory; zeros for y where Keras would drop weights for lack of it."""
-        if inputs.is_array(x) or self.built:
-            self._require_adapted()
+        """Check the lengths; zeros for y where Keras would drop weights for lack of it."""
         if not inputs.is_array(x):
             return y
-        checked = inputs.check_array(x, self.input_shape_or_none, type(self).__name__)
-        inputs.check_lengths(checked, y)
-        inputs.check_lengths(checked, sample_weight, "sample_weight")
+        inputs.check_lengths(x, y)
+        inputs.check_lengths(x, sample_weight, "sample_weight")
         if y is None and self._compile_metrics is not None:
             raise ValueError(
                 "the metrics given to compile compare labels with the reconstruction error, "
                 "but the data hold no labels y"
             )
-        return np.zeros(len(checked)) if y is None and sample_weight is not None else y
+        return np.zeros(len(x)) if y is None and sample_weight is not None else y
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """One step of the optimizer on the objective; a step that is not finite changes nothing."""

@@ -1,38 +1,48 @@
 """The base of all models: a network that reconstructs its inputs, and its functions of raw data."""
 
 import abc
+import functools
+import inspect
 import itertools
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 from typing import Any, Self
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+from delvm_tf.columns import check_names
 from delvm_tf.curvature.sums import sum_per_example
 from delvm_tf.models import inputs
+from delvm_tf.models.compiled import CompiledFunctions, function_key, structure_key
+from delvm_tf.models.entries import CheckedEntries
 from delvm_tf.models.features import flatten_map
-from delvm_tf.models.objective_training import ObjectiveTraining
 from delvm_tf.normalization import InputNormalization
 from delvm_tf.objectives.objective import Objective
 
 BATCH_SIZE = 512  # examples scored at a time
 
 
-class ReconstructionModel(ObjectiveTraining):
+class ReconstructionModel(CheckedEntries):
     """An unsupervised model that reconstructs its inputs and has hidden variables.
 
     A subclass gives `normalized_reconstruction` and `normalized_hidden`; the rest follows: the
     reconstruction error ‖x − x̂‖², features, training, detection, export.
 
     Methods named `normalized_…` take and return normalised units, z = normalization(x), and are
-    what objectives call. The public ones take x in raw units, (batch, ...) of any real type.
-    Errors are in normalised units, reconstructions in raw units. Arrays are checked and computed
-    `batch_size` examples at a time; inside a `tf.function` they become part of its graph.
+    what objectives call. The public ones take x in raw units, (batch, ...) of any real type: an
+    array, a table, a nested list or a stream of batches. Where the data of `adapt` had names of
+    columns, other names or another order are refused. Errors are in normalised units,
+    reconstructions in raw units, float64 for x of float64 or 32-bit and wider integers. Arrays are
+    checked and computed `batch_size` examples at a time; inside a `tf.function` they become part
+    of its graph.
 
     Args:
         objective: how the model is learned.
-        normalization: `"center"`, `"zscore"`, `"minmax"`, `"zca"`, `"none"`, or an
-            `InputNormalization`; all but `"none"` need `adapt` before `fit`.
+        normalization: `"center"`, `"zscore"`, `"minmax"`, `"zca"`, `"none"` or None,
+            or an `InputNormalization`; all but `"none"` need `adapt` before `fit`.
         scale: factor on the normalised inputs.
         **kwargs: `name` and `dtype` of the `keras.Model`.
 
@@ -43,7 +53,7 @@ class ReconstructionModel(ObjectiveTraining):
     def __init__(
         self,
         objective: Objective,
-        normalization: str | InputNormalization = "center",
+        normalization: str | InputNormalization | None = "center",
         scale: float = 1.0,
         **kwargs: Any,
     ):
@@ -57,7 +67,15 @@ class ReconstructionModel(ObjectiveTraining):
             self.normalization = InputNormalization(
                 normalization, scale, dtype=self.dtype_policy, name="normalization"
             )
-        self._compiled_functions: dict[str, Any] = {}
+        self._compiled_functions = CompiledFunctions()
+        self._rehearsed: tuple[int | None, ...] | None = None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name in _arguments_of(type(self)) and "_compiled_functions" in self.__dict__:
+            # Graphs have the old value in them.
+            self._compiled_functions.clear()
+            self.train_function = self.test_function = self.predict_function = None
 
     # What a subclass gives, in normalised units.
 
@@ -84,15 +102,14 @@ class ReconstructionModel(ObjectiveTraining):
 
     def reconstruct(self, x: Any, batch_size: int = BATCH_SIZE) -> tf.Tensor:
         """Reconstruction in raw units, shape of x."""
-        return self.apply("reconstruct", self._reconstruct, x, batch_size)
+        return self._batchwise("reconstruct", self.call, x, batch_size)
 
     def reconstruction_error(self, x: Any, batch_size: int = BATCH_SIZE) -> tf.Tensor:
         """Reconstruction error ‖z − ẑ‖² in normalised units, (batch,)."""
+        return self.apply("reconstruction_error", self._squared_residual, x, batch_size)
 
-        def error(z: tf.Tensor) -> tf.Tensor:
-            return sum_per_example(tf.square(z - self.normalized_reconstruction(z)))
-
-        return self.apply("reconstruction_error", error, x, batch_size)
+    def _squared_residual(self, z: tf.Tensor) -> tf.Tensor:
+        return sum_per_example(tf.square(z - self.normalized_reconstruction(z)))
 
     def hidden(self, x: Any, batch_size: int = BATCH_SIZE) -> tf.Tensor:
         """Mean of the hidden variables E[h|x], (batch, ...)."""
@@ -112,19 +129,12 @@ class ReconstructionModel(ObjectiveTraining):
         if layers not in ("all", "last"):
             raise ValueError(f"layers must be 'all' or 'last', got {layers!r}")
 
-        def joined(z: tf.Tensor) -> tf.Tensor:
-            maps = self.normalized_features(z)
-            maps = maps if layers == "all" else maps[-1:]
-            return tf.concat([flatten_map(m, pool, z.dtype) for m in maps], axis=1)
-
-        return self.apply(f"features pool={pool} layers={layers}", joined, x, batch_size)
+        return self.apply("features", _JoinedFeatures(self, pool, layers), x, batch_size)
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
         """Reconstruction in raw units; what `predict` returns, batch by batch."""
-        return self._reconstruct(self._normalize(x))
-
-    def _reconstruct(self, z: tf.Tensor) -> tf.Tensor:
-        return self.normalization.invert(self.normalized_reconstruction(z))
+        reconstruction = self.normalized_reconstruction(self._normalize(x))
+        return self.normalization.invert(reconstruction, self.normalization.raw_dtype(x.dtype))
 
     def _normalize(self, x: tf.Tensor) -> tf.Tensor:
         inputs.check_dtype(x.dtype)
@@ -133,14 +143,6 @@ class ReconstructionModel(ObjectiveTraining):
             self.build((None, *x.shape[1:]))
         self._require_adapted()
         return self.normalization.call(x)
-
-    def _require_adapted(self) -> None:
-        if not self.normalization.adapted:
-            raise ValueError(
-                f"the model is not adapted: normalization={self.normalization.mode!r} needs the "
-                f"statistics of the training data. Call model.adapt(x) first, or choose "
-                f"normalization='none'."
-            )
 
     def apply(
         self,
@@ -152,37 +154,53 @@ class ReconstructionModel(ObjectiveTraining):
         """A function of normalised inputs on x in raw units: checked, compiled, batch by batch.
 
         Args:
-            name: identifies the function, so that it is compiled once.
+            name: what the function is called.
             function: of normalised inputs, (batch, ...); the first axis of its output is the batch.
+                It is compiled once for each dtype; a lambda that is written anew in every call is
+                compiled in every call.
             x: inputs in raw units.
             batch_size: examples at a time.
         """
+        return self._batchwise(
+            (name, function_key(function)), lambda raw: function(self._normalize(raw)), x, batch_size
+        )
+
+    def _batchwise(
+        self,
+        key: Hashable,
+        function: Callable[[tf.Tensor], tf.Tensor],
+        x: Any,
+        batch_size: int = BATCH_SIZE,
+    ) -> tf.Tensor:
+        """A function of raw inputs, which a key identifies, batch by batch."""
         if isinstance(x, tf.Tensor) and not tf.executing_eagerly():
-            return function(self._normalize(x))
+            return function(x)
+        self._require_adapted()
         results = []
         for batch in inputs.checked_batches(
-            x, batch_size, self.input_shape_or_none, type(self).__name__
+            x, batch_size, self.input_shape_or_none, type(self).__name__, self._compare_names
         ):
+            self._build_for(tuple(batch.shape)[1:])  # outside of any graph
             tensor = self._to_tensor(batch)
-            results.append(self._compiled(name, function, tensor)(tensor))
+            results.append(self._compiled(key, function, tensor)(tensor))
         if not results:
             raise ValueError(f"{type(self).__name__} got an empty data set")
         return results[0] if len(results) == 1 else tf.concat(results, axis=0)
 
     def _compiled(
-        self, name: str, function: Callable[[tf.Tensor], tf.Tensor], batch: tf.Tensor
+        self, key: Hashable, function: Callable[[tf.Tensor], tf.Tensor], batch: tf.Tensor
     ) -> Callable[[tf.Tensor], tf.Tensor]:
-        key = f"{name} {batch.dtype.name}"
-        if key not in self._compiled_functions:
-            self._normalize(batch[:1])  # builds the weights, outside of any graph
-            self._compiled_functions[key] = tf.function(
-                lambda x: function(self._normalize(x)), autograph=False
-            ).get_concrete_function(tf.TensorSpec((None, *batch.shape[1:]), batch.dtype))
-        return self._compiled_functions[key]
+        spec = tf.TensorSpec((None, *batch.shape[1:]), batch.dtype)
+        return self._compiled_functions.get(
+            (key, spec, structure_key(self)),
+            lambda: tf.function(function, autograph=False).get_concrete_function(spec),
+        )
 
     def _to_tensor(self, x: Any) -> tf.Tensor:
+        """Floats shorter than those of z in its type, so that fewer graphs are needed."""
         t = tf.convert_to_tensor(x)
-        return tf.cast(t, self.normalization.result_dtype) if t.dtype.is_floating else t
+        short = t.dtype.is_floating and t.dtype != tf.float64
+        return tf.cast(t, self.normalization.result_dtype) if short else t
 
     @property
     def input_shape_or_none(self) -> tuple[int, ...] | None:
@@ -201,6 +219,7 @@ class ReconstructionModel(ObjectiveTraining):
         if self.built:
             return
         shape = (None, *input_shape[1:])
+        self._rehearse_build(shape)
         if not self.normalization.built:  # a loaded one already is
             self.normalization.build(shape)
         self.build_parameters(shape)
@@ -208,14 +227,38 @@ class ReconstructionModel(ObjectiveTraining):
         self.built = True
         self._build_shapes_dict = {"input_shape": shape}
 
+    def _rehearse_build(self, shape: tuple[int | None, ...]) -> None:
+        """Build a copy first, for Keras leaves a network that cannot be built unusable.
+
+        The copy draws no random numbers that the model would have got. A model whose class cannot
+        be made again from its configuration goes without.
+        """
+        if self._rehearsed == shape or all(
+            layer.built for layer in self._flatten_layers(include_self=False)
+        ):
+            return
+        state = random.getstate()  # Keras takes its seeds from there
+        try:
+            try:
+                copy = type(self).from_config(self.get_config())
+            except Exception:
+                return
+            copy._rehearsed = shape
+            copy.build(shape)
+        finally:
+            random.setstate(state)
+        self._rehearsed = shape
+
     def adapt(self, data: Any, batch_size: int = 4096, steps: int | None = None) -> None:
         """Take the statistics of the input normalisation from the training data.
 
-        Reads the data once, in float64 and constant memory.
+        Reads the data once, in float64 and constant memory. Names of the columns, of a table or of
+        a stream that has `feature_names_in_`, are kept and compared with those of all later data.
+        If it fails, the model stays as it was.
 
         Args:
-            data: an array, a batched `tf.data.Dataset` or a `PyDataset`, of x, (x, y) or
-                (x, y, weight).
+            data: an array, a table, a nested list, a batched `tf.data.Dataset` or a `PyDataset`,
+                of x, (x, y) or (x, y, weight).
             batch_size: rows of an array read at a time.
             steps: batches to read; all by default.
 
@@ -224,17 +267,29 @@ class ReconstructionModel(ObjectiveTraining):
             ValueError: if the data are empty, of the wrong shape, have a NaN or infinity, fewer
                 than two examples, or nothing but constant features.
         """
+        owner = type(self).__name__
         statistics = self.normalization.new_statistics()
-        stream = inputs.checked_batches(
-            data, batch_size, self.input_shape_or_none, type(self).__name__
-        )
+        names: list[Sequence[str] | None] = []
+
+        def keep(seen: Sequence[str] | None) -> None:
+            if names:
+                check_names(seen, names[0], owner)
+            names.append(seen)
+
+        shape = self.input_shape_or_none
+        stream = inputs.checked_batches(data, batch_size, shape, owner, keep)
         for batch in itertools.islice(stream, steps):
-            if not self.built:
-                self.build((None, *batch.shape[1:]))
-            statistics.update(keras.ops.convert_to_numpy(batch))
+            if shape is None:
+                shape = tuple(batch.shape)[1:]
+                self._rehearse_build((None, *shape))
+            inputs.check_shape(batch.shape, shape, owner)
+            statistics.update(np.asarray(batch))
         if statistics.count == 0:
-            raise ValueError(f"{type(self).__name__} cannot adapt to an empty data set")
+            raise ValueError(f"{owner} cannot adapt to an empty data set")
+        self.normalization.check_statistics(statistics)
+        self._build_for(shape)
         self.normalization.set_statistics(statistics)
+        self.normalization.feature_names = None if names[0] is None else tuple(names[0])
 
     # Saving.
 
@@ -257,3 +312,23 @@ class ReconstructionModel(ObjectiveTraining):
             for key, value in config.items()
         }
         return cls(**arguments)
+
+
+@dataclass(frozen=True)
+class _JoinedFeatures:
+    """The function that `features` computes, equal to another of the same arguments."""
+
+    model: ReconstructionModel
+    pool: int | None
+    layers: str
+
+    def __call__(self, z: tf.Tensor) -> tf.Tensor:
+        maps = self.model.normalized_features(z)
+        maps = maps if self.layers == "all" else maps[-1:]
+        return tf.concat([flatten_map(m, self.pool, z.dtype) for m in maps], axis=1)
+
+
+@functools.cache
+def _arguments_of(model_class: type) -> frozenset[str]:
+    """What a model is made from."""
+    return frozenset(inspect.signature(model_class).parameters) - {"name", "dtype", "kwargs"}

@@ -9,9 +9,10 @@ from delvm_tf.distribution.chief import callbacks_of_worker, has_several_workers
 from delvm_tf.distribution.cluster import LOST_WORKER, WorkerLost, cluster
 from delvm_tf.models import inputs
 from delvm_tf.models.epochs import backed_up_epoch, shuffled_epochs
+from delvm_tf.models.wide_arrays import WideArrays
 
 
-class WorkerTraining(keras.Model):
+class WorkerTraining(WideArrays):
     """A `keras.Model` whose `fit`, `evaluate` and `save` also work among several workers.
 
     `tf.distribute.MultiWorkerMirroredStrategy` fails with Keras 3: metrics are reduced along an

@@ -4,6 +4,11 @@ from typing import Any
 
 import numpy as np
 
+from delvm_tf.arrays import as_array
+from delvm_tf.normalization.statistics import Statistics
+
+ROWS = 1024  # examples computed at a time, in float64
+
 
 def normalize_contrast(x: Any, offset: float = 0.0) -> np.ndarray:
     """(x − mean x) / √(var x + offset), with mean and variance over the values of each example.
@@ -16,7 +21,8 @@ def normalize_contrast(x: Any, offset: float = 0.0) -> np.ndarray:
         offset: added to the variance, in squared units of x.
 
     Returns:
-        (n, ...) float32, with mean 0 and, for offset 0, variance 1 each.
+        (n, ...) float32, with mean 0 and, for offset 0, variance 1 each; an
+        example that is constant up to rounding is 0.
 
     Raises:
         ValueError: for an array without examples or without values in them, or a negative offset.
@@ -24,13 +30,21 @@ def normalize_contrast(x: Any, offset: float = 0.0) -> np.ndarray:
     Example:
         >>> model.adapt(normalize_contrast(data.x_train))
     """
+    x = as_array(x)
     x = np.asarray(x)
     if x.ndim < 2 or x.size == 0:
         raise ValueError(f"expected examples of shape (n, ...), got shape {x.shape}")
     if not offset >= 0:
         raise ValueError(f"offset must not be negative, got {offset!r}")
-    axes = tuple(range(1, x.ndim))
-    centred = x.astype(np.float32)
-    centred -= centred.mean(axis=axes, keepdims=True)
-    variance = np.square(centred).mean(axis=axes, keepdims=True) + np.float32(offset)
-    return centred / np.sqrt(np.where(variance > 0, variance, 1))
+    result = np.empty(x.shape, np.float32)
+    for start in range(0, len(x), ROWS):
+        rows = x[start : start + ROWS]
+        flat = rows.reshape(len(rows), -1).astype(np.float64)
+        statistics = Statistics()
+        statistics.update(rows.reshape(len(rows), -1).T)  # over the values of each example
+        centred = flat - statistics.mean[:, None]
+        centred[statistics.constant] = 0.0
+        variance = statistics.variance + offset
+        root = np.sqrt(np.where(variance > 0, variance, 1.0))
+        result[start : start + ROWS] = (centred / root[:, None]).reshape(rows.shape)
+    return result

@@ -15,6 +15,7 @@ class Statistics:
 
     def __init__(self, covariance: bool = False):
         self.count = 0
+        self._rounding = 0.0  # of the coarsest type that came
         self.mean: np.ndarray = np.zeros(0)
         self.minimum: np.ndarray = np.zeros(0)
         self.maximum: np.ndarray = np.zeros(0)
@@ -26,6 +27,7 @@ class Statistics:
         n = len(batch)
         if n == 0:
             return
+        self._rounding = max(self._rounding, _rounding(np.asarray(batch).dtype))
         rows = np.asarray(batch, dtype=np.float64).reshape(n, -1)
         mean = rows.mean(axis=0)
         centred = rows - mean
@@ -44,6 +46,18 @@ class Statistics:
         self.maximum = np.maximum(self.maximum, rows.max(axis=0))
 
     @property
+    def constant(self) -> np.ndarray:
+        """Whether the values of each feature differ by no more than rounding, (features,).
+
+        They are taken for rounding of one value m if they spread over at most 1000 ε|m|, with the
+        precision ε = 2⁻⁵² of float64, or 4 ε|m| with that of a shorter type if they came in one. So
+        0.3 and 0.1 · 3 are the same. scikit-learn's scalers allow a standard deviation of n ε|m|
+        for n examples.
+        """
+        size = np.maximum(np.abs(self.minimum), np.abs(self.maximum))
+        return self.maximum - self.minimum <= self._rounding * size
+
+    @property
     def variance(self) -> np.ndarray:
         """Variance of each feature, divided by the count."""
         moment = np.diag(self._moment) if self._keeps_covariance else self._moment
@@ -55,3 +69,21 @@ class Statistics:
         if not self._keeps_covariance:
             raise ValueError("these statistics were kept without covariance")
         return self._moment / self.count
+
+
+def _rounding(dtype: np.dtype) -> float:
+    """How far rounding may drive values of a type apart, relative to their size.
+
+    Of float64 1000 units in the last place, for what computations in it lose; of shorter floats 4;
+    none of integers, except for what they lose when they become float64.
+    """
+    precision = float(np.finfo(np.float64).eps)
+    if dtype.kind in "iub":
+        return precision
+    if dtype == np.float64:
+        return 1000 * precision
+    one = dtype.type(1)
+    unit = 1.0
+    while dtype.type(1 + unit / 2) != one:
+        unit /= 2
+    return 4 * unit

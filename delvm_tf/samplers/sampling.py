@@ -56,6 +56,7 @@ def sample(
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ValueError(f"{name} must be a positive integer, got {value!r}")
     sampler = get_sampler(sampler)
+    raw_dtype = model.normalization.raw_dtype()
     generator = keras.random.SeedGenerator(seed)
     z = _start(model, n, initial, noise.next_seed(generator))
     state = sampler.start(model, z, noise.next_seed(generator))
@@ -70,7 +71,7 @@ def sample(
         visible = sampler.visible(model, end.state)
         return (
             end.state,
-            model.normalization.invert(visible),
+            model.normalization.invert(visible, raw_dtype),
             tf.reduce_mean(sampler.energy(model, end.state)),
             tf.reduce_max(tf.abs(visible)),
             tf.reduce_mean(end.accepted),
@@ -78,7 +79,7 @@ def sample(
 
     stride = record_every or max(1, steps // LOOKS)
     start_energy = float(tf.reduce_mean(sampler.energy(model, state)))
-    recorded = [(0, model.normalization.invert(z).numpy(), start_energy)]
+    recorded = [(0, model.normalization.invert(z, raw_dtype).numpy(), start_energy)]
     accepted, done, samples = 0.0, 0, z
     while done < steps:
         count = min(stride, steps - done)

@@ -47,14 +47,14 @@ class BernoulliRBM(EnergyModel):
         self,
         units: int = 256,
         objective: Objective | None = None,
-        normalization: str | InputNormalization = "none",
+        normalization: str | InputNormalization | None = "none",
         kernel_initializer: Any = "glorot_uniform",
         seed: int | None = None,
         hidden_layer: keras.layers.Dense | None = None,
         **kwargs: Any,
     ):
         (units,) = positive_ints("units", [units if hidden_layer is None else hidden_layer.units])
-        mode = getattr(normalization, "mode", normalization)
+        mode = getattr(normalization, "mode", normalization) or "none"
         if mode not in NORMALIZATIONS or getattr(normalization, "scale", 1.0) != 1.0:
             raise ValueError(
                 f"a BernoulliRBM takes zeros and ones: normalization must be 'none' or 'minmax' "

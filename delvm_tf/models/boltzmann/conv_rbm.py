@@ -49,7 +49,7 @@ class ConvRBM(RealRBM):
         strides: int = 1,
         padding: str = "same",
         objective: Objective | None = None,
-        normalization: str | InputNormalization = "center",
+        normalization: str | InputNormalization | None = "center",
         scale: float = 1.0,
         visible_precision: str | None = None,
         kernel_initializer: Any = "glorot_uniform",

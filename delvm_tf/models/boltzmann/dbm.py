@@ -68,7 +68,7 @@ class DBM(EnergyModel):
         units: int | Sequence[int] = (256, 128),
         mean_field_steps: int = 10,
         objective: Objective | None = None,
-        normalization: str | InputNormalization = "center",
+        normalization: str | InputNormalization | None = "center",
         scale: float = 1.0,
         visible_precision: str | None = None,
         kernel_initializer: Any = "glorot_uniform",

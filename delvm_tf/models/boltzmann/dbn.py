@@ -70,7 +70,7 @@ class DBN(EnergyModel):
         self,
         units: int | Sequence[int] = (512, 256),
         objective: Objective | None = None,
-        normalization: str | InputNormalization = "center",
+        normalization: str | InputNormalization | None = "center",
         scale: float = 1.0,
         visible_precision: str | None = None,
         upper_inputs: str = "mean",

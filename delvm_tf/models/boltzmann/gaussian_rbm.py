@@ -47,7 +47,7 @@ class GaussianRBM(RealRBM):
         self,
         units: int = 256,
         objective: Objective | None = None,
-        normalization: str | InputNormalization = "center",
+        normalization: str | InputNormalization | None = "center",
         scale: float = 1.0,
         visible_precision: str | None = None,
         kernel_initializer: Any = "glorot_uniform",

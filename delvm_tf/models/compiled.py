@@ -1,0 +1,63 @@
+"""Graphs of functions, kept as long as all that they were made from stays the same."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Any
+
+KEPT = 32  # graphs of one model
+
+
+class CompiledFunctions:
+    """The graphs that were used last, by what determines them."""
+
+    def __init__(self) -> None:
+        self._graphs: OrderedDict[Hashable, Any] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._graphs)
+
+    def get(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        """The graph of a key, made where it is not there; the one unused longest makes room."""
+        if key not in self._graphs:
+            self._graphs[key] = make()
+        self._graphs.move_to_end(key)
+        while len(self._graphs) > KEPT:
+            self._graphs.popitem(last=False)
+        return self._graphs[key]
+
+    def clear(self) -> None:
+        """Forget all graphs."""
+        self._graphs.clear()
+
+
+class _Same:
+    """Equal to what holds the same object."""
+
+    def __init__(self, value: Any):
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.value is other.value
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
+
+def function_key(function: Callable[..., Any]) -> Hashable:
+    """A function, and what it takes from around itself, which a graph would freeze."""
+    inner = getattr(function, "__func__", function)
+    code, cells = getattr(inner, "__code__", None), getattr(inner, "__closure__", None) or ()
+    around = [cell.cell_contents for cell in cells]
+    if code is not None:
+        around += [inner.__globals__.get(name) for name in code.co_names]
+    key = (function, *map(_Same, around))
+    try:
+        hash(function)
+    except TypeError:
+        return (_Same(function), *key[1:])
+    return key
+
+
+def structure_key(model: Any) -> Hashable:
+    """The layers of a model and their activations, which a user may replace."""
+    return tuple((layer, getattr(layer, "activation", None)) for layer in model._flatten_layers())
