@@ -138,12 +138,12 @@ class CEBM(LatentEnergyModel):
 
         With a mixture prior, over all components.
         """
+        moments = self.apply("posterior", self._posterior_moments, x, batch_size)
+        return Posterior(*tf.unstack(moments, axis=1))
 
-        def moments(z: tf.Tensor) -> tf.Tensor:
-            f = self.potential.output(z)
-            return tf.stack([self.outer.mean_hidden(f), self.outer.variance(f)], axis=1)
-
-        return Posterior(*tf.unstack(self.apply("posterior", moments, x, batch_size), axis=1))
+    def _posterior_moments(self, z: tf.Tensor) -> tf.Tensor:
+        f = self.potential.output(z)
+        return tf.stack([self.outer.mean_hidden(f), self.outer.variance(f)], axis=1)
 
     def responsibilities(self, x: Any, batch_size: int = BATCH_SIZE) -> tf.Tensor:
         """Probability of each component of a mixture prior given x, (batch, components).
@@ -151,17 +151,15 @@ class CEBM(LatentEnergyModel):
         Raises:
             TypeError: if the prior is no mixture.
         """
-        outer = self.outer
-        if not isinstance(outer, MixtureLogPartition):
+        if not isinstance(self.outer, MixtureLogPartition):
             raise TypeError(
                 "the prior of this CEBM is one Gaussian, so there are no responsibilities; "
                 "make the model with components=K for a mixture"
             )
+        return self.apply("responsibilities", self._responsibilities, x, batch_size)
 
-        def posterior(z: tf.Tensor) -> tf.Tensor:
-            return outer.responsibilities(self.potential.output(z))
-
-        return self.apply("responsibilities", posterior, x, batch_size)
+    def _responsibilities(self, z: tf.Tensor) -> tf.Tensor:
+        return self.outer.responsibilities(self.potential.output(z))
 
     @property
     def chain_sampler(self) -> Sampler:

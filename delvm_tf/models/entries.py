@@ -120,8 +120,8 @@ class CheckedEntries(ObjectiveTraining):
     def __call__(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """Reconstructions of a batch, in raw units, or a part of a graph."""
         if isinstance(x, keras.KerasTensor) or not tf.executing_eagerly():
+            self._require_adapted()
             if tf.executing_eagerly():
-                self._require_adapted()
                 self._build_for(tuple(x.shape)[1:])
             return super().__call__(x, *args, **kwargs)
         # Keras calls the model with tensors where it has taken the names off.

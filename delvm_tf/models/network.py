@@ -1,8 +1,16 @@
 """Checking and building the networks that models are given."""
 
+import warnings
 from typing import Any
 
 import keras
+
+from delvm_tf.curvature.graph import is_graph, layer_chain
+
+POINTWISE = (
+    keras.layers.Dense, keras.layers.Activation, keras.layers.Dropout, keras.layers.Identity,
+    keras.layers.ReLU, keras.layers.LeakyReLU, keras.layers.ELU,
+)  # fmt: skip
 
 
 def check_network(network: Any, what: str = "network") -> None:
@@ -30,9 +38,26 @@ def build_network(
     """
     if not network.built:
         network.build(input_shape)
+        if not is_graph(network):
+            # Keras passes over the error of a subclass that cannot take such inputs.
+            network(keras.KerasTensor(input_shape, network.compute_dtype))
     expected = getattr(network, "input_shape", None)
     if isinstance(expected, tuple) and tuple(expected[1:]) != tuple(input_shape[1:]):
         raise ValueError(
             f"{what} takes inputs of shape {tuple(expected[1:])}, but {source} shape "
             f"{tuple(input_shape[1:])}"
+        )
+    _warn_of_pixels(network, input_shape, what)
+
+
+def _warn_of_pixels(network: Any, input_shape: tuple[int | None, ...], what: str) -> None:
+    """Dense layers act on the last axis, so on images alone they see one pixel at a time."""
+    chain = layer_chain(network) or []
+    dense = any(type(layer) is keras.layers.Dense for layer in chain)
+    if len(input_shape) > 2 and dense and all(type(layer) in POINTWISE for layer in chain):
+        warnings.warn(
+            f"the dense layers of {what} act on the last axis of inputs of shape "
+            f"{tuple(input_shape[1:])}, so that each position has its own values only; put "
+            f"keras.layers.Flatten() first, unless this is meant",
+            stacklevel=2,
         )

@@ -4,7 +4,6 @@ import abc
 import functools
 import inspect
 import itertools
-import random
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -19,6 +18,7 @@ from delvm_tf.models import inputs
 from delvm_tf.models.compiled import CompiledFunctions, function_key, structure_key
 from delvm_tf.models.entries import CheckedEntries
 from delvm_tf.models.features import flatten_map
+from delvm_tf.models.unbuilding import built_or_untouched
 from delvm_tf.normalization import InputNormalization
 from delvm_tf.objectives.objective import Objective
 
@@ -68,7 +68,6 @@ class ReconstructionModel(CheckedEntries):
                 normalization, scale, dtype=self.dtype_policy, name="normalization"
             )
         self._compiled_functions = CompiledFunctions()
-        self._rehearsed: tuple[int | None, ...] | None = None
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
@@ -219,35 +218,13 @@ class ReconstructionModel(CheckedEntries):
         if self.built:
             return
         shape = (None, *input_shape[1:])
-        self._rehearse_build(shape)
-        if not self.normalization.built:  # a loaded one already is
-            self.normalization.build(shape)
-        self.build_parameters(shape)
-        self.objective.build_for(self)
+        with built_or_untouched(self):
+            if not self.normalization.built:  # a loaded one already is
+                self.normalization.build(shape)
+            self.build_parameters(shape)
+            self.objective.build_for(self)
         self.built = True
         self._build_shapes_dict = {"input_shape": shape}
-
-    def _rehearse_build(self, shape: tuple[int | None, ...]) -> None:
-        """Build a copy first, for Keras leaves a network that cannot be built unusable.
-
-        The copy draws no random numbers that the model would have got. A model whose class cannot
-        be made again from its configuration goes without.
-        """
-        if self._rehearsed == shape or all(
-            layer.built for layer in self._flatten_layers(include_self=False)
-        ):
-            return
-        state = random.getstate()  # Keras takes its seeds from there
-        try:
-            try:
-                copy = type(self).from_config(self.get_config())
-            except Exception:
-                return
-            copy._rehearsed = shape
-            copy.build(shape)
-        finally:
-            random.setstate(state)
-        self._rehearsed = shape
 
     def adapt(self, data: Any, batch_size: int = 4096, steps: int | None = None) -> None:
         """Take the statistics of the input normalisation from the training data.
@@ -281,7 +258,6 @@ class ReconstructionModel(CheckedEntries):
         for batch in itertools.islice(stream, steps):
             if shape is None:
                 shape = tuple(batch.shape)[1:]
-                self._rehearse_build((None, *shape))
             inputs.check_shape(batch.shape, shape, owner)
             statistics.update(np.asarray(batch))
         if statistics.count == 0:

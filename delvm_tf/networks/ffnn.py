@@ -9,6 +9,29 @@ from delvm_tf.networks.arguments import input_layers, layer_kernel_initializer, 
 from delvm_tf.networks.constraints import get_constraint
 
 
+@keras.saving.register_keras_serializable(package="delvm_tf")
+class FeedForward(keras.Sequential):
+    """Dense layers of all values of an input: inputs of several axes are flattened first.
+
+    Without that a dense layer is a network of each pixel.
+    """
+
+    def build(self, input_shape: Any = None) -> None:
+        """Create the weights, with a first layer that flattens if inputs have several axes."""
+        layers = self.layers
+        if (
+            not self.built
+            and isinstance(input_shape, tuple | list)
+            and len(input_shape) > 2
+            and layers
+            and not isinstance(layers[0], keras.layers.Flatten)
+        ):
+            flatten = keras.layers.Flatten(dtype=layers[0].dtype_policy, name="flatten")
+            first = isinstance(self._layers[0], keras.layers.InputLayer)
+            self._layers.insert(1 if first else 0, flatten)
+        super().build(input_shape)
+
+
 def ffnn(
     units: int | Sequence[int] = (256,),
     activation: Any = "relu",
@@ -20,6 +43,8 @@ def ffnn(
     **kwargs: Any,
 ) -> keras.Sequential:
     """A feed-forward network of dense layers, each with the same activation.
+
+    Inputs of several axes, such as images, are flattened first.
 
     Args:
         units: units of each layer.
@@ -33,7 +58,7 @@ def ffnn(
         **kwargs: passed to every `keras.layers.Dense`, such as `kernel_regularizer` or `dtype`.
 
     Returns:
-        An unbuilt (or, with `input_shape`, built) `keras.Sequential`, (batch, d) to (batch, m).
+        An unbuilt (or, with `input_shape`, built) `keras.Sequential`, (batch, ...) to (batch, m).
 
     Example:
         >>> dv.networks.ffnn(units=(2048,), activation="softplus")
@@ -51,4 +76,4 @@ def ffnn(
                 **kwargs,
             )
         )
-    return keras.Sequential(layers, name="ffnn")
+    return FeedForward(layers, name="ffnn")
