@@ -19,7 +19,7 @@ def is_wide(dtype: Any) -> bool:
 def is_array(x: Any) -> bool:
     """Whether x is in memory: an array, an eager tensor, a table, or a list of numbers."""
     if isinstance(x, list | tuple):
-        return len(x) > 0 and not isinstance(x[0], dict | str | bytes)
+        return len(x) == 0 or not isinstance(x[0], dict | str | bytes)
     return hasattr(x, "__array__") and not isinstance(x, keras.KerasTensor)
 
 
@@ -57,9 +57,9 @@ def as_array(x: Any, what: str = "x") -> Any:
     if not hasattr(x, "__array__"):
         hint = "; collect it first: x.collect()" if hasattr(x, "collect") else ""
         raise TypeError(f"{what} must be an array of numbers, got {type(x).__name__}{hint}")
-    _refuse_masked(x, what)
     if type(x).__module__.split(".")[0] in TABLES and hasattr(x, "columns"):
         return _table(x, what)
+    _refuse_masked(x, what)
     return _native(np.asarray(x))
 
 
@@ -90,9 +90,11 @@ def _is_scipy_sparse(x: Any) -> bool:
 
 def _refuse_masked(x: Any, what: str) -> None:
     """Masked values would be taken for data: `np.asarray` gives what lies below the mask."""
-    if isinstance(x, np.ma.MaskedArray) and np.ma.getmaskarray(x).any():
-        masked = np.ma.getmaskarray(x)
-        count = np.count_nonzero(masked.view(bool) if masked.dtype.names else masked)
+    x = x if isinstance(x, np.ndarray | tf.Tensor) else np.asanyarray(x)
+    if not isinstance(x, np.ma.MaskedArray):
+        return
+    mask = np.ascontiguousarray(np.ma.getmaskarray(x)).view(bool)  # a record has one of each field
+    if count := np.count_nonzero(mask):
         raise ValueError(
             f"{what} is a masked array with {count} masked values, which would be taken for data; "
             f"leave out their rows, np.ma.compress_rows({what}), or fill them, {what}.filled(value)"

@@ -1,6 +1,6 @@
 """The one place where whatever reaches a model is checked, before any work is lost."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from typing import Any
 
 import keras
@@ -124,6 +124,8 @@ class CheckedEntries(ObjectiveTraining):
             if tf.executing_eagerly():
                 self._build_for(tuple(x.shape)[1:])
             return super().__call__(x, *args, **kwargs)
+        if not is_array(x):
+            as_array(x)  # raises, and says what to do
         # Keras calls the model with tensors where it has taken the names off.
         x, _, _ = self.received(x, compare=not isinstance(x, tf.Tensor))
         return super().__call__(x, *args, **kwargs)
@@ -213,13 +215,14 @@ class CheckedEntries(ObjectiveTraining):
             element = read(element, first=True)
             self._build_for(tuple(inputs.inputs_of(element).shape)[1:])
             return _after(element, x, read)
-        if x is None or isinstance(x, str | bytes | dict) or not hasattr(x, "__iter__"):
+        if hasattr(x, "shape") or hasattr(x, "collect"):
+            as_array(x)  # raises, and says what to do
+        known = hasattr(x, "__iter__") and not isinstance(x, str | bytes | dict | Sequence | Set)
+        if not known:
             raise TypeError(
                 f"{owner} expects an array, a table, a tf.data.Dataset or a keras.utils.PyDataset, "
                 f"got {type(x).__name__}"
             )
-        if hasattr(x, "shape"):
-            as_array(x)  # raises, and says what to do
         return x  # what Keras may know, such as a loader of PyTorch
 
     def _check_spec(self, spec: Any) -> None:

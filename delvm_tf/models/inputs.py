@@ -51,9 +51,15 @@ def check_dtype(dtype: Any) -> None:
     """
     name = np.dtype(dtype.as_numpy_dtype if isinstance(dtype, tf.DType) else dtype)
     if name.kind not in "fiu" and not (name.kind == "V" and _is_short_float(name)):
+        how = {
+            "c": "x.real",
+            "m": "x / np.timedelta64(1, 's')",
+            "M": "(x - x.min()) / np.timedelta64(1, 's')",
+            "V": "np.lib.recfunctions.structured_to_unstructured(x)",
+        }.get(name.kind, "x.astype('float32')")
         raise TypeError(
             f"x must hold real numbers (float32, uint8, ...), got dtype {name}; "
-            f"convert it first, for instance x.astype('float32')"
+            f"convert it first, for instance {how}"
         )
 
 

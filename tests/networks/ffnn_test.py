@@ -88,3 +88,53 @@ def test_units_must_be_positive_integers(units):
 def test_numpy_integers_are_integers():
     assert ffnn(np.int64(4), input_shape=(3,)).output_shape == (None, 4)
     assert ffnn(np.array([4, 2]), input_shape=(3,)).output_shape == (None, 2)
+
+
+@pytest.mark.parametrize("input_shape", [None, (5, 4, 2)])
+def test_images_are_flattened(rng, input_shape, tmp_path):
+    network = ffnn((7, 3), "softplus", seed=0, input_shape=input_shape)
+    x = rng.normal(size=(6, 5, 4, 2)).astype(np.float32)
+    vectors = ffnn((7, 3), "softplus", seed=0, input_shape=(40,))
+    np.testing.assert_allclose(network(x), vectors(x.reshape(6, 40)), rtol=1e-5)
+    network.save(tmp_path / "network.keras")
+    loaded = keras.saving.load_model(tmp_path / "network.keras")
+    np.testing.assert_array_equal(loaded(x), network(x))
+
+
+MODELS = {
+    "DELVM": lambda: dv.DELVM(ffnn((4,), "softplus", seed=0)),
+    "DSEBM": lambda: dv.DSEBM(ffnn((4, 3), "softplus", seed=0)),
+    "Autoencoder": lambda: dv.Autoencoder(ffnn((4, 3), "softplus", seed=0)),
+    "GaussianRBM": lambda: dv.GaussianRBM(4, seed=0),
+    "DBN": lambda: dv.DBN((4, 3), seed=0),
+    "DBM": lambda: dv.DBM((4, 3), seed=0),
+}
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_models_of_images_are_those_of_all_their_values(rng, kind):
+    x = rng.normal(size=(20, 3, 3, 1))
+    of_images, of_vectors = MODELS[kind](), MODELS[kind]()
+    of_images.adapt(x)
+    of_vectors.adapt(x.reshape(20, 9))
+    of_images.set_weights(
+        [w.reshape(v.shape) for w, v in zip(of_vectors.get_weights(), of_images.get_weights(),
+                                            strict=True)]
+    )  # fmt: skip
+    for name in ("reconstruction_error", "hidden", "features"):
+        np.testing.assert_allclose(
+            getattr(of_images, name)(x), getattr(of_vectors, name)(x.reshape(20, 9)), rtol=1e-4,
+            atol=1e-6,
+        )  # fmt: skip
+    if kind == "DELVM":
+        assert of_images.objective.plan(of_images).method == "closed_form"
+    if hasattr(of_images, "layer_stage"):
+        stage = of_images.layer_stage(1)
+        assert stage.reconstruction_error(x).shape == (20,)
+
+
+def test_a_network_of_each_pixel_warns(rng):
+    x = rng.normal(size=(5, 3, 3, 2))
+    pixels = keras.Sequential([keras.layers.Dense(4), keras.layers.Activation("tanh")])
+    with pytest.warns(UserWarning, match="act on the last axis .*Flatten"):
+        dv.DELVM(pixels).adapt(x)

@@ -40,3 +40,12 @@ def test_an_offset_leaves_flat_examples_small(rng):
 def test_bad_input(x, offset, message):
     with pytest.raises(ValueError, match=message):
         normalize_contrast(x, offset)
+
+
+def test_a_large_offset_and_rounding_do_not_spoil_the_contrast(rng):
+    x = rng.normal(size=(5, 8))
+    np.testing.assert_allclose(
+        normalize_contrast(x + 1.7e9), normalize_contrast(x), rtol=1e-4, atol=1e-4
+    )
+    almost = np.where(np.arange(8) % 2, 0.3, 0.1 * 3)[None]
+    np.testing.assert_array_equal(normalize_contrast(almost), np.zeros((1, 8)))

@@ -216,3 +216,41 @@ def test_a_model_saved_before_adapting_still_asks_for_it(rng, tmp_path):
     assert not loaded.normalization.adapted
     with pytest.raises(ValueError, match="the model is not adapted"):
         loaded.energy(rng.normal(size=(2, 5)))
+
+
+CONSTANT = {
+    "float64": np.where(np.arange(50) % 2, 0.3, 0.1 * 3),
+    "sums": np.array([sum([0.1] * 10), 1.0] * 25),
+    "float32": np.where(np.arange(50) % 2, 0.3, np.nextafter(np.float32(0.3), np.float32(1))),
+}
+
+
+@pytest.mark.parametrize("kind", CONSTANT)
+def test_a_feature_that_is_constant_up_to_rounding_is_not_blown_up(rng, kind):
+    column = CONSTANT[kind].astype("float32" if kind == "float32" else "float64")
+    x = np.stack([column, rng.normal(size=50).astype(column.dtype)], axis=1)
+    with pytest.warns(UserWarning, match=r"1 of 2 features are constant.*first: \[0\]"):
+        layer = adapted(x, "zscore")
+    new = x[:1].copy()
+    new[0, 0] += 0.01
+    assert abs(layer(new)[0, 0]) < 0.011
+    for mode in ("center", "zscore", "minmax"):
+        with pytest.raises(ValueError, match="every feature is constant over the 50 examples"):
+            adapted(np.stack([column, column], axis=1), mode)
+    whitened = adapted(x, "zca", zca_epsilon=1e-6, dtype="float64")
+    assert np.isfinite(whitened(x)).all()
+
+
+@pytest.mark.parametrize("dtype", ["float64", "int64"])
+def test_small_steps_at_a_large_offset_are_no_rounding(rng, dtype):
+    x = (1.7e9 + rng.integers(0, 3, size=(50, 2))).astype(dtype)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*constant")
+        warnings.filterwarnings("ignore", message=".*spreads away")
+        z = adapted(x, "zscore")(x)
+    np.testing.assert_allclose(np.std(z, axis=0), 1.0, rtol=1e-5)
+
+
+def test_no_mode_is_the_mode_none():
+    assert InputNormalization(None).mode == "none"
+    assert InputNormalization.from_config(InputNormalization(None).get_config()).mode == "none"
