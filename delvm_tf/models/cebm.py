@@ -159,7 +159,8 @@ class CEBM(LatentEnergyModel):
         return self.apply("responsibilities", self._responsibilities, x, batch_size)
 
     def _responsibilities(self, z: tf.Tensor) -> tf.Tensor:
-        return self.outer.responsibilities(self.potential.output(z))
+        outer: Any = self.outer
+        return outer.responsibilities(self.potential.output(z))
 
     @property
     def chain_sampler(self) -> Sampler:

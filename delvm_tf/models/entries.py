@@ -1,5 +1,6 @@
 """The one place where whatever reaches a model is checked, before any work is lost."""
 
+import abc
 from collections.abc import Callable, Iterator, Sequence, Set
 from typing import Any
 
@@ -25,8 +26,15 @@ class CheckedEntries(ObjectiveTraining):
     batch by batch.
     """
 
-    input_shape_or_none: tuple[int, ...] | None
-    feature_names_in_: tuple[str, ...] | None
+    @property
+    @abc.abstractmethod
+    def input_shape_or_none(self) -> tuple[int, ...] | None:
+        """Shape of one input, once the model is built."""
+
+    @property
+    @abc.abstractmethod
+    def feature_names_in_(self) -> tuple[str, ...] | None:
+        """Names of the columns that the model was adapted on, or None if they had none."""
 
     # Keras's entries.
 

@@ -106,7 +106,8 @@ def check_finite(x: Any) -> None:
         return
     rows = len(x)
     step = max(1, CHUNK // max(1, int(np.prod(x.shape[1:]))))
-    count, first = 0, []
+    count = 0
+    first: list[int] = []
     for start in range(0, rows, step):
         part = np.asarray(x[start : start + step])
         finite = np.isfinite(part.astype("float32") if part.dtype.kind == "V" else part)

@@ -161,7 +161,10 @@ class ReconstructionModel(CheckedEntries):
             batch_size: examples at a time.
         """
         return self._batchwise(
-            (name, function_key(function)), lambda raw: function(self._normalize(raw)), x, batch_size
+            (name, function_key(function)),
+            lambda raw: function(self._normalize(raw)),
+            x,
+            batch_size,
         )
 
     def _batchwise(
@@ -305,6 +308,6 @@ class _JoinedFeatures:
 
 
 @functools.cache
-def _arguments_of(model_class: type) -> frozenset[str]:
+def _arguments_of(model_class: Any) -> frozenset[str]:
     """What a model is made from."""
     return frozenset(inspect.signature(model_class).parameters) - {"name", "dtype", "kwargs"}

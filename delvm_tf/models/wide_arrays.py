@@ -31,8 +31,10 @@ class WideArrays(keras.Model):
         **kwargs: Any,
     ) -> Any:
         """Train; arguments as for `keras.Model.fit`."""
-        if isinstance(validation_data, tuple) and validation_data and _is_rounded(
-            validation_data[0]
+        if (
+            isinstance(validation_data, tuple)
+            and validation_data
+            and _is_rounded(validation_data[0])
         ):
             held_out = keras.utils.unpack_x_y_sample_weight(validation_data)
             size = kwargs.get("validation_batch_size") or batch_size
@@ -76,9 +78,7 @@ class WideArrays(keras.Model):
     ) -> Any:
         """Losses and metrics; arguments as for `keras.Model.evaluate`."""
         if _is_rounded(x):
-            x = _BitsAdapter(
-                x, y, sample_weight, batch_size=batch_size, steps=kwargs.get("steps")
-            )
+            x = _BitsAdapter(x, y, sample_weight, batch_size=batch_size, steps=kwargs.get("steps"))
             y = sample_weight = None
         return super().evaluate(
             x, y, batch_size=batch_size, verbose=verbose, sample_weight=sample_weight, **kwargs
