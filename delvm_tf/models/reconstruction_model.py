@@ -71,7 +71,8 @@ class ReconstructionModel(CheckedEntries):
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
-        if name in _arguments_of(type(self)) and "_compiled_functions" in self.__dict__:
+        made_from: Any = type(self)
+        if name in _arguments_of(made_from) and "_compiled_functions" in self.__dict__:
             # Graphs have the old value in them.
             self._compiled_functions.clear()
             self.train_function = self.test_function = self.predict_function = None

@@ -210,7 +210,8 @@ class InputNormalization(keras.layers.Layer):
             warnings.warn(
                 f"{constant.sum()} of {constant.size} features are constant over the training "
                 f"data (first: {where[:5].tolist()}); they are centred but not divided by a "
-                f"spread that is zero or rounding. normalization='center' divides all features by one number instead.",
+                f"spread that is zero or rounding. normalization='center' divides all features by "
+                f"one number instead.",
                 stacklevel=4,
             )
         return statistics.mean, np.where(constant, 1.0, np.sqrt(statistics.variance))
