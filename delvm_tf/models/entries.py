@@ -109,8 +109,11 @@ class CheckedEntries(ObjectiveTraining):
     def train_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, *args: Any, **kwargs: Any
     ) -> Any:
-        """One step on a batch; arguments as for `keras.Model.train_on_batch`."""
-        x, y, sample_weight = self.received(x, y, sample_weight)
+        """One step on a batch; arguments as for `keras.Model.train_on_batch`.
+
+        As in training on a stream, a step whose x is not finite changes nothing.
+        """
+        x, y, sample_weight = self.received(x, y, sample_weight, finite=False)
         return super().train_on_batch(x, y, sample_weight, *args, **kwargs)
 
     def test_on_batch(
@@ -164,7 +167,12 @@ class CheckedEntries(ObjectiveTraining):
     # What they share.
 
     def received(
-        self, x: Any, y: Any = None, sample_weight: Any = None, compare: bool = True
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        compare: bool = True,
+        finite: bool = True,
     ) -> tuple[Any, Any, Any]:
         """Inputs, labels and weights, read and checked; builds the model for them.
 
@@ -173,6 +181,7 @@ class CheckedEntries(ObjectiveTraining):
             y: labels, or None.
             sample_weight: weights, or None.
             compare: whether to compare the names of the columns.
+            finite: whether to look for NaN and infinity in what is in memory.
 
         Raises:
             TypeError: if x is of no such kind or does not hold real numbers.
@@ -184,7 +193,8 @@ class CheckedEntries(ObjectiveTraining):
         compare_names = self._compare_names if compare else _ignore_names
         if is_array(x):
             compare_names(names_of(x))
-            x = inputs.check_array(x, self.input_shape_or_none, type(self).__name__)
+            check = inputs.check_array if finite else inputs.read_rows
+            x = check(x, self.input_shape_or_none, type(self).__name__)
             self._build_for(tuple(x.shape)[1:])
         else:
             x = self._stream(x, compare_names)
