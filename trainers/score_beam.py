@@ -10,6 +10,8 @@ import sys
 from program import run_program
 from rich.console import Console
 
+from delvm_tf.runs.arguments import add_table_arguments, table_options
+
 TYPES = {"bool": "bool_", "float32": "float32"}
 
 
@@ -28,6 +30,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "--skip-damaged", action="store_true",
         help="go on after damaged files, and write <output>-refused-....txt",
     )  # fmt: skip
+    add_table_arguments(parser)
     parser.add_argument("beam", nargs="*", metavar="-- OPTION", help="options of Beam")
     return parser.parse_args(arguments)
 
@@ -41,7 +44,13 @@ def run(args: argparse.Namespace, console: Console) -> None:
     except ImportError as error:
         raise ImportError("tables need pyarrow: pip install 'delvm_tf[parquet]'") from error
     score = ScoreFiles(
-        args.input, args.model, args.version, args.features, args.batch_size, args.skip_damaged
+        args.input,
+        args.model,
+        args.version,
+        args.features,
+        args.batch_size,
+        args.skip_damaged,
+        table_options(args),
     )
     outputs = card_of(args.model, args.version).signatures["serving_default"]
     schema = pyarrow.schema(

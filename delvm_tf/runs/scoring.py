@@ -2,18 +2,20 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from delvm_tf.datasets.archive import ContentsError
-from delvm_tf.datasets.streams.chunk import Reader, rows_of
-from delvm_tf.datasets.streams.stream import files_of
+from delvm_tf.datasets.streams.chunk import Reader
+from delvm_tf.datasets.streams.reading import TableOptions
+from delvm_tf.datasets.streams.stream import check_options, files_of
 from delvm_tf.runs.results import make_folder, read_json, write_json
 from delvm_tf.serving import DriftMonitor, ServedModel
+from delvm_tf.serving.files import rows_for
 
 FORMATS = (".parquet", ".csv")
 _PART_BYTES = 64 * 2**20  # of files that are scored as one part
@@ -29,12 +31,14 @@ class Summary:
         abnormal: number of them that are abnormal; None without a threshold.
         damaged: files that could not be read, or to their end, with the reason.
         drift: compares the scores with those of the training data, if the card has a histogram.
+        notes: how columns were matched, where that is worth knowing.
     """
 
     rows: int
     abnormal: int | None
     damaged: dict[str, str]
     drift: DriftMonitor | None
+    notes: list[str] = field(default_factory=list)
 
 
 def score_files(
@@ -45,10 +49,15 @@ def score_files(
     features: bool = False,
     skip_damaged: bool = False,
     progress: Callable[[int, int], None] = lambda done, all: None,
+    table: TableOptions | None = None,
 ) -> Summary:
     """Score all rows of the files that fit a pattern, and write a table of them.
 
-    Columns: `file`, `row` (its number in the file), the outputs of `serving_default` that are one
+    Columns of tables are matched by the names in the model's card, in any order; others are left
+    out, which the summary says.
+
+    Columns of the output: `file`, `row` (its number in the file, from 0; headers and blank lines
+    have none), the outputs of `serving_default` that are one
     number a row, and `features` as a list if asked for. Memory: a batch of rows.
 
     Files are scored in parts, kept in `<output>.partial/` until all are there; the same call goes
@@ -64,11 +73,13 @@ def score_files(
         skip_damaged: go on after files that cannot be read or do not fit, instead of stopping;
             rows before the damage are kept.
         progress: is told how many files of how many are done.
+        table: what the columns of .csv and .parquet mean, if the names do not settle it.
 
     Raises:
         ImportError: if pyarrow is missing.
         FileNotFoundError: if no file fits the pattern.
-        ValueError: for files of several or unknown kinds, or an output of another format.
+        ValueError: for files of several or unknown kinds, options of tables for other files, or
+            an output of another format.
         ContentsError: naming the file, if one is damaged or does not fit the model.
         OSError: if the output cannot be written.
     """
@@ -83,15 +94,17 @@ def score_files(
         )
     if batch_size < 1:
         raise ValueError(f"batch_size must be positive, got {batch_size}")
+    table = table or TableOptions()
     files, reader = files_of(pattern)
+    check_options(reader, table)
     parts = list(_parts(files))
-    folder = _folder_of(output, served, files, batch_size, features, skip_damaged)
+    folder = _folder_of(output, served, files, batch_size, features, skip_damaged, asdict(table))
     for number, part in enumerate(parts):
         if not (folder / f"{number}.json").exists():
-            damaged: dict[str, str] = {}
-            batches = _scored(served, part, reader, batch_size, features, skip_damaged, damaged)
-            _write(batches, folder / f"{number}.parquet")
-            write_json(folder / f"{number}.json", damaged)
+            found = _Found({}, [])
+            rows = _rows(served, part, reader, table, skip_damaged, found)
+            _write(_scored(served, rows, batch_size, features), folder / f"{number}.parquet")
+            write_json(folder / f"{number}.json", found._asdict())
         progress(sum(map(len, parts[: number + 1])), len(files))
     return _joined(served, folder, len(parts), output)
 
@@ -111,7 +124,9 @@ def _parts(files: list[Path]) -> Iterator[list[Path]]:
 def _folder_of(output: Path, served: ServedModel, files: list[Path], *options: Any) -> Path:
     """The folder of the parts, emptied if they were made of something else."""
     stats = [(str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
-    content = json.dumps([served.card.checksums, stats, options], sort_keys=True)
+    content = json.dumps(
+        [served.card.checksums, served.card.columns, stats, options], sort_keys=True
+    )
     key = hashlib.sha256(content.encode()).hexdigest()
     folder = output.with_name(output.name + ".partial")
     make_folder(folder)
@@ -123,25 +138,45 @@ def _folder_of(output: Path, served: ServedModel, files: list[Path], *options: A
     return folder
 
 
-def _scored(
-    served: ServedModel, files: list[Path], reader: Reader, batch_size: int, features: bool,
-    skip_damaged: bool, damaged: dict[str, str],
-) -> Iterator[dict[str, Any]]:  # fmt: skip
-    """Tables of the scores of some files, a batch of rows at a time."""
-    held: list[tuple[str, int, np.ndarray]] = []  # file, number of its first row, rows
-    count = 0
+class _Found(NamedTuple):
+    """What is found while files are read: the damaged ones with the reasons, and notes."""
+
+    damaged: dict[str, str]
+    notes: list[str]
+
+    def add(self, notes: Iterable[str]) -> None:
+        self.notes.extend(note for note in notes if note not in self.notes)
+
+
+def _rows(
+    served: ServedModel, files: list[Path], reader: Reader, table: TableOptions,
+    skip_damaged: bool, found: _Found,
+) -> Iterator[tuple[str, int, np.ndarray]]:  # fmt: skip
+    """File, number of the first row, and rows, of some files."""
     for file in files:
         try:
-            for first, x in rows_of(file, reader, served.card.shape):
-                held.append((str(file), first, x))
-                count += len(x)
-                if count >= batch_size:
-                    yield _table(served, held, batch_size, features)
-                    held, count = [], 0
+            for rows in rows_for(served.card, file, reader, table):
+                found.add(rows.notes)
+                yield str(file), rows.first, rows.x
         except ContentsError as error:
             if not skip_damaged:
                 raise
-            damaged[str(file)] = str(error)
+            found.damaged[str(file)] = str(error)
+
+
+def _scored(
+    served: ServedModel, rows: Iterable[tuple[str, int, np.ndarray]], batch_size: int,
+    features: bool,
+) -> Iterator[dict[str, Any]]:  # fmt: skip
+    """Tables of the scores of some rows, a batch of them at a time."""
+    held: list[tuple[str, int, np.ndarray]] = []
+    count = 0
+    for some in rows:
+        held.append(some)
+        count += len(some[-1])
+        if count >= batch_size:
+            yield _table(served, held, batch_size, features)
+            held, count = [], 0
     if held:
         yield _table(served, held, batch_size, features)
 
@@ -190,7 +225,9 @@ def _joined(served: ServedModel, folder: Path, parts: int, output: Path) -> Summ
     partial = folder / "joined.writing"
     writer: Any = None
     for number in range(parts):
-        summary.damaged |= read_json(folder / f"{number}.json")
+        found = _Found(**read_json(folder / f"{number}.json"))
+        summary.damaged |= found.damaged
+        summary.notes += [note for note in found.notes if note not in summary.notes]
         path = folder / f"{number}.parquet"
         if not path.exists():
             continue

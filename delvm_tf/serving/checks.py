@@ -4,11 +4,13 @@ from typing import Any
 
 import numpy as np
 
+from delvm_tf.datasets.streams.chunk import check_unmasked
 from delvm_tf.models import inputs
 
 
 def checked_rows(x: Any, shape: Any) -> np.ndarray:
     """Rows as float32, (n, *shape), or an error that says what is wrong with them."""
+    check_unmasked(x, "x")
     try:
         array = np.asarray(x)
     except ValueError as error:

@@ -38,8 +38,11 @@ def export_saved_model(
     |------------------------|---------------------------------------------------------------|
     | `serving_default`      | `features`, `reconstruction_error`, and for a detector        |
     |                        | `anomaly_score`, `is_anomaly` and `threshold`                 |
-    | `encoded_images`       | the same of `image_bytes`, strings of PNG, JPEG, BMP or GIF;  |
-    |                        | of models of images of 1 or 3 channels only                   |
+    | `encoded_images`       | the same of `image_bytes`, strings of PNG (8 or 16 bits),     |
+    |                        | JPEG, BMP or GIF of one frame; of models of images of 1 or 3  |
+    |                        | channels only                                                 |
+    | `columns`              | `columns`, the names of the columns of x, (batch, features);  |
+    |                        | of models that know them only                                 |
     | `features`             | `features`, (batch, features)                                 |
     | `reconstruction_error` | `reconstruction_error`, (batch,)                              |
     | `reconstruct`          | `reconstruction`, shape of x                                  |
@@ -47,7 +50,8 @@ def export_saved_model(
     | `score`                | `score`, shape of x, of energy models only                    |
 
     A request without rows, with more than `max_batch_size`, with NaN or infinite values, or with
-    images of another size gets an error that says so. Beside the graph lie a `model_card.json`
+    images of another size or number of
+    channels gets an error that says so. Beside the graph lie a `model_card.json`
     (what the model is, its inputs and outputs, threshold, histogram of the training scores, what
     `about` says, versions, checksums) and requests that warm the server up.
 
@@ -59,8 +63,9 @@ def export_saved_model(
         reference: normal training rows in raw units whose scores the card keeps as a histogram,
             to find drift later. A detector has those of its own `fit`.
         max_batch_size: rows of a request at most.
-        white: value of a white pixel in raw units. By default 255, or 1 if no pixel's mean over
-            the training data (its maximum for `"minmax"`) exceeds 1.
+        white: value of a white pixel in raw units. By default 1 or 255, or 65535 for images of 16
+            bits: the first that no pixel's mean over the training data (its maximum for
+            `"minmax"`) exceeds. Images of files are scaled by it.
         jit_compile: let XLA compile the graph at the first request of each batch size.
         warmup: rows of the requests that warm up the server; none for `()`.
 
@@ -101,7 +106,7 @@ def export_saved_model(
         # The weights alone: a module that held the model would save its optimizer and metrics too.
         module = tf.Module(name="delvm_tf")
         module.weights = [weight.value for weight in model.weights]
-        served = signatures(model, detector, options)
+        served = signatures(model, detector, options, columns_of(model, detector))
         folder = partial / "model"
         tf.saved_model.save(module, str(folder), signatures=served)
         if warmup:
@@ -128,6 +133,15 @@ def check_exportable(model_or_detector: Any) -> tuple[Any, Any]:
     return model, detector
 
 
+def columns_of(model: Any, detector: Any = None) -> list[str] | None:
+    """Names of the columns that a detector or model was fitted on, or None if it knows none."""
+    for owner in (detector, model):
+        names = getattr(owner, "feature_names_in_", None)
+        if names is not None:
+            return [str(name) for name in names]
+    return None
+
+
 def _histogram(model: Any, detector: Any, reference: Any) -> ScoreHistogram | None:
     if reference is not None:
         name = "reconstruction_error" if detector is None else detector.score_name
@@ -150,7 +164,8 @@ def _card(
         model=model_card.describe(model),
         input={
             "name": "x", "dtype": "float32", "shape": [None, *model.normalization.shift.shape],
-            "units": "raw", "max_batch_size": options.max_batch_size,
+            "columns": columns_of(model, detector), "units": "raw",
+            "max_batch_size": options.max_batch_size,
         },
         signatures={name: outputs(function) for name, function in served.items()},
         threshold=model_card.rule(detector),

@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow.python.framework import op_def_registry
 
+from delvm_tf.columns import check_names, names_of
 from delvm_tf.serving.checks import checked_images, checked_rows
 from delvm_tf.serving.model_card import DamagedModelError, ModelCard
 from delvm_tf.serving.signatures import DEFAULT, ENCODED, IMAGE_BYTES
@@ -57,14 +58,15 @@ class ServedModel:
         """All outputs of a signature by name, the first axis being that of x.
 
         Args:
-            x: (n, ...) in raw units; for `encoded_images` a list of bytes.
+            x: (n, ...) in raw units; for `encoded_images` a list of bytes. A data frame must have
+                the columns of the training data in their order, `x[list(card.columns)]`.
             signature: its name.
             batch_size: rows computed at a time, no more than the card allows.
 
         Raises:
             TypeError: if x does not hold real numbers, or bytes.
-            ValueError: for an unknown signature, a wrong shape, no rows, NaN and infinity, or
-                images that cannot be decoded or are of another size.
+            ValueError: for an unknown signature, a wrong shape, other names of columns, no rows,
+                NaN and infinity, or images that cannot be decoded or are of another size.
         """
         if signature not in self.card.signatures:
             raise ValueError(
@@ -72,7 +74,11 @@ class ServedModel:
                 f"{', '.join(sorted(self.card.signatures))}"
             )
         function = self._signatures[signature]
-        rows = checked_images(x) if signature == ENCODED else checked_rows(x, self.card.shape)
+        if signature == ENCODED:
+            rows = checked_images(x)
+        else:
+            check_names(names_of(x), self.card.columns, "the model")
+            rows = checked_rows(x, self.card.shape)
         step = max(1, min(batch_size, self.card.max_batch_size))
         parts = []
         for start in range(0, len(rows), step):

@@ -10,7 +10,7 @@ from pyarrow import csv, parquet
 
 import delvm_tf as dv
 from delvm_tf.datasets.archive import ContentsError
-from delvm_tf.datasets.streams import write_tfrecords
+from delvm_tf.datasets.streams import TableOptions, write_tfrecords
 from delvm_tf.runs import scoring
 from delvm_tf.runs.scoring import score_files
 from delvm_tf.serving import load
@@ -76,6 +76,9 @@ def write_images(folder, x, labels):
     return "**/*.png"
 
 
+TABLES = {write_csv: TableOptions(drop="label"), write_columns: TableOptions(drop="y")}
+
+
 @pytest.mark.parametrize("write", [write_npz, write_csv, write_columns, write_lists, write_records])
 @pytest.mark.parametrize("batch_size", [7, 256])
 def test_every_kind_of_file_gives_the_scores_of_its_rows(rows, tmp_path, write, batch_size):
@@ -83,7 +86,9 @@ def test_every_kind_of_file_gives_the_scores_of_its_rows(rows, tmp_path, write, 
     pattern = write(tmp_path, x, None)
     output = tmp_path / "out" / "scores.parquet"
     output.parent.mkdir()
-    summary = score_files(served, str(tmp_path / pattern), output, batch_size, features=True)
+    summary = score_files(
+        served, str(tmp_path / pattern), output, batch_size, features=True, table=TABLES.get(write)
+    )
     table = parquet.read_table(output)
     assert table.column_names[:2] == ["file", "row"]
     scores = detector.anomaly_score(x)
@@ -105,7 +110,7 @@ def test_every_kind_of_file_gives_the_scores_of_its_rows(rows, tmp_path, write, 
 def test_images_and_rows_of_pixels(pictures, tmp_path, write):
     detector, x, served = pictures
     pattern = write(tmp_path, x, None)
-    score_files(served, str(tmp_path / pattern), tmp_path / "s.parquet")
+    score_files(served, str(tmp_path / pattern), tmp_path / "s.parquet", table=TABLES.get(write))
     table = parquet.read_table(tmp_path / "s.parquet")
     np.testing.assert_allclose(table["anomaly_score"], detector.anomaly_score(x), rtol=1e-5)
 
@@ -183,9 +188,9 @@ def test_rows_that_do_not_fit_are_named(rows, tmp_path, x, message):
 def test_wrong_tables_are_refused(rows, tmp_path):
     served = rows[2]
     for table, message in (
-        ({"a": ["x"], "b": [1.0]}, "column a holds string, not numbers"),
-        ({"a": [1.0, None], "b": [1.0, 2.0]}, "column a has missing values"),
-        ({"x": [[1.0], [2.0, 3.0]]}, "lists of x must be all of one length"),
+        ({"a": ["x"], "b": [1.0]}, "column 'a' holds string, not numbers"),
+        ({"a": [1.0, None], "b": [1.0, 2.0]}, "row 1, column 'a', is missing"),
+        ({"x": [[1.0], [2.0, 3.0]]}, "lists of 'x' must be all of one length"),
     ):
         parquet.write_table(pyarrow.table(table), tmp_path / "t.parquet")
         with pytest.raises(ContentsError, match=message):

@@ -131,7 +131,7 @@ def test_the_graph_itself_refuses_bad_rows(served, x, message):
 
 def test_images_that_do_not_fit_are_refused(served):
     large = tf.io.encode_png(np.zeros((7, 5, 1), np.uint8)).numpy()
-    with pytest.raises(ValueError, match=r"refuses rows 0 to 0.*\[7,5,1\] is not compatible"):
+    with pytest.raises(ValueError, match=r"refuses rows 0 to 0.*= \(6, 5, 1\), got\] \[7 5 1\]"):
         served.predict([large], "encoded_images")
     with pytest.raises(ValueError, match="refuses rows 0 to 0"):
         served.predict([b"no image"], "encoded_images")
