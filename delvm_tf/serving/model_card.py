@@ -114,10 +114,10 @@ class ModelCard:
         return card
 
     def _check_columns(self) -> None:
-        names = self.columns
+        names = self.input.get("columns")
         if names is None:
             return
-        texts = all(isinstance(name, str) for name in names)
+        texts = isinstance(names, list) and all(isinstance(name, str) for name in names)
         if not texts or len(set(names)) < len(names) or self.shape != (len(names),):
             raise ValueError(f"input.columns must name the {self.shape} values of a row")
 

@@ -16,7 +16,7 @@ DTYPES = (
     "float32", "float64", "float16", "uint8", "uint16", "uint32", "uint64", "int8", "int16",
     "int32", "int64",
 )  # fmt: skip
-EXACT = 2**53  # up to which float64 holds every integer
+EXACT = 2**53  # float64 holds every integer up to it, and rounds others to it
 
 
 class Chunk(NamedTuple):
@@ -137,7 +137,7 @@ def whole_labels(y: Array, first: int, origin: object) -> Array:
             f"number the classes 0, 1, ..."
         )
     if y.dtype.kind == "f":
-        wrong = ~np.isfinite(y) | (y != np.rint(y)) | (np.abs(y) > EXACT)
+        wrong = ~np.isfinite(y) | (y != np.rint(y)) | (np.abs(y) >= EXACT)
     else:
         wrong = y > np.iinfo("int64").max if y.dtype == np.uint64 else np.zeros(len(y), bool)
     if wrong.any():

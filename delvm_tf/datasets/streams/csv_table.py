@@ -136,6 +136,11 @@ def _is_header(first: _Line, options: TableOptions, path: Path) -> bool:
     if kinds <= {"text", ""} and "text" in kinds:
         if quoted := [c for c in cells if len(c) > 1 and c[0] == c[-1] == "'"]:
             raise ContentsError(f"{path}: {quoted[0]} is quoted by ', expected \"")
+        if escaped := [c for c in cells if '\\"' in c or "\\\\" in c]:
+            raise ContentsError(
+                f"{path}: {escaped[0]} is escaped by backslashes, expected quotes within quotes to "
+                f"be doubled"
+            )
         return True
     if kinds <= {"number", "missing", ""} and "number" in kinds and not _may_number(cells):
         return False
@@ -194,7 +199,7 @@ class _Parser:
             values = np.array([float(cell) for cell in cells])
         except ValueError:
             values = np.array([self._value(i, cell, title) for i, cell in enumerate(cells)])
-        for i in map(int, np.flatnonzero(np.abs(values) > EXACT)):
+        for i in map(int, np.flatnonzero(np.abs(values) >= EXACT)):
             integer = np.isfinite(values[i]) and _INTEGER.fullmatch(cells[i])
             if integer and int(cells[i]) != int(values[i]):
                 self._refuse(

@@ -94,7 +94,7 @@ def _floats(column: Any, name: str, start: int, path: Path) -> np.ndarray:
         exact = column.to_numpy(zero_copy_only=False)
         values = exact.astype("float64")
     if not types.is_floating(column.type):
-        for k in np.flatnonzero(np.abs(values) > EXACT):
+        for k in np.flatnonzero(np.abs(values) >= EXACT):
             if int(exact[k]) != int(values[k]):
                 raise ContentsError(
                     f"{path}: row {start + k}, column {name!r}, is {exact[k]}, an integer that "
