@@ -25,7 +25,7 @@ except ImportError as error:
 from delvm_tf.datasets.archive import ContentsError
 from delvm_tf.datasets.streams.reading import TableOptions
 from delvm_tf.datasets.streams.stream import check_options, reader_of
-from delvm_tf.serving.checks import checked_rows
+from delvm_tf.serving.checks import checked_rows, in_order
 from delvm_tf.serving.files import rows_for
 from delvm_tf.serving.model_card import ModelCard
 from delvm_tf.serving.saved import ServedModel, folder_of, load
@@ -37,6 +37,9 @@ _LOG = logging.getLogger(__name__)
 
 class Score(beam.PTransform):
     """Pairs (key, row) to pairs (key, outputs), the outputs by name as Python numbers and lists.
+
+    A row with names (a dict, a named tuple, a pandas Series) is matched by the names of columns in
+    the model's card, and an array is taken as it stands.
 
     Rows are scored in batches, one copy of the model in each worker process. Cost: as
     `ServedModel.predict`.
@@ -200,12 +203,13 @@ class _Check(beam.DoFn):
         self.skip = skip
 
     def setup(self) -> None:
-        self.shape = card_of(self.handler.folder, self.handler.version).shape
+        self.card = card_of(self.handler.folder, self.handler.version)
 
     def process(self, pair: tuple[Any, Any]) -> Iterator[Any]:
         key, row = pair
         try:
-            yield key, checked_rows(np.asarray(row)[None], self.shape)[0]
+            values = in_order(row, self.card.columns)
+            yield key, checked_rows(np.ma.asanyarray(values)[None], self.card.shape)[0]
         except (TypeError, ValueError) as error:
             if not self.skip:
                 raise type(error)(f"row {key!r}: {error}") from error

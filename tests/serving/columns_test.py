@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from collections import namedtuple
 
 import numpy as np
 import pandas as pd
@@ -9,14 +10,15 @@ import polars as pl
 import pytest
 import tensorflow as tf
 from pyarrow import parquet
+from servers import GrpcServer, RestServer
 
 import delvm_tf as dv
 from delvm_tf.datasets.archive import ContentsError
 from delvm_tf.datasets.streams import TableOptions
 from delvm_tf.runs.scoring import score_files
 from delvm_tf.serving import DamagedModelError, load
+from delvm_tf.serving.checks import in_order
 from delvm_tf.serving.model_card import FILE, ModelCard, checksums
-from tests.serving.servers import GrpcServer, RestServer
 
 NAMES = ("speed", "heat", "load")
 
@@ -162,6 +164,22 @@ def test_a_model_without_names_says_so(nameless):
     _, x, folder = nameless
     with pytest.warns(UserWarning, match="fitted without feature names"):
         load(folder).predict(pd.DataFrame(x[:3], columns=NAMES))
+
+
+def test_a_row_with_names_is_put_in_order():
+    point = namedtuple("Point", ["load", "heat", "speed"])
+    for row in (
+        {"load": 3, "speed": 1, "heat": 2, "other": "text"},
+        pd.Series({"heat": 2, "load": 3, "speed": 1}),
+        point(load=3, heat=2, speed=1),
+    ):
+        assert in_order(row, NAMES).tolist() == [1, 2, 3]
+        with pytest.raises(ValueError, match="the model knows none; give an array"):
+            in_order(row, None)
+        with pytest.raises(ValueError, match="the row lacks weight"):
+            in_order(row, ("speed", "weight"))
+    array = np.arange(3)
+    assert in_order(array, NAMES) is array
 
 
 def test_masked_values_are_refused(nameless):

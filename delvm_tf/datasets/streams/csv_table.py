@@ -20,6 +20,8 @@ _INTEGER = re.compile(r"\s*[+-]?\d+\s*", re.ASCII)
 _INFINITE = re.compile(r"\s*[+-]?inf(inity)?\s*", re.IGNORECASE)
 _BOOLEAN = {text: float(text.lower() == "true")
             for text in ("True", "False", "true", "false", "TRUE", "FALSE")}  # fmt: skip
+_BOOLEAN_TEXT = {text: str(int(value)) for text, value in _BOOLEAN.items()}
+_SAVETXT = re.compile(r"[+-]?\d\.\d{18}e[+-]\d+")
 # What pandas, R, SQL and people write for a value that is not there.
 _MISSING = {
     "", "?", "-", "--", ".", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NaN", "nan", "-nan",
@@ -64,8 +66,7 @@ def chunks(path: Path, reading: Reading) -> Iterator[Chunk]:
         while some := list(itertools.islice(rows, step)):
             _check_widths(some, width, start, path)
             parse = _Parser(some, start, path)
-            n = len(selected.features)
-            x = np.stack([parse.column(k, t) for k, t in zip(wanted[:n], titles, strict=False)], 1)
+            x = parse.columns(selected.features, titles)
             y = None if selected.label is None else parse.labels(wanted[-1], titles[-1])
             yield Chunk(x, y, selected.names, selected.left_out)
             start += len(some)
@@ -161,16 +162,24 @@ def _kind(cell: str) -> str:
 
 
 def _may_number(cells: list[str]) -> bool:
-    """Whether cells may be numbers that name columns: 0, 1, 2, ..., years or wavelengths.
+    """Whether numbers may be names of columns: 0, 1, 2, ..., lags, years, wavelengths, True, False.
 
-    Such are distinct, not negative, without exponents, and integers or in order.
+    Such are distinct, and integers or in order. `np.savetxt` writes numbers as no name is written.
     """
-    kept = [c.strip() for c in cells if c.strip()]
-    if len(set(kept)) < len(kept) or not all(re.fullmatch(r"\d+(\.\d+)?", c) for c in kept):
+    cells = [cell.strip() for cell in cells]
+    if not all(cells[1:-1]):  # only an index, or what follows a last comma, may have no name
+        return False
+    kept = [cell for cell in cells if cell]
+    if len(set(kept)) < len(kept):
+        return False
+    kept = [_BOOLEAN_TEXT.get(cell, cell) for cell in kept]
+    if not all(map(_NUMBER.fullmatch, kept)):
+        return False
+    if all(map(_SAVETXT.fullmatch, kept)):
         return False
     values = [float(c) for c in kept]
     ordered = values in (sorted(values), sorted(values, reverse=True))
-    return ordered or all(_INTEGER.fullmatch(c) for c in kept)
+    return ordered or all(map(_INTEGER.fullmatch, kept))
 
 
 def _check_widths(lines: list[_Line], width: int, start: int, path: Path) -> None:
@@ -189,6 +198,20 @@ class _Parser:
         self.lines = lines
         self.start = start
         self.path = path
+
+    def columns(self, wanted: list[int], titles: list[str]) -> np.ndarray:
+        """Some columns as float64, (rows, columns)."""
+        cells = [line.cells[k] for line in self.lines for k in wanted]
+        if _PLAIN.fullmatch("".join(cells)):  # the usual case, all at once
+            try:
+                values = np.array([float(cell) for cell in cells])
+            except ValueError:
+                pass
+            else:
+                if (np.abs(values) < EXACT).all():
+                    return values.reshape(len(self.lines), -1)
+        pairs = zip(wanted, titles, strict=False)
+        return np.stack([self.column(k, title) for k, title in pairs], axis=1)
 
     def column(self, k: int, title: str) -> np.ndarray:
         """A column as float64."""

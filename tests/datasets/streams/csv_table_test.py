@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import csv as arrow_csv
 
+import delvm_tf as dv
 from delvm_tf.columns import names_of
 from delvm_tf.datasets import ContentsError
 from delvm_tf.datasets.streams import TableOptions, csv_table, stream
@@ -40,7 +41,10 @@ AMBIGUOUS = [
     ",0,1,2\n0,5.1,3.5,1.4\n",
     "2019,2020,2021\n1,2,3\n",
     "400.0,400.5,401.0\n.1,.2,.3\n",  # wavelengths
+    "-2,-1,0\n.1,.2,.3\n",  # lags
     "7\n8\n",
+    "True,False\n1,2\n",
+    "1e-05,0.001\n1,2\n",
     "1,a,2\n1,2,3\n",
     "sensor,2019\n1,2\n",
     "NA,a\n1,2\n",
@@ -71,11 +75,10 @@ def test_the_option_settles_it(tmp_path):
 @pytest.mark.parametrize(
     "text",
     [
-        "0.5,-1\n2,3\n",
+        "0.5,-1,7\n2,3,4\n",
         "0,0,7\n1,2,3\n",
-        "1.0e+00,2.0e+00\n3,4\n",
-        "True,1\n2,3\n",
         "3.5,2,7\n1,2,3\n",
+        "1.000000000000000000e+00,2.000000000000000000e+00\n3,4\n",
     ],
 )
 def test_numbers_that_name_nothing_are_data(text, tmp_path):
@@ -177,15 +180,15 @@ def test_files_are_matched_by_name(tmp_path):
         ("a,y\n1,0\n", r"2\.csv.*lacks 'b'"),
         ("a,b,c,y\n1,2,3,0\n", r"2\.csv.*has 'c' besides"),
         ("a,d,y\n1,2,0\n", r"2\.csv.*lacks 'b' and has 'd' besides"),
-        ("-1,2,0\n", r"2\.csv has no column 'y'; it has no names"),
+        ("1,2,1\n", r"2\.csv has no column 'y'; it has no names"),
     ):
         (tmp_path / "2.csv").write_text(text)
         with pytest.raises(tf.errors.InvalidArgumentError, match=message):
             list(stream(f"{tmp_path}/*.csv", label="y"))
-    (tmp_path / "2.csv").write_text("-1,2,0\n")
+    (tmp_path / "2.csv").write_text("1,2,1\n")
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"2\.csv has no names of columns"):
         list(stream(f"{tmp_path}/*.csv"))
-    (tmp_path / "1.csv").write_text("-1,2\n")
+    (tmp_path / "1.csv").write_text("2,2\n")
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"2\.csv: rows have shape \(3,\)"):
         list(stream(f"{tmp_path}/*.csv"))
 
@@ -202,6 +205,17 @@ def test_numbers_keep_their_offset(tmp_path):
     ):
         stream(path)
     assert read(stream(path, drop="id")).tolist() == [[2], [2]]
+
+
+def test_a_model_trains_on_a_table(tmp_path):
+    x = np.random.default_rng(0).normal([1.7e9, 0], [5, 1], (64, 2))
+    pd.DataFrame(x, columns=["t", "v"]).to_csv(tmp_path / "a.csv", index=False)
+    ds = stream(tmp_path / "a.csv", 32)
+    model = dv.DELVM(dv.networks.ffnn((3,), seed=0), normalization="zscore")
+    model.adapt(ds)
+    model.compile("adam")
+    model.fit(ds, epochs=1, verbose=0)
+    assert np.isfinite(model.reconstruction_error(ds)).all()
 
 
 REFUSED = {

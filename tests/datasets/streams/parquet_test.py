@@ -23,8 +23,10 @@ def read(dataset):
     return np.concatenate(list(dataset.as_numpy_iterator()))
 
 
-@pytest.mark.parametrize("index", [pd.Index([7, 9]), pd.Index([7, 9], name="day"),
-                                   pd.DatetimeIndex(["2020-01-01", "2021-01-01"], name="day")])  # fmt: skip
+DAYS = pd.DatetimeIndex(["2020-01-01", "2021-01-01"], name="day")
+
+
+@pytest.mark.parametrize("index", [pd.Index([7, 9]), pd.Index([7, 9], name="day"), DAYS])
 def test_the_index_of_a_data_frame_is_no_feature(index, tmp_path):
     frame = pd.DataFrame({"a": [1.5, 2.5], "b": [3.0, 4.0]}, index=index)
     path = tmp_path / "a.parquet"
@@ -62,8 +64,8 @@ def test_all_types_of_numbers(tmp_path):
     one = {
         "f32": pa.array([0.1], pa.float32()), "f16": pa.array(np.array([0.5], "float16")),
         "t": pa.array([1700000000.25]), "i": pa.array([2**53 - 1]),
-        "u8": pa.array([255], pa.uint8()), "u64": pa.array([2**40], pa.uint64()), "b": pa.array([True]),
-        "d": pa.array([decimal.Decimal("12.340")]), "dictionary": pa.array([3]),
+        "u8": pa.array([255], pa.uint8()), "u64": pa.array([2**40], pa.uint64()),
+        "b": pa.array([True]), "d": pa.array([decimal.Decimal("12.340")]), "n": pa.array([3]),
     }  # fmt: skip
     found = read(stream(write(tmp_path / "a.parquet", one)))
     assert found.dtype == "float64"
