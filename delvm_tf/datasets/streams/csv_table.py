@@ -83,8 +83,7 @@ def _check_text(path: Path) -> None:
 
 
 def _lines(reader: Iterator[list[str]], path: Path) -> Iterator[_Line]:
-    """The lines that are not blank. One blank line among single cells is a missing value."""
-    blank = 0
+    """The lines that are not blank; among lines of one cell a blank one is a missing value."""
     width = None
     while True:
         try:
@@ -98,17 +97,14 @@ def _lines(reader: Iterator[list[str]], path: Path) -> Iterator[_Line]:
         if cells is None:
             return
         number = reader.line_num  # type: ignore[attr-defined]
-        if not cells or (len(cells) == 1 and not cells[0].strip() and width not in (None, 1)):
-            blank = blank or number
-            continue
-        if blank and width == 1:
+        if cells and (len(cells) > 1 or cells[0].strip() or width == 1):
+            width = width or len(cells)
+            yield _Line(number, cells)
+        elif width == 1:
             raise ContentsError(
-                f"{path}: line {blank} is blank in a file of one column, so that a value may be "
+                f"{path}: line {number} is blank in a file of one column, so that a value may be "
                 f"missing there; remove the line or fill it"
             )
-        width = width or len(cells)
-        blank = 0
-        yield _Line(number, cells)
 
 
 def _check_separator(first: _Line, options: TableOptions, path: Path) -> None:
