@@ -97,7 +97,8 @@ def _lines(reader: Iterator[list[str]], path: Path) -> Iterator[_Line]:
         if cells is None:
             return
         number = reader.line_num  # type: ignore[attr-defined]
-        if cells and (len(cells) > 1 or cells[0].strip() or width == 1):
+        blank = not cells or (len(cells) == 1 and cells[0].isspace())
+        if not blank:  # "" in quotes is a cell
             width = width or len(cells)
             yield _Line(number, cells)
         elif width == 1:

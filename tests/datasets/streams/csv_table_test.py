@@ -240,6 +240,7 @@ REFUSED = {
     "'a','b'\n1,2\n": "quoted by '",
     "a\n1\n\n2\n": "line 3 is blank in a file of one column",
     "a\n\n": "line 2 is blank in a file of one column",
+    '""\n': "may be names of columns or data",
     'a\n1\n""\n': r"row 1 \(line 3\), column 0 \('a'\), is missing",
     'a,b\n1,"2\n': "cannot be read",
     "a,b\n1,\"2\"3\n": "cannot be read",
