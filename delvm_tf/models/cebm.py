@@ -170,16 +170,8 @@ class CEBM(LatentEnergyModel):
 
     def _with_network(self, network: Any) -> "CEBM":
         """A model like this one, with another body, heads of its own and the same prior."""
-        other = type(self)(
-            network,
-            latents=self.latents,
-            components=self.components,
-            objective=self.objective,
-            normalization=self.normalization,
-            visible_precision=self.visible.precision,
-            visible_bias=self.visible.bias,
-            dtype=self.dtype_policy,
-        )
+        other = super()._with_network(network)
+        assert isinstance(other, CEBM)
         other.prior, other.outer = self.prior, self.outer
         return other
 

@@ -172,12 +172,15 @@ class LatentEnergyModel(EnergyModel):
         return [place for place, layer in enumerate(chain) if layer.weights]
 
     def _with_network(self, network: Any) -> "LatentEnergyModel":
-        """A model like this one, with another network."""
-        return type(self)(
-            network,
-            objective=self.objective,
-            normalization=self.normalization,
-            dtype=self.dtype_policy,
+        """A model like this one, with another network, and its objective and normalisation."""
+        return type(self).from_config(
+            {
+                **self.get_config(),
+                "name": network.name,
+                "network": network,
+                "objective": self.objective,
+                "normalization": self.normalization,
+            }
         )
 
     def energy_curvature(self, z: tf.Tensor, trace: Trace) -> Curvature:
