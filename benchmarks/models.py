@@ -5,7 +5,6 @@ turns, round by round, and the median of the rounds' ratios is reported.
 """
 
 import argparse
-import csv
 import os
 import statistics
 from pathlib import Path
@@ -21,6 +20,9 @@ from timing import median_ratio, rounds_of_seconds
 
 from delvm_tf.catalog import MODELS, make_model, make_objective
 from delvm_tf.curvature.cost import multiplications
+from delvm_tf.evaluation.tables import csv_table
+from delvm_tf.ownership import claim, write_text
+from delvm_tf.paths import local_path
 
 AUTOENCODER = "AE, tied weights"
 CASES: dict[str, list[Case]] = {
@@ -117,7 +119,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("results/benchmarks/models"))
     args = parser.parse_args()
     console = Console()
-    args.output.mkdir(parents=True, exist_ok=True)
+    args.output = claim(local_path(args.output, "--output"), "a benchmark of models")
     rows: list[Row] = []
     for case in CASES[args.scale]:
         made = time_case(case, args.rounds, console)
@@ -128,10 +130,7 @@ def main() -> None:
             table.add_row(*map(str, one.values()))
         console.print(table)
         rows += made
-        with (args.output / "models.csv").open("w", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+        write_text(args.output / "models.csv", csv_table(rows))
 
 
 if __name__ == "__main__":

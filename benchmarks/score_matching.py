@@ -7,7 +7,6 @@ same run. All methods must agree on the loss, or the program fails.
 """
 
 import argparse
-import csv
 import json
 import os
 import statistics
@@ -37,6 +36,9 @@ from timing import in_new_process, median_ratio, rounds_of_seconds
 
 import delvm_tf as dv
 from delvm_tf.curvature.cost import multiplications
+from delvm_tf.evaluation.tables import csv_table
+from delvm_tf.ownership import claim, write_text
+from delvm_tf.paths import local_path
 from delvm_tf.plots.figure import new_figure, save_figure
 
 EXACT_TOLERANCE = 1e-3  # relative, in float32
@@ -311,11 +313,7 @@ def plot_methods(rows: list[Row], path: Path) -> None:
 
 def write_csv(rows: list[Row], path: Path) -> None:
     """Write rows of equal keys."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_text(path, csv_table(rows))
 
 
 def show(rows: list[Row], title: str, console: Console) -> None:
@@ -350,6 +348,7 @@ def main() -> None:
         index, method, batch = args.memory_of
         measure_memory(CASES[args.scale][int(index)], method, int(batch))
         return
+    args.output = claim(local_path(args.output, "--output"), "benchmarks of score matching")
     console = Console(width=170)
     interpreters = {
         name: python

@@ -68,7 +68,7 @@ def refuse_foreign_file(path: Path, ours: bool) -> None:
 
     Args:
         path: may exist or not.
-        ours: whether its contents show who wrote it; of no account if there is none, or it is empty.
+        ours: whether its contents show that; of no account if it is empty or there is none.
 
     Raises:
         FileExistsError: what is there, and what to do.
@@ -162,7 +162,8 @@ def remove_files(folder: Path, names: Iterable[str]) -> None:
     for name in names:
         path = folder / name
         inside = [parent for parent in path.parents if folder in parent.parents]
-        if any(parent.is_symlink() for parent in inside) or (path.is_dir() and not path.is_symlink()):
+        is_folder = path.is_dir() and not path.is_symlink()
+        if is_folder or any(parent.is_symlink() for parent in inside):
             continue
         path.unlink(missing_ok=True)
         emptied |= set(inside)

@@ -42,7 +42,7 @@ def local_path(path: str | os.PathLike[str], what: str = "the path") -> Path:
             f"{what} must be a path of this machine, got {text}, which is one of Windows; "
             f"write it as this system does, such as /home/me/models"
         )
-    return Path(os.path.expanduser(text))  # noqa: PTH111  pathlib's fails for a file named ~x
+    return Path(os.path.expanduser(text))
 
 
 def check_checkpoint_path(path: Path) -> None:
@@ -94,5 +94,5 @@ def _with_literal_start(pattern: str) -> str:
 
 
 def _files(pattern: str) -> list[Path]:
-    found = glob.glob(pattern, recursive=True)  # noqa: PTH207  pathlib's has other rules for **
+    found = glob.glob(pattern, recursive=True)
     return sorted({Path(p) for p in found if Path(p).is_file()})

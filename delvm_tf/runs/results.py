@@ -5,7 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from delvm_tf.ownership import (
-    make_folder, read_json, remove_sealed, seal, sealed, unfinished_folder, write_json,
+    make_folder,
+    read_json,
+    remove_sealed,
+    seal,
+    sealed,
+    unfinished_folder,
+    write_json,
 )  # fmt: skip
 from delvm_tf.paths import local_path
 

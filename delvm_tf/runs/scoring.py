@@ -15,8 +15,15 @@ from delvm_tf.datasets.archive import ContentsError
 from delvm_tf.datasets.streams.chunk import Reader, rows_of
 from delvm_tf.datasets.streams.stream import files_of
 from delvm_tf.ownership import (
-    RECORD, make_folder, read_json, refuse_foreign_file, remove_files, remove_if_empty,
-    unfinished_folder, whole, write_json,
+    RECORD,
+    make_folder,
+    read_json,
+    refuse_foreign_file,
+    remove_files,
+    remove_if_empty,
+    unfinished_folder,
+    whole,
+    write_json,
 )  # fmt: skip
 from delvm_tf.paths import local_path
 from delvm_tf.serving import DriftMonitor, ServedModel
@@ -59,7 +66,7 @@ def score_files(
 
     Files are scored in parts, kept in `<output>.partial/` until all are there; the same call goes
     on with those that are missing. Other files, options or another model begin anew, in a folder of
-    their own. The output appears whole or not at all, and takes the place of a table of scores only.
+    their own. The output appears whole or not at all, and replaces nothing but a table of scores.
 
     Args:
         served: the model.

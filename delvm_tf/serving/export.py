@@ -11,6 +11,8 @@ import tensorflow as tf
 
 from delvm_tf.distribution.chief import writes_files
 from delvm_tf.models.reconstruction_model import ReconstructionModel
+from delvm_tf.ownership import make_folder
+from delvm_tf.paths import check_checkpoint_path, local_path
 from delvm_tf.serving import model_card
 from delvm_tf.serving.drift import ScoreHistogram
 from delvm_tf.serving.model_card import ModelCard
@@ -54,7 +56,8 @@ def export_saved_model(
     Args:
         model_or_detector: an energy model or autoencoder that is built, or a fitted
             `AnomalyDetector` of one.
-        base_dir: folder of all versions; made if it does not exist.
+        base_dir: folder of all versions, on this machine; made if it does not exist. What is in it
+            stays.
         about: what the card should say besides, such as data and metrics; must be JSON.
         reference: normal training rows in raw units whose scores the card keeps as a histogram,
             to find drift later. A detector has those of its own `fit`.
@@ -71,9 +74,12 @@ def export_saved_model(
     Raises:
         TypeError: if there is no model of this library to export, or `about` is not JSON.
         ValueError: if the model has no weights yet or is not adapted, the detector not fitted, or
-            an option is out of range.
+            an option is out of range; if the folder is an address such as `gs://`, or has `[` or a
+            backslash in its path, with which TensorFlow could not load the model.
         OSError: if the folder cannot be written.
     """
+    base = local_path(base_dir, "base_dir")
+    check_checkpoint_path(base)
     model, detector = check_exportable(model_or_detector)
     if max_batch_size < 1 or not all(0 < rows <= max_batch_size for rows in warmup):
         raise ValueError(
@@ -85,18 +91,13 @@ def export_saved_model(
     except (TypeError, ValueError) as error:
         raise TypeError(f"about must be what JSON can hold: {error}") from error
     options = Options(max_batch_size, jit_compile, white_of(model, white))
+    writes = writes_files(model.distribute_strategy)
+    if writes:
+        make_folder(base)  # before any scores are computed
     histogram = _histogram(model, detector, reference)
-
-    base = Path(base_dir)
-    if not writes_files(model.distribute_strategy):
+    if not writes:
         return base
-    try:
-        base.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=base))
-    except OSError as error:
-        raise OSError(
-            f"cannot write a SavedModel to {base}: {error}. Choose a folder you may write to."
-        ) from error
+    partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=base))  # none but this call's
     try:
         # The weights alone: a module that held the model would save its optimizer and metrics too.
         module = tf.Module(name="delvm_tf")

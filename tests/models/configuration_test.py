@@ -57,10 +57,10 @@ EXAMPLES = {
     "Reconstruction": lambda: dv.Reconstruction(0.2, 5),
     "ScoreMatching": lambda: dv.ScoreMatching(
         "hutchinson", probes=3, cost=3.0, memory_budget=1.5, evaluation_trace="basis",
-        sign="printed", seed=7,
+        sign="as_printed", seed=7,
     ),
     "ContrastiveDivergence": lambda: dv.ContrastiveDivergence(**CD),
-    "DenoisingScoreMatching": lambda: dv.DenoisingScoreMatching(0.9, 0.1, 4, 0.5, True, 3),
+    "DenoisingScoreMatching": lambda: dv.DenoisingScoreMatching(0.9, 0.1, 4, 0.5, seed=3),
     "SlicedScoreMatching": lambda: dv.SlicedScoreMatching(2, False, "rademacher", 1.5, 3),
     "QuadraticVisible": lambda: QuadraticVisible("full", "channel"),
     "MixturePrior": lambda: MixturePrior(3, 2),
@@ -86,8 +86,10 @@ ELSEWHERE = {
     "units": "machines", "objective": "machines", "visible_precision": "machines",
     "hidden_layer": "units", "machines": "units", "data_format": "target_shape",
 }  # fmt: skip
-MODELS = [name for name in EXAMPLES if inspect.signature(EXAMPLES[name]) is not None
-          and isinstance(EXAMPLES[name](), keras.Model)]  # fmt: skip
+MODELS = [
+    name for name in EXAMPLES if issubclass(getattr(dv, name, object), keras.Model)
+]  # fmt: skip
+GROWING = ["Autoencoder", "ConvAutoencoder", "DBN", "DBM", "CEBM", "DELVM", "DEM", "DSEBM"]
 
 
 def test_every_class_that_can_be_saved_has_an_example():
@@ -111,7 +113,17 @@ def test_the_configuration_is_whole_and_makes_the_same_again(name):
     assert again.get_config() == config
 
 
-def trained(name, rng, frozen=False):
+def settings(config):
+    """A configuration without the shapes that objects were built for, which others state."""
+    if isinstance(config, dict):
+        left_out = ("build_config", "shared_object_id")
+        return {key: settings(value) for key, value in config.items() if key not in left_out}
+    if isinstance(config, list | tuple):
+        return [settings(value) for value in config]
+    return config
+
+
+def trained(name, rng):
     model = EXAMPLES[name]()
     shape = (6, 6, 1) if name.startswith("Conv") else (4,)
     x = rng.uniform(size=(12, *shape)).astype("float32")
@@ -124,8 +136,7 @@ def trained(name, rng, frozen=False):
 def assert_same_after_loading(model, x, folder):
     model.save(folder / "model.keras")
     loaded = keras.saving.load_model(folder / "model.keras")
-    config, found = model.get_config(), loaded.get_config()
-    assert found == config
+    assert settings(loaded.get_config()) == settings(model.get_config())
     for ours, theirs in zip(model.weights, loaded.weights, strict=True):
         np.testing.assert_array_equal(ours, theirs, err_msg=ours.path)
     functions = ["reconstruct", "hidden"] + ["energy"] * hasattr(model, "energy")
@@ -140,11 +151,8 @@ def test_a_saved_model_is_the_same_again(name, rng, tmp_path):
     assert_same_after_loading(*trained(name, rng), tmp_path)
 
 
-GROWING = [name for name in MODELS if hasattr(dv, name) and hasattr(getattr(dv, name), "layer_stage")]
-
-
 @pytest.mark.parametrize("depth", [1, 2])
-@pytest.mark.parametrize("name", [n for n in GROWING if n not in ("GaussianRBM", "ConvRBM")])
+@pytest.mark.parametrize("name", GROWING)
 def test_a_saved_layer_stage_is_the_same_again(name, depth, rng, tmp_path):
     model, x = trained(name, rng)
     stage = model.layer_stage(depth)
