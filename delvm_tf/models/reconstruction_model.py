@@ -206,6 +206,9 @@ class ReconstructionModel(ObjectiveTraining):
         self.build_parameters(shape)
         self.objective.build_for(self)
         self.built = True
+        if not self.trainable:  # which then was said before there was anything to freeze
+            for part in (*self._layers, *self._trainable_variables):
+                part.trainable = False
         self._build_shapes_dict = {"input_shape": shape}
 
     def adapt(self, data: Any, batch_size: int = 4096, steps: int | None = None) -> None:

@@ -84,6 +84,7 @@ EXAMPLES = {
 ELSEWHERE = {
     "scale": "normalization",
     "units": "machines", "objective": "machines", "visible_precision": "machines",
+    "smallest": "sigma", "levels": "sigma",
     "hidden_layer": "units", "machines": "units", "data_format": "target_shape",
 }  # fmt: skip
 MODELS = [
