@@ -140,7 +140,8 @@ def _stage_model(model: Any, stage: LayerStage, trainable: dict[Any, bool]) -> A
 def _twin(model: Any) -> Any:
     """The same model, sharing layers and all state, that can be compiled without the other."""
     twin = object.__new__(type(model))
-    vars(twin).update(vars(model))
+    # Keras keeps the metrics of an earlier compile where a later one has none.
+    vars(twin).update(vars(model), _compile_metrics=None)
     return twin
 
 

@@ -8,6 +8,7 @@ from delvm_tf.ownership import make_folder, refuse_foreign_file, whole
 from delvm_tf.paths import local_path
 
 _SOFTWARE = "delvm_tf"  # what the file says who made it
+_written: set[Path] = set()  # in this process
 NORMAL_COLOR = "#2a6f97"
 ABNORMAL_COLOR = "#c8553d"
 
@@ -35,10 +36,12 @@ def save_figure(figure: Any, path: str | os.PathLike[str]) -> Path:
         OSError: if the file cannot be written.
     """
     path = local_path(path, "the path of the figure")
-    refuse_foreign_file(path, _is_ours(path))
+    place = path.resolve()
+    refuse_foreign_file(path, place in _written or _is_ours(path))
     make_folder(path.parent)
     with whole(path) as partial:
         figure.savefig(partial, dpi=130, format="png", metadata={"Software": _SOFTWARE})
+    _written.add(place)
     return path
 
 

@@ -90,6 +90,7 @@ ELSEWHERE = {
 MODELS = [
     name for name in EXAMPLES if issubclass(getattr(dv, name, object), keras.Model)
 ]  # fmt: skip
+QUICK = {("DELVM", 1), ("CEBM", 1), ("DSEBM", 1), ("DBN", 2), ("Autoencoder", 1)}
 GROWING = ["Autoencoder", "ConvAutoencoder", "DBN", "DBM", "CEBM", "DELVM", "DEM", "DSEBM"]
 
 
@@ -124,11 +125,16 @@ def settings(config):
     return config
 
 
-def trained(name, rng):
+def adapted(name, rng):
     model = EXAMPLES[name]()
     shape = (6, 6, 1) if name.startswith("Conv") else (4,)
     x = rng.uniform(size=(12, *shape)).astype("float32")
     model.adapt(x)
+    return model, x
+
+
+def trained(name, rng):
+    model, x = adapted(name, rng)
     model.compile("adam")
     model.fit(x, batch_size=4, epochs=1, verbose=0)
     return model, x
@@ -147,20 +153,30 @@ def assert_same_after_loading(model, x, folder):
     return loaded
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        n if n in ("BernoulliRBM", "DBN") else pytest.param(n, marks=pytest.mark.slow)
+        for n in MODELS
+    ],
+)
 def test_a_saved_model_is_the_same_again(name, rng, tmp_path):
     assert_same_after_loading(*trained(name, rng), tmp_path)
 
 
-@pytest.mark.parametrize("depth", [1, 2])
-@pytest.mark.parametrize("name", GROWING)
+STAGES = [
+    pytest.param(name, depth, marks=[] if (name, depth) in QUICK else pytest.mark.slow)
+    for name in GROWING for depth in (1, 2)
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "depth"), STAGES)
 def test_a_saved_layer_stage_is_the_same_again(name, depth, rng, tmp_path):
-    model, x = trained(name, rng)
+    model, x = adapted(name, rng)
     stage = model.layer_stage(depth)
     stage.compile("adam")
     stage.fit(x, batch_size=4, epochs=1, verbose=0)
-    loaded = assert_same_after_loading(stage, x, tmp_path)
-    loaded.fit(x, batch_size=4, epochs=1, verbose=0)
+    assert_same_after_loading(stage, x, tmp_path)
     if hasattr(model, "visible"):
         assert stage.visible is model.visible
     assert stage.normalization is model.normalization

@@ -221,8 +221,15 @@ MODELS = {
 }
 
 
-@pytest.mark.parametrize("fails_at", [None, 2, 3])
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    ("name", "fails_at"),
+    [
+        ("delvm", None), ("delvm", 3), ("autoencoder", None), ("dbn", 2),
+        *(pytest.param(*each, marks=pytest.mark.slow) for each in (
+            ("cebm", None), ("dbn", None), ("dbm", None), ("dbm", 2), ("autoencoder", 3),
+        )),
+    ],
+)  # fmt: skip
 def test_the_model_is_compiled_as_before(x, name, fails_at):
     model = MODELS[name]()
     model.adapt(x)

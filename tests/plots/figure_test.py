@@ -83,5 +83,6 @@ def test_only_our_own_figure_is_replaced(tmp_path):
         save_figure(other, path)
     assert path.read_bytes() == theirs
     save_figure(other, tmp_path / "b.png")
-    save_figure(other, tmp_path / "b.png")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.png", "b.png"]
+    (tmp_path / "b.png").rename(tmp_path / "c.png")  # what it is, it says itself
+    save_figure(other, tmp_path / "c.png")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.png", "c.png"]

@@ -154,14 +154,14 @@ def test_a_users_files_in_the_folder_are_not_replaced(tmp_path, rng):
     model.adapt(x)
     model.compile("adam")
     (tmp_path / ".try").write_text("mine")
-    model.fit(x, verbose=0, callbacks=[TensorBoard(tmp_path, x)])
-    model.fit(x, verbose=0, callbacks=[TensorBoard(tmp_path, x)])  # its own are replaced
+    model.fit(x, verbose=0, callbacks=[dv.TensorBoard(tmp_path, x)])
+    model.fit(x, verbose=0, callbacks=[dv.TensorBoard(tmp_path, x)])  # its own are replaced
     assert (tmp_path / ".try").read_text() == "mine"
     (tmp_path / "projector_config.pbtxt").unlink()
     (tmp_path / "features.tsv").write_text("mine")
     weights = [w.numpy() for w in model.trainable_weights]
     with pytest.raises(FileExistsError, match=r"features\.tsv exists, and this program did not"):
-        model.fit(x, verbose=0, callbacks=[TensorBoard(tmp_path, x)])
+        model.fit(x, verbose=0, callbacks=[dv.TensorBoard(tmp_path, x)])
     assert (tmp_path / "features.tsv").read_text() == "mine"
     for before, after in zip(weights, model.trainable_weights, strict=True):
         np.testing.assert_array_equal(before, after)

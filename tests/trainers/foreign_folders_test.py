@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+LARGE = ("anomaly_patches", "features", "one_vs_rest", "patches")  # which read large data first
 PROGRAMS = [
-    "trainers/anomaly.py", "trainers/anomaly_patches.py", "trainers/compare.py",
-    "trainers/density.py", "trainers/features.py", "trainers/one_vs_rest.py",
-    "trainers/paper.py", "trainers/patches.py", "trainers/train.py", "tuning/search.py",
+    "trainers/anomaly.py", "trainers/compare.py", "trainers/density.py", "trainers/paper.py",
+    "trainers/train.py", "tuning/search.py",
+    *(pytest.param(f"trainers/{name}.py", marks=pytest.mark.slow) for name in LARGE),
 ]  # fmt: skip
 ARGUMENTS = {"paper.py": ("fig7", "--scale", "smoke")}
 
@@ -18,8 +19,8 @@ ARGUMENTS = {"paper.py": ("fig7", "--scale", "smoke")}
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_a_users_folder_is_refused(program, where, run_here, tmp_path, require_data):
     name = Path(program).name
-    if name in ("features.py", "one_vs_rest.py", "patches.py", "anomaly_patches.py"):
-        require_data("fashion_mnist" if name != "anomaly_patches.py" else "cifar10")
+    if name.removesuffix(".py") in LARGE:
+        require_data("fashion_mnist" if name == "features.py" else "cifar10")
     theirs = tmp_path / "thesis"
     theirs.mkdir()
     (theirs / "thesis.tex").write_text("years of work")
