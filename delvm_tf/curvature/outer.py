@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from delvm_tf import noise
 from delvm_tf.curvature import jets
+from delvm_tf.curvature.boxes import Boxes, everything
 from delvm_tf.curvature.jets import Jet
 from delvm_tf.curvature.sums import sum_per_example
 
@@ -25,6 +26,13 @@ class Outer(abc.ABC):
     """
 
     linear: bool = True
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Formulas of a base class do not hold for another g: they are not inherited with it."""
+        super().__init_subclass__(**kwargs)
+        if "__call__" in vars(cls):
+            for name in {"quadratic_form", "terms"} - {*vars(cls)}:
+                setattr(cls, name, getattr(Outer, name))
 
     @property
     def variables(self) -> list[Any]:
@@ -42,6 +50,19 @@ class Outer(abc.ABC):
     def sample_hidden(self, f: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """A draw of the hidden variables given x, shape of their mean."""
         raise TypeError(f"{type(self).__name__} says nothing about the hidden variables' spread")
+
+    def terms(self, boxes: Boxes) -> Boxes:
+        """What each term of g depends on, where g is a sum; here one term of all outputs.
+
+        With fewer outputs in a term, exact traces of convolutional networks take fewer probes.
+
+        Args:
+            boxes: the part of the input that each output depends on.
+
+        Returns:
+            The part that each term does, in any shape; `map_boxes` unites those of outputs.
+        """
+        return everything([boxes], ())
 
     def quadratic_form(self, f: tf.Tensor, tangents: tf.Tensor) -> tf.Tensor:
         """Σ_c t_cᵀ ∇²g(f) t_c, shape (batch,); by automatic differentiation unless overridden.
@@ -70,6 +91,15 @@ class Outer(abc.ABC):
 class ElementwiseOuter(Outer):
     """An outer function that is a sum over outputs, g(f) = Σₖ γ(fₖ)."""
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Refuse a g that is not the sum which the derivatives are taken of."""
+        super().__init_subclass__(**kwargs)
+        if "__call__" in vars(cls) and "jet" not in vars(cls):
+            raise TypeError(
+                f"{cls.__name__} gives __call__ without jet, but an ElementwiseOuter is the sum of "
+                f"its jet over all outputs; give jet(f), or subclass Outer for another function"
+            )
+
     @abc.abstractmethod
     def jet(self, f: tf.Tensor) -> Jet:
         """γ, γ′ and γ″ at every output."""
@@ -81,6 +111,10 @@ class ElementwiseOuter(Outer):
     def mean_hidden(self, f: tf.Tensor) -> tf.Tensor:
         """γ′(f), shape of f."""
         return self.jet(f).first
+
+    def terms(self, boxes: Boxes) -> Boxes:
+        """One term for each output."""
+        return boxes
 
     def quadratic_form(self, f: tf.Tensor, tangents: tf.Tensor) -> tf.Tensor:
         """Σₖ γ″(fₖ) Σ_c t_ck², shape (batch,)."""

@@ -181,7 +181,7 @@ def make_probes(
         return Gaussian(shape, settings.probes)
     field = shape
     if _propagates(potential):
-        field = receptive_field(potential.network, shape)
+        field = receptive_field(potential, shape)
     return Lattice(shape, field if settings.spacing is None else settings.spacing, field)
 
 
