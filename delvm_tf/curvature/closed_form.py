@@ -70,7 +70,9 @@ def affine_stage(potential: object) -> AffineStage | str:
     if affine is None:
         return "the network has no dense or convolutional layer"
     if placed is not None and after:
-        return f"layer {placed.name} has a slope for each place, and layer {after[0].name} moves them"
+        return (
+            f"layer {placed.name} has a slope for each place, and layer {after[0].name} moves them"
+        )
     return AffineStage(before, affine, jet, potential.outer, after)
 
 

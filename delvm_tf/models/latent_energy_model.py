@@ -75,6 +75,8 @@ class LatentEnergyModel(EnergyModel):
                     f"layer {layer.name} has an activity regulariser, which the derivatives of an "
                     f"energy cannot honour; regularise the kernel instead"
                 )
+            if hasattr(layer, "use_cudnn"):
+                layer.use_cudnn = False  # whose kernels can be differentiated once only
         if not self.visible.built:  # a stage's is shared
             self.visible.build(input_shape)
 

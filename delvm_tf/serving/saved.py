@@ -16,9 +16,10 @@ from delvm_tf.serving.checks import checked_images, checked_rows
 from delvm_tf.serving.model_card import DamagedModelError, ModelCard
 from delvm_tf.serving.signatures import DEFAULT, ENCODED, IMAGE_BYTES
 
-# Operations that count as having effects and that a model needs: weights, control flow, checks.
+# Operations that count as having effects and that a model needs: weights and their shapes, control
+# flow, checks.
 _NEEDED = {
-    "VarHandleOp", "ReadVariableOp", "AssignVariableOp", "DisableCopyOnRead",
+    "VarHandleOp", "ReadVariableOp", "AssignVariableOp", "DisableCopyOnRead", "VariableShape",
     "StatefulPartitionedCall", "While", "If", "Assert",
 }  # fmt: skip
 # Those of the checkpoint, which loading needs and no signature may reach.
