@@ -99,9 +99,12 @@ def export_saved_model(
         return base
     partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=base))  # none but this call's
     try:
-        # The weights alone: a module that held the model would save its optimizer and metrics too.
+        # What the layers read, weights and seeds: a module that held the model would save its
+        # optimizer, chains and metrics too.
         module = tf.Module(name="delvm_tf")
-        module.weights = [weight.value for weight in model.weights]
+        of_training = {id(variable) for variable in model.objective.variables}
+        read = [variable for variable in model.variables if id(variable) not in of_training]
+        module.weights = [variable.value for variable in read]
         served = signatures(model, detector, options)
         folder = partial / "model"
         tf.saved_model.save(module, str(folder), signatures=served)
