@@ -37,6 +37,11 @@ FIRST = {
 }
 
 
+def some_slow(kinds, quick):
+    """The names of all kinds, of which only some run in the quick tests."""
+    return [pytest.param(k, marks=[] if k in quick else pytest.mark.slow) for k in kinds]
+
+
 def sequential(shape, *layers):
     return keras.Sequential([keras.Input(shape, dtype=keras.config.dtype_policy().name), *layers])
 
@@ -113,11 +118,6 @@ def test_loops_of_own_layers_functions_and_energies_are_found(rng):
     model.compile("adam")
     with pytest.raises(ValueError, match="contains a loop"):
         model.fit(x, verbose=0)
-
-
-def some_slow(kinds, quick):
-    """The names of all kinds, of which only some run in the quick tests."""
-    return [pytest.param(k, marks=[] if k in quick else pytest.mark.slow) for k in kinds]
 
 
 @pytest.mark.parametrize("kind", some_slow(LAYERS, {"lstm", "both ways"}))
