@@ -60,8 +60,8 @@ class Outer(abc.ABC):
             boxes: the part of the input that each output depends on.
 
         Returns:
-            The part that each term does, in any shape; `union` unites those of an axis of outputs, and
-            `map_boxes` any others.
+            The part that each term does, in any shape; `union` unites those along axes of outputs,
+            and `map_boxes` any others.
         """
         return everything([boxes], ())
 
