@@ -10,6 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from delvm_tf.curvature.loops import find_loop
 from delvm_tf.distribution.chief import writes_files
 from delvm_tf.ownership import make_folder, refuse_foreign_file, whole
 from delvm_tf.paths import local_path
@@ -75,6 +76,15 @@ def export_onnx(
         proto, _ = tf2onnx.convert.from_function(
             graph, input_signature=[x], opset=OPSET, custom_op_handlers=handlers()
         )
+    except ValueError as error:
+        loop = find_loop(by_name[signature], tuple(x.shape[1:]), x.dtype)
+        if loop is None:
+            raise
+        raise ValueError(
+            f"the network cannot be written as ONNX: it runs a loop, {loop}, as recurrent layers "
+            f"do, and the gradient of a loop has no counterpart there. Export a SavedModel, or use "
+            f"other layers."
+        ) from error
     finally:
         logger.setLevel(level)
     _refuse_unknown(proto)

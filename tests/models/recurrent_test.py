@@ -180,3 +180,12 @@ def test_recurrent_models_are_served_after_denoising(kind, rng, tmp_path):
     np.testing.assert_allclose(
         outputs["reconstruction_error"], model.reconstruction_error(x), rtol=1e-5
     )
+
+
+def test_recurrent_models_are_refused_as_onnx_with_the_reason(rng, tmp_path):
+    model = adapted(
+        sequential(SERIES, L.LSTM(2)), dv.DenoisingScoreMatching(0.3), data(SERIES, rng)
+    )
+    with pytest.raises(ValueError, match=r"ONNX: it runs a loop, .*lstm.*Export a SavedModel"):
+        dv.export_onnx(model, tmp_path / "model.onnx")
+    assert not (tmp_path / "model.onnx").exists()
