@@ -138,7 +138,7 @@ class MixtureLogPartition(Outer):
         return sum_per_example(within) + tf.reduce_sum(between, axis=1)
 
     def _log_joint(self, f: tf.Tensor) -> tf.Tensor:
-        """Log πₖ + A(λₖ + t) − A(λₖ), (batch, K)."""
+        """The terms log πₖ + A(λₖ + t) − A(λₖ), (batch, K)."""
         a, b = tf.split(tf.expand_dims(f, 1), 2, axis=-1)
         mean, precision = self.prior.means(), self.prior.precisions()
         doubled = 2.0 * tf.square(b)

@@ -117,7 +117,7 @@ def draw_network(draw, shape):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@settings(max_examples=8, deadline=None, derandomize=True)
+@settings(max_examples=6, deadline=None, derandomize=True)
 @given(st.data(), st.integers(0, 2**16), st.sampled_from(OUTERS))
 def test_propagation_equals_nested_tapes(shape, data, seed, outer):
     """By basis vectors, and by what the plan calls exact, which may take fewer."""
