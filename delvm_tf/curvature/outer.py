@@ -14,7 +14,7 @@ from delvm_tf import noise
 from delvm_tf.curvature import jets
 from delvm_tf.curvature.boxes import Boxes, everything
 from delvm_tf.curvature.jets import Jet
-from delvm_tf.curvature.sums import sum_per_example
+from delvm_tf.curvature.sums import squared_norms, sum_per_example
 
 
 class Outer(abc.ABC):
@@ -46,6 +46,13 @@ class Outer(abc.ABC):
     @abc.abstractmethod
     def mean_hidden(self, f: tf.Tensor) -> tf.Tensor:
         """The mean of the hidden variables given x; for h that enters as hᵀf, ∇g(f)."""
+
+    def gradient(self, f: tf.Tensor) -> tf.Tensor:
+        """∇g(f), shape of f."""
+        with tf.GradientTape() as tape:
+            tape.watch(f)
+            value = self(f)
+        return tape.gradient(value, f)
 
     def sample_hidden(self, f: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """A draw of the hidden variables given x, shape of their mean."""
@@ -109,9 +116,13 @@ class ElementwiseOuter(Outer):
         """Σₖ γ(fₖ), shape (batch,)."""
         return sum_per_example(self.jet(f).value)
 
+    def gradient(self, f: tf.Tensor) -> tf.Tensor:
+        """γ′(f), shape of f."""
+        return tf.broadcast_to(self.jet(f).first, tf.shape(f))
+
     def mean_hidden(self, f: tf.Tensor) -> tf.Tensor:
         """γ′(f), shape of f."""
-        return self.jet(f).first
+        return self.gradient(f)
 
     def terms(self, boxes: Boxes) -> Boxes:
         """One term for each output."""
@@ -119,9 +130,12 @@ class ElementwiseOuter(Outer):
 
     def quadratic_form(self, f: tf.Tensor, tangents: tf.Tensor) -> tf.Tensor:
         """Σₖ γ″(fₖ) Σ_c t_ck², shape (batch,)."""
+        second = self.jet(f).second
+        if isinstance(second, float) and tangents.shape[0] == 1:
+            return second * squared_norms(tf.squeeze(tangents, 0))
         squares = tf.reduce_sum(tf.square(tangents), axis=0)
         # Without any nonlinearity the tangents may still be the same for all examples.
-        forms = tf.broadcast_to(jets.multiply(self.jet(f).second, squares), tf.shape(f))
+        forms = tf.broadcast_to(jets.multiply(second, squares), tf.shape(f))
         return sum_per_example(forms)
 
 
