@@ -118,7 +118,8 @@ class ElementwiseOuter(Outer):
 
     def gradient(self, f: tf.Tensor) -> tf.Tensor:
         """γ′(f), shape of f."""
-        return tf.broadcast_to(self.jet(f).first, tf.shape(f))
+        first = self.jet(f).first
+        return tf.fill(tf.shape(f), tf.cast(first, f.dtype)) if isinstance(first, float) else first
 
     def mean_hidden(self, f: tf.Tensor) -> tf.Tensor:
         """γ′(f), shape of f."""
