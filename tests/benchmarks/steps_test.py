@@ -21,11 +21,20 @@ FREE = (
 )  # fmt: skip
 
 
-@pytest.fixture
-def steps(monkeypatch):
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
-    monkeypatch.delitem(sys.modules, "steps", raising=False)
-    return importlib.import_module("steps")
+@pytest.fixture(scope="module")
+def steps():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
+        patch.delitem(sys.modules, "steps", raising=False)
+        yield importlib.import_module("steps")
+
+
+@pytest.fixture(scope="module")
+def default_step(steps):
+    """The default training step of two layers, one probe and one tangent."""
+    model = steps.make_model(two_layers(), "auto")
+    assert model.objective.plan(model).probe_count == 1
+    return counted(steps.training_step(model), steps.random_inputs(SHAPE, BATCH))
 
 
 def two_layers(**arguments):
@@ -85,16 +94,13 @@ def test_the_autoencoder_goes_through_each_layer_six_times(steps):
     assert found.multiplications == 5 * first + 6 * second
 
 
-def test_the_default_step_goes_through_each_layer_nine_times(steps):
+def test_the_default_step_goes_through_each_layer_nine_times(default_step):
     """Value, gradient and one tangent, each forward and for both gradients.
 
     At the first layer the gradients in x and in the probe are not needed.
     """
-    model = steps.make_model(two_layers(), "auto")
-    assert model.objective.plan(model).probe_count == 1
-    found = counted(steps.training_step(model), steps.random_inputs(SHAPE, BATCH))
     first, second = layers_of(two_layers())
-    assert found.multiplications == 7 * first + 9 * second
+    assert default_step.multiplications == 7 * first + 9 * second
 
 
 @pytest.mark.parametrize("padding", ["same", "valid"])
@@ -104,20 +110,18 @@ def test_gradients_of_convolutions_have_a_padding_that_onednn_knows(padding, ste
         [keras.Input(SHAPE)]
         + [
             keras.layers.Conv2D(16, size, padding=padding, activation="relu")
-            for size in (3, (3, 3), (2, 4))
+            for size in (3, (2, 4))
         ]
     )
     model = steps.make_model(network, "hutchinson")
     found = counted(steps.training_step(model), steps.random_inputs(SHAPE, BATCH))
     gradients = [op for op in found.convolutions if op.type != "Conv2D"]
-    assert len(gradients) >= 9
+    assert len(gradients) >= 6
     assert {op.get_attr("padding") for op in gradients} <= {b"SAME", b"VALID"}
 
 
-def test_the_default_step_passes_over_the_hidden_maps_no_more_often_than_it_must(steps):
+def test_the_default_step_passes_over_the_hidden_maps_no_more_often_than_it_must(default_step):
     """Memory, not arithmetic, is the price of whatever is not a convolution."""
-    model = steps.make_model(two_layers(), "auto")
-    found = counted(steps.training_step(model), steps.random_inputs(SHAPE, BATCH))
     # Ten gates (a ReLU's slope, of value, gradient and tangent in both layers and on the way back)
     # and the square of the tangents with its gradient.
-    assert sorted(found.passes) == ["Mul"] + ["ReluGrad"] * 10 + ["Square"]
+    assert sorted(default_step.passes) == ["Mul"] + ["ReluGrad"] * 10 + ["Square"]
