@@ -12,6 +12,7 @@ import json
 import os
 import statistics
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -335,6 +336,7 @@ def parse_arguments() -> argparse.Namespace:
         "--networks", default="", metavar="TEXT",
         help="only networks whose name in the table contains this, for methods",
     )  # fmt: skip
+    parser.add_argument("--traces", nargs="+", help="only these traces, for methods")
     parser.add_argument(
         "--sections", nargs="+", default=SECTIONS, choices=SECTIONS,
     )  # fmt: skip
@@ -343,6 +345,28 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--output", type=Path, default=Path("runs/benchmarks"))
     parser.add_argument("--memory-of", nargs=3, help=argparse.SUPPRESS)
     return parser.parse_args()
+
+
+def chosen_cases(args: argparse.Namespace) -> list[tuple[int, Case]]:
+    """The networks and traces that the command line asks for, with their places in the list.
+
+    Raises:
+        SystemExit: if there is none.
+    """
+    cases = [
+        (index, replace(case, batches={
+            trace: batch for trace, batch in case.batches.items()
+            if args.traces is None or trace in args.traces
+        }))
+        for index, case in enumerate(CASES[args.scale]) if args.networks in case.name
+    ]  # fmt: skip
+    cases = [(index, case) for index, case in cases if case.batches]
+    if not cases:
+        raise SystemExit(
+            f"no network of scale {args.scale} has {args.networks!r} in its name and a trace among "
+            f"{args.traces or 'all'}"
+        )
+    return cases
 
 
 def main() -> None:
@@ -363,10 +387,7 @@ def main() -> None:
     }  # fmt: skip
     if "methods" in args.sections:
         rows: list[Row] = []
-        chosen = [c for c in enumerate(CASES[args.scale]) if args.networks in c[1].name]
-        if not chosen:
-            raise SystemExit(f"no network of scale {args.scale} has {args.networks!r} in its name")
-        for index, case in chosen:
+        for index, case in chosen_cases(args):
             made = time_case(case, args.rounds, console)
             if "memory" in args.sections:
                 traces = [AUTOENCODER, "CD-1", *case.batches]
