@@ -31,7 +31,7 @@ class Outer(abc.ABC):
         """Formulas of a base class do not hold for another g: they are not inherited with it."""
         super().__init_subclass__(**kwargs)
         if "__call__" in vars(cls):
-            for name in {"quadratic_form", "terms"} - {*vars(cls)}:
+            for name in {"quadratic_form", "terms", "gradient"} - {*vars(cls)}:
                 setattr(cls, name, getattr(Outer, name))
 
     @property
