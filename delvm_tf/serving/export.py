@@ -9,6 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from delvm_tf.anomaly.detector import AnomalyDetector
 from delvm_tf.distribution.chief import writes_files
 from delvm_tf.models.reconstruction_model import ReconstructionModel
 from delvm_tf.ownership import make_folder
@@ -118,23 +119,26 @@ def export_saved_model(
 
 def check_exportable(model_or_detector: Any) -> tuple[Any, Any]:
     """The model, and the detector or None, once both are ready; see `export_saved_model`."""
-    model = getattr(model_or_detector, "model", model_or_detector)
-    detector = None if model is model_or_detector else model_or_detector
+    detector = model_or_detector if isinstance(model_or_detector, AnomalyDetector) else None
+    fitted = detector is None or hasattr(detector, "threshold_")
+    model = model_or_detector
+    if detector is not None:
+        model = detector.model_ if fitted else detector.model
     if not isinstance(model, ReconstructionModel):
         raise TypeError(
             f"expected a ReconstructionModel (an energy model or autoencoder) or a detector of "
             f"one, got {type(model).__name__}"
         )
+    if not fitted:
+        raise ValueError("the detector has no threshold yet: call detector.fit(x_normal) first")
     if not model.built or not model.normalization.adapted:
         raise ValueError("the model is not ready: call model.adapt(x), and fit, before exporting")
-    if detector is not None and not hasattr(detector, "threshold_"):
-        raise ValueError("the detector has no threshold yet: call detector.fit(x_normal) first")
     return model, detector
 
 
 def _histogram(model: Any, detector: Any, reference: Any) -> ScoreHistogram | None:
     if reference is not None:
-        name = "reconstruction_error" if detector is None else detector.score_name
+        name = "reconstruction_error" if detector is None else detector.score_name_
         return ScoreHistogram.of(getattr(model, name)(reference))
     kept = None if detector is None else getattr(detector, "normal_scores_", None)
     return None if kept is None or len(kept) < 2 else ScoreHistogram.of(kept)
@@ -159,7 +163,7 @@ def _card(
         signatures={name: outputs(function) for name, function in served.items()},
         threshold=model_card.rule(detector),
         scores=histogram,
-        score_name="reconstruction_error" if detector is None else detector.score_name,
+        score_name="reconstruction_error" if detector is None else detector.score_name_,
         about=about,
         versions=model_card.versions(),
         created=model_card.now(),

@@ -86,14 +86,14 @@ def test_energy_can_be_the_score(data):
     x, _ = data
     model = small_model()
     model.adapt(x)
-    detector = dv.AnomalyDetector(model, threshold="quantile", score="energy").fit(x)
+    detector = dv.AnomalyDetector(model, threshold="quantile", score_name="energy").fit(x)
     np.testing.assert_array_equal(detector.anomaly_score(x), model.energy(x))
     assert detector.threshold_ == pytest.approx(np.quantile(model.energy(x), 0.95), rel=1e-6)
 
 
 def test_labels_choose_the_best_f1(data):
     x, y = data
-    detector = dv.AnomalyDetector(SquaredNorm(), threshold="best_f1", score="energy").fit(x, y)
+    detector = dv.AnomalyDetector(SquaredNorm(), threshold="best_f1", score_name="energy").fit(x, y)
     total = x.sum(axis=1)
     best = max(f1_score(y, total > cut) for cut in [-np.inf, *total])
     assert f1_score(y, detector.is_anomaly(x)) == best
@@ -169,7 +169,7 @@ def test_a_scikit_learn_detector_is_trained_if_epochs_say_so(rng):
     with pytest.raises(NotFittedError):
         dv.AnomalyDetector(forest).fit(x)
     detector = dv.AnomalyDetector(forest, epochs=1).fit(x)
-    assert detector.score_name == "score_samples"
+    assert detector.score_name_ == "score_samples"
     np.testing.assert_array_equal(detector.anomaly_score(x), -forest.score_samples(x))
 
 
