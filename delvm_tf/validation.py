@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.utils import _safe_indexing
-from sklearn.utils.validation import _num_samples, validate_data
+from sklearn.utils.validation import validate_data
 
 from delvm_tf.columns import names_of
 
@@ -26,8 +26,13 @@ def checked(estimator: Any, X: Any, reset: bool, flat: bool = False, rows: int =
     Raises:
         TypeError: for sparse matrices.
         ValueError: for another number of columns, or other names or another order of them; for NaN,
-            infinite or complex values, text, single examples and too few.
+            infinite, masked or complex values, text, single examples and too few.
     """
+    if np.ma.is_masked(X):  # scikit-learn would take what lies below the mask for data
+        raise ValueError(
+            f"X is a masked array with {np.ma.count_masked(X)} masked values; leave out their rows "
+            f"(np.ma.compress_rows) or fill them (X.filled)"
+        )
     vectors = flat or _dimensions(X) < 3
     array = validate_data(
         estimator, X, reset=reset, ensure_2d=vectors, allow_nd=not flat, ensure_min_samples=rows
@@ -58,11 +63,6 @@ def with_names(X: Any, array: np.ndarray) -> Any:
 def rows_of(X: Any, rows: np.ndarray) -> Any:
     """Some rows of an array or a data frame, by position and not by the labels of its index."""
     return _safe_indexing(X, rows)
-
-
-def count_of(X: Any) -> int:
-    """Number of examples."""
-    return int(_num_samples(X))
 
 
 def _dimensions(X: Any) -> int:

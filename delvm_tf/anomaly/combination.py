@@ -34,9 +34,10 @@ def standardized_sum(
     if len(reference) < 2:
         raise ValueError(f"the reference needs two or more rows, got {len(reference)}")
     if not np.isfinite(reference).all():
+        bad = np.sum(~np.isfinite(reference).all(axis=1))
         raise ValueError(
-            f"{np.sum(~np.isfinite(reference).all(axis=1))} of {len(reference)} reference rows have "
-            f"scores that are NaN or infinite; check the detectors and the inputs' range"
+            f"{bad} of {len(reference)} reference rows have scores that are NaN or infinite; check "
+            f"the detectors and the inputs' range"
         )
     spread = reference.std(axis=0)
     used = spread > 1e-12 * np.maximum(np.abs(reference).max(axis=0), 1e-300)

@@ -15,13 +15,13 @@ from delvm_tf import columns, validation
 from delvm_tf.anomaly.labels import abnormal_rows, training_labels
 from delvm_tf.anomaly.thresholds import THRESHOLDS
 from delvm_tf.evaluation.metrics import auroc
+from delvm_tf.models.copies import full_copy, untrained_copy
 from delvm_tf.models.inputs import shape_of_one
 from delvm_tf.models.reconstruction_model import ReconstructionModel
-from delvm_tf.models.copies import full_copy, untrained_copy
 
 SCORES = ("reconstruction_error", "energy", "score_samples")
 STREAMS = (tf.data.Dataset, keras.utils.PyDataset)
-BY_HAND = "set by hand"
+NUMBER, BY_HAND = "number", "set by hand"  # rules beside those of THRESHOLDS
 
 
 class AnomalyDetector(OutlierMixin, BaseEstimator):
@@ -105,33 +105,34 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
                 kinds or nothing but 1, too few examples, or scores that are not finite.
         """
         self._check_arguments()
-        stream = isinstance(X, STREAMS)
-        if stream and y is not None:
-            raise ValueError("labels go with arrays; of a data set all rows count as normal")
-        least = 2 if self.epochs or self.threshold == "mean_std" else 1  # to have a spread
-        array = None if stream else validation.checked(self, X, reset=True, rows=least)
-        needed = self.threshold == "best_f1"
-        abnormal = None if stream else training_labels(y, len(array), needed)
-        if stream:
+        abnormal = None
+        if isinstance(X, STREAMS):
+            if y is not None:
+                raise ValueError("labels go with arrays; of a data set all rows count as normal")
             self._remember_stream(X)
+            array: Any = X
+        else:
+            least = 2 if self.epochs or self.threshold == "mean_std" else 1  # to have a spread
+            array = validation.checked(self, X, reset=True, rows=least)
+            abnormal = training_labels(y, len(array), needed=self.threshold == "best_f1")
+        model = self.model
         if self.epochs:
-            normal = X if stream else validation.with_names(X, array)
+            normal = validation.with_names(X, array)
             if abnormal is not None:
                 normal = validation.rows_of(normal, np.flatnonzero(~abnormal))
             model = self._trained(normal)
-        else:
-            model = self.model
         name = resolved_score(model, self.score_name)
-        known = X if stream else validation.as_known_to(model, X, array)
-        scores = _anomaly_scores(model, name, known)
+        scores = _anomaly_scores(model, name, validation.as_known_to(model, X, array))
         if not np.isfinite(scores).all():
             raise ValueError(
                 f"{np.sum(~np.isfinite(scores))} of {len(scores)} anomaly scores are NaN or "
                 f"infinite; check the model's training and the inputs' range"
             )
-        value, rule = self.threshold, "number"
-        if isinstance(value, str):
-            value, rule = THRESHOLDS[value](scores, abnormal, self.quantile), value
+        if isinstance(self.threshold, str):
+            rule = self.threshold
+            value = THRESHOLDS[rule](scores, abnormal, self.quantile)
+        else:
+            rule, value = NUMBER, self.threshold
         self._threshold = _as_served(_checked_threshold(value), model)
         self.threshold_rule_ = rule
         self.model_, self._score_name = model, name
@@ -179,8 +180,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         """AUROC of the anomaly scores: how often an abnormal example scores above a normal one.
 
         It is what `cross_val_score` and `GridSearchCV` use without `scoring`, and what
-        `scoring="roc_auc"` gives for labels +1 and −1. The threshold plays no part. Rows should be shuffled or stratified
-        (`cv=StratifiedKFold()`), so that every fold has both classes.
+        `scoring="roc_auc"` gives for labels +1 and −1. The threshold plays no part. Stratify the
+        folds (`cv=StratifiedKFold()`), so that each has both classes.
 
         Args:
             X: examples, (n, ...).
@@ -190,16 +191,17 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             ValueError: without labels of both classes.
         """
         check_is_fitted(self)
+        scores = self.anomaly_score(X)
         if y is None:
             raise ValueError("score is the AUROC, and needs labels y: +1 normal, -1 abnormal")
-        abnormal = abnormal_rows(y, validation.count_of(X))
+        abnormal = abnormal_rows(y, len(scores))
         if abnormal.all() or not abnormal.any():
             raise ValueError(
                 f"the AUROC needs normal and abnormal examples, and all {len(abnormal)} are "
                 f"{'abnormal' if abnormal.all() else 'normal'}; for cross-validation stratify the "
                 f"folds: cv=StratifiedKFold()"
             )
-        return auroc(abnormal, self.anomaly_score(X))
+        return auroc(abnormal, scores)
 
     @property
     def threshold_(self) -> float:
@@ -270,7 +272,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         self.n_features_in_ = int(np.prod(shape_of_one(X) or ()))
         names = columns.names_of(X)
         for attribute in ("_shape_in", "feature_names_in_"):
-            vars(self).pop(attribute, None)
+            self.__dict__.pop(attribute, None)
         if names is not None:
             self.feature_names_in_ = np.asarray(names, object)
 

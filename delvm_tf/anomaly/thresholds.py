@@ -43,7 +43,8 @@ def best_f1(scores: np.ndarray, y: np.ndarray | None, quantile: float) -> float:
     highest = float(below.max())
     middle = highest + (lowest - highest) / 2
     # In float32, which models score in, the middle of neighbours may round to the upper one.
-    return middle if np.float32(middle) < np.float32(lowest) else highest
+    with np.errstate(over="ignore"):
+        return middle if np.float32(middle) < np.float32(lowest) else highest
 
 
 def _normal(scores: np.ndarray, y: np.ndarray | None) -> np.ndarray:

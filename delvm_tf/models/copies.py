@@ -40,7 +40,9 @@ def untrained_copy(model: Any) -> Any:
 
 
 def _from_configuration(model: Any) -> Any:
-    frozen = [layer.name for layer in model._flatten_layers() if not layer.trainable and layer.weights]
+    frozen = [
+        layer.name for layer in model._flatten_layers() if not layer.trainable and layer.weights
+    ]
     if frozen:
         raise ValueError(
             f"the layers {', '.join(frozen[:5])} are frozen, and starting anew would fill them with "

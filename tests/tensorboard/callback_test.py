@@ -10,6 +10,7 @@ import urllib.request
 import keras
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 import delvm_tf as dv
 
@@ -73,6 +74,31 @@ def test_errors_threshold_and_curves(run):
         table = tf.make_ndarray(event.tensor_proto)  # left, right, count
         assert table[:, 2].sum() == (y == value).sum()
         assert table[0, 0] == pytest.approx(errors[y == value].min(), rel=1e-5)
+
+
+@pytest.mark.parametrize("bad", [[3], [45, 46], range(50)])
+def test_errors_that_overflow_do_not_stop_a_run(tmp_path, rng, bad):
+    """They rank highest, and the others are shown as ever."""
+    import tensorflow as tf
+
+    from delvm_tf.tensorboard.pictures import write_errors
+
+    x, y = rng.normal(size=(50, 4)), np.repeat([0, 1], [30, 20])
+    errors = rng.gamma(2.0, size=50) + y
+    errors[list(bad)] = np.where(np.asarray(bad) % 2, np.inf, np.nan)
+
+    class Model:
+        def reconstruction_error(self, rows):
+            return errors if len(rows) == 50 else errors[:30]
+
+        def reconstruct(self, rows):
+            return rows
+
+    with tf.summary.create_file_writer(str(tmp_path)).as_default(step=0):
+        figures = write_errors(Model(), x, y, None, 0)
+    ranked = np.where(np.isfinite(errors), errors, 1e9)
+    assert figures["auroc"] == pytest.approx(roc_auc_score(y, ranked))
+    assert ("threshold" in figures) == np.isfinite(errors[:30]).all()
 
 
 def test_projector(run):
