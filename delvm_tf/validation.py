@@ -56,7 +56,7 @@ def as_known_to(owner: Any, X: Any, array: np.ndarray) -> Any:
 
 
 def with_names(X: Any, array: np.ndarray) -> Any:
-    """X itself if its columns have names, for who is about to learn them; else the checked array."""
+    """X itself if its columns have names, for who is to learn them; else the checked array."""
     return array if names_of(X) is None else X
 
 

@@ -45,8 +45,8 @@ def _from_configuration(model: Any) -> Any:
     ]
     if frozen:
         raise ValueError(
-            f"the layers {', '.join(frozen[:5])} are frozen, and starting anew would fill them with "
-            f"random weights that are never trained; go on from the weights they have "
+            f"the layers {', '.join(frozen[:5])} are frozen, and starting anew would fill them "
+            f"with random weights that are never trained; go on from the weights they have "
             f"(warm_start=True), or set trainable=True"
         )
     with keras.saving.CustomObjectScope(_classes(model)), model.distribute_strategy.scope():

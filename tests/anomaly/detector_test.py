@@ -125,7 +125,7 @@ def test_zero_and_one_are_understood_with_a_warning(data, kind):
 
 
 def test_numbers_that_are_no_labels_are_ignored_with_a_warning(data):
-    x, y = data
+    x, _ = data
     with pytest.warns(UserWarning, match=r"values \[0.0, 1.0, 2.0\] of y .* are ignored"):
         detector = dv.AnomalyDetector(SquaredNorm()).fit(x, np.arange(len(x)) % 3)
     assert detector.threshold_ == dv.AnomalyDetector(SquaredNorm()).fit(x).threshold_
