@@ -50,7 +50,8 @@ def export_saved_model(
     | `score`                | `score`, shape of x, of energy models only                    |
 
     A request without rows, with more than `max_batch_size`, with NaN or infinite values, or with
-    images of another size gets an error that says so. Beside the graph lie a `model_card.json`
+    images of another size gets an error that says so. A finite row whose score overflows, to NaN
+    or an infinity, has the anomaly score +∞ and is abnormal, as in the detector. Beside the graph lie a `model_card.json`
     (what the model is, its inputs and outputs, threshold, histogram of the training scores, what
     `about` says, versions, checksums) and requests that warm the server up.
 

@@ -68,8 +68,8 @@ def write_errors(
     write_figure("errors", plot_error_histogram(errors, y, threshold, label), step)
     write_figure("roc", plot_roc_curves(y, {label: errors}), step)
     rebuilt = np.asarray(model.reconstruct(x))
-    examples = [part[shown] for part in (x, rebuilt, y, errors)]
-    write_figure("reconstructions", plot_reconstructions(*examples, "error", 3), step)
+    figure = plot_reconstructions(x[shown], rebuilt[shown], y[shown], errors[shown], columns=3)
+    write_figure("reconstructions", figure, step)
     _write_precision_recall(errors, y, step)
     return {"threshold": float(threshold), "auroc": auroc(y, errors)}
 
