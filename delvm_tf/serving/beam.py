@@ -124,7 +124,7 @@ class ScoreFiles(beam.PTransform):
         super().__init__()
         # Beam finds nothing for a bare "*.csv", and workers may run elsewhere.
         local = FileSystems.get_scheme(pattern) is None
-        self.pattern = str(Path(pattern).absolute()) if local else pattern
+        self.pattern = str(Path(pattern).expanduser().absolute()) if local else pattern
         self.folder = str(folder)
         self.version = version
         self.skip_damaged = skip_damaged
@@ -255,7 +255,7 @@ def _row_of_table(pair: tuple[tuple[str, int], dict[str, Any]]) -> dict[str, Any
 def _at_hand(path: str) -> Iterator[Path]:
     """A local path of a file or folder, which is fetched from where it is if need be."""
     if FileSystems.get_scheme(path) is None:
-        yield Path(path)
+        yield Path(path).expanduser()
         return
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / path.rstrip("/").rpartition("/")[2]

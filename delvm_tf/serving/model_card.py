@@ -158,8 +158,8 @@ def rule(detector: Any) -> dict[str, Any] | None:
         return None
     return {
         "value": float(np.float32(detector.threshold_)),
-        "rule": detector.threshold,
-        "score": detector.score_name,
+        "rule": detector.threshold_rule_,
+        "score": detector.score_name_,
     }
 
 

@@ -12,13 +12,15 @@ from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow.python.framework import op_def_registry
 
 from delvm_tf.columns import check_names, names_of
+from delvm_tf.paths import check_checkpoint_path, local_path
 from delvm_tf.serving.checks import checked_images, checked_rows
 from delvm_tf.serving.model_card import DamagedModelError, ModelCard
 from delvm_tf.serving.signatures import DEFAULT, ENCODED, IMAGE_BYTES
 
-# Operations that count as having effects and that a model needs: weights, control flow, checks.
+# Operations that count as having effects and that a model needs: weights and their shapes, control
+# flow, checks.
 _NEEDED = {
-    "VarHandleOp", "ReadVariableOp", "AssignVariableOp", "DisableCopyOnRead",
+    "VarHandleOp", "ReadVariableOp", "AssignVariableOp", "DisableCopyOnRead", "VariableShape",
     "StatefulPartitionedCall", "While", "If", "Assert",
 }  # fmt: skip
 # Those of the checkpoint, which loading needs and no signature may reach.
@@ -42,6 +44,8 @@ class ServedModel:
     """
 
     def __init__(self, folder: Path):
+        folder = local_path(folder, "the folder of the model")
+        check_checkpoint_path(folder)
         self.folder = folder
         self.card = ModelCard.read(folder)
         refuse_effects(folder)
@@ -107,13 +111,15 @@ def load(folder: str | os.PathLike[str], version: int | None = None) -> ServedMo
     Raises:
         FileNotFoundError: if there is no such folder or version, or it has no card.
         DamagedModelError: if files are missing, altered, or do what a model must not.
+        ValueError: if the folder is an address such as `gs://`, or TensorFlow cannot load from such
+            a path.
     """
     return ServedModel(folder_of(folder, version))
 
 
 def folder_of(folder: str | os.PathLike[str], version: int | None = None) -> Path:
     """The folder of a version; see `load`."""
-    base = Path(folder)
+    base = local_path(folder, "the folder of the model")
     if not base.is_dir():
         raise FileNotFoundError(f"{base} is no folder; give one that export_saved_model wrote")
     numbers = sorted(int(p.name) for p in base.iterdir() if p.name.isdecimal() and p.is_dir())

@@ -58,14 +58,15 @@ def functions(model: Any, detector: Any) -> dict[str, Callable[[tf.Tensor], Outp
         error = model.reconstruction_error(x)
         outputs = {"features": model.features(x), "reconstruction_error": error}
         if detector is not None:
-            name = detector.score_name
+            name = detector.score_name_
             score = error if name == "reconstruction_error" else getattr(model, name)(x)
             score = tf.cast(score, tf.float32)
+            # As in the detector: a finite row whose score overflows, to NaN too, is abnormal.
+            infinity = tf.constant(float("inf"), tf.float32)
+            score = tf.where(tf.abs(score) < infinity, score, infinity)
             threshold = tf.constant(detector.threshold_, tf.float32)
             outputs["anomaly_score"] = score
-            # Finite rows may overflow to infinity less infinity. Not `~(score <= threshold)`, for
-            # TensorFlow simplifies that to `score > threshold`, which is false for NaN.
-            outputs["is_anomaly"] = (score > threshold) | tf.math.is_nan(score)
+            outputs["is_anomaly"] = score > threshold
             outputs["threshold"] = tf.fill(tf.shape(score), threshold)
         return outputs
 

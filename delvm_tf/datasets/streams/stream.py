@@ -1,6 +1,5 @@
 """One function for all sources."""
 
-import glob
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ from delvm_tf.datasets.streams.chunk import (
     whole_labels,
 )
 from delvm_tf.datasets.streams.reading import Column, Reading, TableOptions
+from delvm_tf.paths import matching
 
 READERS: dict[str, Reader] = {
     ".npz": npz.chunks,
@@ -130,7 +130,7 @@ def files_of(pattern: str) -> tuple[list[Path], Reader]:
         FileNotFoundError: if there are none.
         ValueError: if they are of several kinds or of an unknown one.
     """
-    files = sorted(Path(p) for p in glob.glob(pattern, recursive=True) if Path(p).is_file())
+    files = matching(pattern)
     if not files:
         raise FileNotFoundError(f"no file fits {pattern}; check the folder, and quote the pattern")
     readers = {reader_of(file) for file in files}

@@ -12,6 +12,8 @@ import tensorflow as tf
 from delvm_tf.datasets.archive import ContentsError
 from delvm_tf.datasets.streams.chunk import DTYPES, Chunk, check_unmasked, whole_labels
 from delvm_tf.datasets.streams.reading import Reading
+from delvm_tf.ownership import make_folder, whole
+from delvm_tf.paths import local_path
 
 _RECORDS = 256
 _NO_LABEL = -(2**63)
@@ -58,23 +60,24 @@ def write_tfrecords(
 
     Raises:
         FileExistsError: if there are such files.
-        ValueError: for no rows, masked values, values that are no real numbers, or labels that
-            are no integers.
+        ValueError: for no rows, masked values, values that are no real numbers, labels that are
+            no integers, or a folder that is an address such as `gs://`.
+        OSError: if the folder cannot be written.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = local_path(folder, "the folder of the records")
+    if rows_per_file < 1:
+        raise ValueError(f"rows_per_file must be positive, got {rows_per_file!r}")
+    make_folder(folder)
     if any(folder.glob("rows-*.tfrecord")):
         raise FileExistsError(f"{folder} has rows-*.tfrecord already; choose another folder")
     files: list[Path] = []
     rows = _examples(batches)
     for first in rows:
         target = folder / f"rows-{len(files):05d}.tfrecord"
-        partial = target.with_suffix(".partial")
-        with tf.io.TFRecordWriter(str(partial)) as writer:
+        with whole(target, replace=False) as partial, tf.io.TFRecordWriter(str(partial)) as writer:
             writer.write(first)
             for _, row in zip(range(rows_per_file - 1), rows, strict=False):
                 writer.write(row)
-        partial.replace(target)
         files.append(target)
     if not files:
         raise ValueError("there are no rows to write")
