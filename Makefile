@@ -52,4 +52,4 @@ benchmark: install
 	$(BIN)/python benchmarks/score_matching.py
 
 clean:
-	rm -rf $(VENV) .venv-beam build *.egg-info .pytest_cache .mypy_cache .ruff_cache runs
+	rm -rf $(VENV) .venv-beam build *.egg-info .pytest_cache .mypy_cache .ruff_cache

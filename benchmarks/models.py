@@ -1,11 +1,11 @@
 """Time a training step of every model by every objective against an autoencoder's, in one run.
 
 Each model has the same layers as the autoencoder, where it has layers to choose. The methods take
-turns, round by round, and the median of the rounds' ratios is reported.
+turns, round by round, and the median of the rounds' ratios is reported, of the time by the clock
+and of the CPU time of all threads.
 """
 
 import argparse
-import csv
 import os
 import statistics
 from pathlib import Path
@@ -17,10 +17,13 @@ from cases import BATCH, Case
 from rich.console import Console
 from rich.table import Table
 from steps import autoencoder_step, random_inputs, ready, training_step
-from timing import median_ratio, rounds_of_seconds
+from timing import Times, median_ratio, ratios, rounds_of_times
 
 from delvm_tf.catalog import MODELS, make_model, make_objective
 from delvm_tf.curvature.cost import multiplications
+from delvm_tf.evaluation.tables import csv_table
+from delvm_tf.ownership import claim, write_text
+from delvm_tf.paths import local_path
 
 AUTOENCODER = "AE, tied weights"
 CASES: dict[str, list[Case]] = {
@@ -90,23 +93,23 @@ def time_case(case: Case, rounds: int, console: Console) -> list[Row]:
     steps: dict[Any, Any] = {AUTOENCODER: (autoencoder_step(case.network()), x)}
     for pair in pairs(case):
         steps[pair] = (model_step(case, *pair), x)
-    times = rounds_of_seconds(steps, rounds)
+    times = rounds_of_times(steps, rounds)
     return [
         {
             "network": case.name,
             "model": name if isinstance(name, str) else MODELS[name[0]].title,
             "objective": "reconstruction" if isinstance(name, str) else name[1],
-            "ms an example": f"{1e3 * statistics.median(seconds):.4g}",
-            "times the autoencoder": f"{median_ratio(seconds, times[AUTOENCODER]):.3g}",
+            "ms an example": f"{1e3 * statistics.median(taken.clock):.4g}",
+            **ratios(taken, times[AUTOENCODER]),
             "times its SM step": _against_score_matching(name, times),
         }
-        for name, seconds in times.items()
+        for name, taken in times.items()
     ]
 
 
-def _against_score_matching(name: Any, times: dict[Any, list[float]]) -> str:
+def _against_score_matching(name: Any, times: dict[Any, Times]) -> str:
     reference = None if isinstance(name, str) else times.get((name[0], "score-matching"))
-    return "" if reference is None else f"{median_ratio(times[name], reference):.3g}"
+    return "" if reference is None else f"{median_ratio(times[name].clock, reference.clock):.3g}"
 
 
 def main() -> None:
@@ -117,7 +120,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("results/benchmarks/models"))
     args = parser.parse_args()
     console = Console()
-    args.output.mkdir(parents=True, exist_ok=True)
+    args.output = claim(local_path(args.output, "--output"), "a benchmark of models")
     rows: list[Row] = []
     for case in CASES[args.scale]:
         made = time_case(case, args.rounds, console)
@@ -128,10 +131,7 @@ def main() -> None:
             table.add_row(*map(str, one.values()))
         console.print(table)
         rows += made
-        with (args.output / "models.csv").open("w", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+        write_text(args.output / "models.csv", csv_table(rows))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
+from delvm_tf.ownership import make_folder, refuse_foreign_file, write_text
+from delvm_tf.paths import local_path
+
 
 class Report:
     """Numbers given on the command line, and lines of markdown under the command that made them.
@@ -26,13 +29,23 @@ class Report:
         folder = Path("results/benchmarks")
         parser.add_argument("--output", type=Path, default=folder / f"{name}.md")
         self.args = parser.parse_args()
+        self.args.output = local_path(self.args.output, "--output")
         given = (f"--{o.replace('_', '-')} {getattr(self.args, o):g}" for o in numbers)
-        self._command = " ".join([f"    python benchmarks/{name}.py", *given])
+        self._program = f"benchmarks/{name}.py"
+        self._command = " ".join([f"    python {self._program}", *given])
+        self._check()  # before any measurement
 
     def write(self, heading: str, lines: Sequence[str]) -> None:
         """Write the report: what was measured, on what and when, the command, the lines."""
         where = f"{os.cpu_count()} CPU cores, {date.today()}."
         text = "\n".join([f"{heading} {where}", "", self._command, "", *lines]) + "\n"
-        self.args.output.parent.mkdir(parents=True, exist_ok=True)
-        self.args.output.write_text(text)
+        self._check()
+        write_text(self.args.output, text)
         print(text)
+
+    def _check(self) -> None:
+        """Refuse a file that is no report of this program."""
+        output = self.args.output
+        ours = output.is_file() and f"    python {self._program}" in output.read_text()
+        refuse_foreign_file(output, ours)
+        make_folder(output.parent)

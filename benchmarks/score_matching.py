@@ -1,17 +1,18 @@
 """Time and weigh training steps of score matching against an autoencoder's, in one run.
 
 Absolute times depend on the machine, so what counts are ratios: the methods take turns, round by
-round, and the median of the rounds' ratios is reported. Where a step is long, its time is also
-compared with the arithmetic limit: its multiplications at the rate of a large matrix product in the
-same run. All methods must agree on the loss, or the program fails.
+round, and the median of the rounds' ratios is reported, of the time by the clock and of the CPU
+time of all threads. Where a step is long, its time is also compared with the arithmetic limit: its
+multiplications at the rate of a large matrix product in the same run. All methods must agree on the
+loss, or the program fails.
 """
 
 import argparse
-import csv
 import json
 import os
 import statistics
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,13 @@ from steps import (
     random_inputs,
     training_step,
 )
-from timing import in_new_process, median_ratio, rounds_of_seconds
+from timing import Times, in_new_process, median_ratio, ratios, rounds_of_times
 
 import delvm_tf as dv
 from delvm_tf.curvature.cost import multiplications
+from delvm_tf.evaluation.tables import csv_table
+from delvm_tf.ownership import claim, write_text
+from delvm_tf.paths import local_path
 from delvm_tf.plots.figure import new_figure, save_figure
 
 EXACT_TOLERANCE = 1e-3  # relative, in float32
@@ -94,18 +98,17 @@ def time_case(case: Case, rounds: int, console: Console) -> list[Row]:
     for trace, model in models.items():
         x = random_inputs(case.shape, case.batches[trace])
         steps[trace] = (training_step(model), x)
-    times = rounds_of_seconds(steps, rounds)
+    times = rounds_of_times(steps, rounds)
     # Seconds that a multiplication and an addition take in each round.
-    unit = [seconds * len(factor) / operations for seconds in times["product"]]
+    unit = [seconds * len(factor) / operations for seconds in times["product"].clock]
     forward = multiplications(case.network()).forward
 
-    def row(method: str, batch: int, seconds: list[float], cost: float | None) -> Row:
-        reference = times[f"{AUTOENCODER} {batch}"]
-        limit = "" if cost is None else f"{_limit_ratio(seconds, cost, forward, unit):.3g}"
+    def row(method: str, batch: int, taken: Times, cost: float | None) -> Row:
+        limit = "" if cost is None else f"{_limit_ratio(taken.clock, cost, forward, unit):.3g}"
         return {
             "network": case.name, "method": method, "exact": "", "probes": "", "batch": batch,
-            "ms an example": f"{1e3 * statistics.median(seconds):.4g}",
-            "times the autoencoder": f"{median_ratio(seconds, reference):.3g}",
+            "ms an example": f"{1e3 * statistics.median(taken.clock):.4g}",
+            **ratios(taken, times[f"{AUTOENCODER} {batch}"]),
             "times the arithmetic limit": limit,
             "peak MB": "", "loss": "",
         }  # fmt: skip
@@ -168,8 +171,8 @@ def peer_rows(case: Case, interpreters: dict[str, str], rounds: int, console: Co
     weights = case.network().get_weights()
     batch = BATCH if len(case.layers) == 1 else 10
     many = random_inputs(case.shape, batch)
-    times = rounds_of_seconds({"ours": (training_step(model), many)}, rounds)["ours"]
-    ours = 1e3 * statistics.median(times)
+    times = rounds_of_times({"ours": (training_step(model), many)}, rounds)["ours"]
+    ours = 1e3 * statistics.median(times.clock)
 
     def row(method: str, exact: bool, examples: int, ms: float, loss: float) -> Row:
         return {
@@ -214,13 +217,13 @@ def spacing_rows(scale: str, rounds: int, console: Console) -> list[Row]:
         errors = losses(model, x, 1 if exact_now else draws) - exact
         variances[spacing] = float(np.square(errors).mean())
         steps[str(spacing)] = (training_step(model), x)
-    times = rounds_of_seconds(steps, rounds)
+    times = rounds_of_times(steps, rounds)
     return [
         {
             "network": case.name, "inputs": source, "spacing": spacing, "probes": spacing**2,
             "mean squared error of the trace": f"{variance:.4g}",
             "relative to spacing 1": f"{variance / variances[1]:.3g}",
-            "times the autoencoder": f"{median_ratio(times[str(spacing)], times[AUTOENCODER]):.3g}",
+            **ratios(times[str(spacing)], times[AUTOENCODER]),
         }
         for spacing, variance in variances.items()
     ]  # fmt: skip
@@ -244,7 +247,7 @@ def growth_rows(scale: str, rounds: int, console: Console) -> list[Row]:
             {
                 "side": case.shape[0], "depth": len(case.layers),
                 **{k: r[k] for k in ("method", "exact", "probes", "ms an example",
-                                     "times the autoencoder")},
+                                     "times the autoencoder", "times its CPU time")},
             }
             for r in made
         ]  # fmt: skip
@@ -311,11 +314,7 @@ def plot_methods(rows: list[Row], path: Path) -> None:
 
 def write_csv(rows: list[Row], path: Path) -> None:
     """Write rows of equal keys."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_text(path, csv_table(rows))
 
 
 def show(rows: list[Row], title: str, console: Console) -> None:
@@ -334,6 +333,11 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--scale", choices=list(CASES), default="cpu")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument(
+        "--networks", default="", metavar="TEXT",
+        help="only networks whose name in the table contains this, for methods",
+    )  # fmt: skip
+    parser.add_argument("--traces", nargs="+", help="only these traces, for methods")
+    parser.add_argument(
         "--sections", nargs="+", default=SECTIONS, choices=SECTIONS,
     )  # fmt: skip
     parser.add_argument("--folx-python", help="an interpreter that has jax and folx")
@@ -343,6 +347,28 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def chosen_cases(args: argparse.Namespace) -> list[tuple[int, Case]]:
+    """The networks and traces that the command line asks for, with their places in the list.
+
+    Raises:
+        SystemExit: if there is none.
+    """
+    cases = [
+        (index, replace(case, batches={
+            trace: batch for trace, batch in case.batches.items()
+            if args.traces is None or trace in args.traces
+        }))
+        for index, case in enumerate(CASES[args.scale]) if args.networks in case.name
+    ]  # fmt: skip
+    cases = [(index, case) for index, case in cases if case.batches]
+    if not cases:
+        raise SystemExit(
+            f"no network of scale {args.scale} has {args.networks!r} in its name and a trace among "
+            f"{args.traces or 'all'}"
+        )
+    return cases
+
+
 def main() -> None:
     """Measure and print; write CSV and PNG."""
     args = parse_arguments()
@@ -350,6 +376,7 @@ def main() -> None:
         index, method, batch = args.memory_of
         measure_memory(CASES[args.scale][int(index)], method, int(batch))
         return
+    args.output = claim(local_path(args.output, "--output"), "benchmarks of score matching")
     console = Console(width=170)
     interpreters = {
         name: python
@@ -360,7 +387,7 @@ def main() -> None:
     }  # fmt: skip
     if "methods" in args.sections:
         rows: list[Row] = []
-        for index, case in enumerate(CASES[args.scale]):
+        for index, case in chosen_cases(args):
             made = time_case(case, args.rounds, console)
             if "memory" in args.sections:
                 traces = [AUTOENCODER, "CD-1", *case.batches]

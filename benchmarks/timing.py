@@ -1,4 +1,8 @@
-"""Measuring: times as ratios within a run, memory in a process of its own."""
+"""Measuring: times as ratios within a run, memory in a process of its own.
+
+The clock says what a step takes while other work may hold the cores; CPU time, summed over all
+threads, says what it takes of them, and is the steadier number on a shared machine.
+"""
 
 import json
 import statistics
@@ -7,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -15,34 +19,53 @@ ENOUGH = 0.3  # seconds that a measurement lasts at least
 SLOW = 5.0  # seconds from which on a call is measured in the first rounds only
 
 
-def rounds_of_seconds(
-    steps: dict[str, tuple[Callable[[tf.Tensor], tf.Tensor], tf.Tensor]], rounds: int
-) -> dict[str, list[float]]:
-    """Seconds per example of each step in each round; a slow moment hits all steps alike."""
+class Times(NamedTuple):
+    """Seconds per example of a step, round by round: by the clock, and of all its threads."""
+
+    clock: list[float]
+    cpu: list[float]
+
+
+def rounds_of_times(
+    steps: dict[Any, tuple[Callable[[tf.Tensor], tf.Tensor], tf.Tensor]], rounds: int
+) -> dict[Any, Times]:
+    """The times of each step in each round; a slow moment hits all steps alike."""
     calls = {}
     for name, (step, x) in steps.items():
         step(x)  # traces and compiles
-        calls[name] = max(1, min(20, int(ENOUGH / _seconds(step, x, 1))))
-    times: dict[str, list[float]] = {name: [] for name in steps}
+        calls[name] = max(1, min(20, int(ENOUGH / _seconds(step, x, 1)[0])))
+    times = {name: Times([], []) for name in steps}
     for index in range(rounds):
         for name, (step, x) in steps.items():
-            slow = times[name] and times[name][-1] * len(x) > SLOW
+            slow = index and times[name].clock[-1] * len(x) > SLOW
             if not (slow and index > 1):
-                times[name].append(_seconds(step, x, calls[name]) / len(x))
+                for rows, seconds in zip(times[name], _seconds(step, x, calls[name]), strict=True):
+                    rows.append(seconds / len(x))
     return times
 
 
-def _seconds(step: Callable[[tf.Tensor], tf.Tensor], x: tf.Tensor, calls: int) -> float:
-    started = time.perf_counter()
+def _seconds(
+    step: Callable[[tf.Tensor], tf.Tensor], x: tf.Tensor, calls: int
+) -> tuple[float, float]:
+    """Seconds of a call by the clock, and of CPU time."""
+    clock, cpu = time.perf_counter(), time.process_time()
     for _ in range(calls):
         value = step(x)
     value.numpy()
-    return (time.perf_counter() - started) / calls
+    return (time.perf_counter() - clock) / calls, (time.process_time() - cpu) / calls
 
 
 def median_ratio(times: list[float], reference: list[float]) -> float:
     """Median over rounds of the ratio to a reference."""
     return statistics.median(t / r for t, r in zip(times, reference, strict=False))
+
+
+def ratios(times: Times, reference: Times) -> dict[str, str]:
+    """The columns of a table that compare a step with the autoencoder's."""
+    return {
+        "times the autoencoder": f"{median_ratio(times.clock, reference.clock):.3g}",
+        "times its CPU time": f"{median_ratio(times.cpu, reference.cpu):.3g}",
+    }
 
 
 def in_new_process(program: Path, *arguments: str, python: str = sys.executable) -> dict[str, Any]:

@@ -175,6 +175,12 @@ def test_links_lead_somewhere(page):
             assert (path.parent / target).exists(), target
 
 
+def test_the_detection_page_fits_and_validates():
+    names = run("docs/detection.md")
+    assert names["aurocs"].shape == (2,)
+    assert names["detector"].threshold_ == 12.5
+
+
 def test_the_serving_page_exports_loads_and_watches(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     x = np.random.default_rng(0).normal(size=(400, 6)).astype("float32")

@@ -21,6 +21,8 @@ from delvm_tf.anomaly import THRESHOLDS
 from delvm_tf.catalog import Specification
 from delvm_tf.datasets import Dataset
 from delvm_tf.evaluation.tables import Row, csv_table, markdown_table, summarize
+from delvm_tf.ownership import make_folder
+from delvm_tf.paths import check_checkpoint_path, local_path
 from delvm_tf.plots import plot_error_histogram, plot_reconstructions, plot_roc_curves
 from delvm_tf.plots.figure import save_figure
 from delvm_tf.runs.anomaly import (
@@ -36,7 +38,7 @@ from delvm_tf.runs.anomaly import (
 )
 from delvm_tf.runs.arguments import add_model_arguments, parse_seeds, specification
 from delvm_tf.runs.recipes import Detection, default_detection, recipe
-from delvm_tf.runs.results import Results, make_folder
+from delvm_tf.runs.results import Results
 
 MEMBER_SEEDS = 1000  # between the members of an ensemble, so that no two runs share a model
 PUBLISHED = (
@@ -143,7 +145,7 @@ def tensorboard(args: argparse.Namespace, data: Dataset, folder: Path) -> dv.Ten
 def served_detector(args: argparse.Namespace, model: Any, data: Dataset) -> dv.AnomalyDetector:
     """A detector of one model, to export."""
     score = args.score or ("energy" if hasattr(model, "energy") else "reconstruction_error")
-    return calibrate(dv.AnomalyDetector(model, threshold=args.threshold, score=score), data)
+    return calibrate(dv.AnomalyDetector(model, threshold=args.threshold, score_name=score), data)
 
 
 def run_seed(args: argparse.Namespace, seed: int, folder: Path) -> list[Row]:
@@ -211,6 +213,8 @@ def save_plots(
 def run(args: argparse.Namespace, console: Console) -> None:
     """All seeds, from where an interrupted run of the same command stopped."""
     first = load_data(args, args.seeds[0])
+    args.saved_models = local_path(args.saved_models, "--saved-models")
+    check_checkpoint_path(args.saved_models)
     make_folder(args.saved_models / args.dataset)  # before any training
     output = args.output or Path("runs/anomaly") / f"{args.dataset}-{first.protocol}"
     results = Results(output, {key: str(value) for key, value in vars(args).items()})

@@ -22,6 +22,8 @@ from rich.table import Table
 
 from delvm_tf.datasets import Dataset
 from delvm_tf.evaluation.tables import csv_table
+from delvm_tf.ownership import claim, write_text
+from delvm_tf.paths import local_path
 from delvm_tf.plots.figure import save_figure
 from delvm_tf.runs.arguments import parse_seeds
 from delvm_tf.runs.paper.cells import Cell, Protocol
@@ -34,7 +36,6 @@ from delvm_tf.runs.paper.reports import Report, page, rows
 from delvm_tf.runs.paper.scales import SCALES
 from delvm_tf.runs.paper.store import CellStore
 from delvm_tf.runs.paper.values import gather, label, title
-from delvm_tf.runs.results import write_text
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -178,6 +179,7 @@ def run(args: argparse.Namespace, console: Console) -> None:
     if args.list:
         show_cells(args, console)
         return
+    args.output = claim(local_path(args.output, "--output"), "the paper's figures")
     store = CellStore(
         args.output / "cells", lambda text: console.print(text, style="yellow", markup=False)
     )

@@ -12,6 +12,7 @@ from program import run_program
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from delvm_tf.runs.arguments import add_table_arguments, table_options
 from delvm_tf.runs.scoring import Summary, score_files
 from delvm_tf.serving import load
 
@@ -32,6 +33,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         action="store_true",
         help="go on after damaged files, and say so",
     )
+    add_table_arguments(parser)
     return parser.parse_args(arguments)
 
 
@@ -44,6 +46,7 @@ def run(args: argparse.Namespace, console: Console) -> None:
         summary = score_files(
             served, args.input, args.output, args.batch_size, args.features, args.skip_damaged,
             lambda done, total: bar.update(task, completed=done, total=total),
+            table_options(args),
         )  # fmt: skip
     report(summary, args.output, console)
 
@@ -59,6 +62,8 @@ def report(summary: Summary, output: Path, console: Console) -> None:
             f"population stability index against the training scores: {summary.drift.index:.3f} "
             f"({summary.drift.verdict})"
         )
+    for note in summary.notes:
+        console.print(f"note: {note}", markup=False)
     for reason in summary.damaged.values():
         console.print(f"damaged: {reason}", markup=False)
 

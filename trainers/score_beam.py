@@ -10,6 +10,9 @@ import sys
 from program import run_program
 from rich.console import Console
 
+from delvm_tf.paths import local_path
+from delvm_tf.runs.arguments import add_table_arguments, table_options
+
 TYPES = {"bool": "bool_", "float32": "float32"}
 
 
@@ -28,20 +31,30 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "--skip-damaged", action="store_true",
         help="go on after damaged files, and write <output>-refused-....txt",
     )  # fmt: skip
+    add_table_arguments(parser)
     parser.add_argument("beam", nargs="*", metavar="-- OPTION", help="options of Beam")
     return parser.parse_args(arguments)
 
 
 def run(args: argparse.Namespace, console: Console) -> None:
     """Build the pipeline, and wait until it has run."""
-    from delvm_tf.serving.beam import ScoreFiles, beam, card_of
+    from delvm_tf.serving.beam import FileSystems, ScoreFiles, beam, card_of
 
     try:
         import pyarrow
     except ImportError as error:
         raise ImportError("tables need pyarrow: pip install 'delvm_tf[parquet]'") from error
+    if FileSystems.get_scheme(args.output) is None:
+        args.output = str(local_path(args.output, "--output"))
+    refuse_existing(args.output)
     score = ScoreFiles(
-        args.input, args.model, args.version, args.features, args.batch_size, args.skip_damaged
+        args.input,
+        args.model,
+        args.version,
+        args.features,
+        args.batch_size,
+        args.skip_damaged,
+        table_options(args),
     )
     outputs = card_of(args.model, args.version).signatures["serving_default"]
     schema = pyarrow.schema(
@@ -56,6 +69,23 @@ def run(args: argparse.Namespace, console: Console) -> None:
             scores = scores["scores"]
         scores | beam.io.WriteToParquet(args.output, schema, file_name_suffix=".parquet")
     console.print(f"tables: {args.output}-*.parquet")
+
+
+def refuse_existing(output: str) -> None:
+    """Refuse names that files have already, for Beam deletes these before it writes its own.
+
+    Raises:
+        FileExistsError: naming some.
+    """
+    from delvm_tf.serving.beam import FileSystems
+
+    (found,) = FileSystems.match([f"{output}-*"])
+    names = [m.path for m in found.metadata_list if m.path.endswith((".parquet", ".txt"))]
+    if names:
+        raise FileExistsError(
+            f"there are files of the names that the tables get, such as {names[0]}; move them "
+            f"away, or choose another --output"
+        )
 
 
 def column_type(pyarrow: object, output: dict) -> object:

@@ -17,9 +17,11 @@ from rich.console import Console
 
 import delvm_tf as dv
 from delvm_tf.distribution.workers import run_workers
+from delvm_tf.models.backups import Backup
+from delvm_tf.ownership import claim, write_json
+from delvm_tf.paths import local_path
 from delvm_tf.runs.arguments import add_model_arguments, specification
 from delvm_tf.runs.recipes import recipe
-from delvm_tf.runs.results import make_folder, write_json
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -64,13 +66,14 @@ def start_workers(number: int, console: Console) -> None:
 
 def train(args: argparse.Namespace, console: Console) -> None:
     """Train, as one of several workers or alone; what is written the chief writes."""
+    args.output = local_path(args.output, "--output")
+    chief = dv.distribution.is_chief()
+    if chief:
+        claim(args.output, "a training run")
     strategy = dv.distribution.strategy(args.strategy)
     known = recipe(args.dataset, args.protocol, args.model, args.objective, args.sign)
     spec = specification(args, known)
     data = dv.datasets.load(args.dataset, protocol=args.protocol, seed=args.seed)
-    chief = dv.distribution.is_chief()
-    if chief:
-        make_folder(args.output)
     with strategy.scope():
         model = spec.adapted(data.x_train, args.seed)
     if chief:
@@ -83,7 +86,7 @@ def train(args: argparse.Namespace, console: Console) -> None:
         data.x_train,
         verbose=2 if chief else 0,
         callbacks=[
-            keras.callbacks.BackupAndRestore(args.output / "backup"),
+            Backup(args.output / "backup"),
             keras.callbacks.TensorBoard(args.output / "tensorboard", write_graph=False),
             keras.callbacks.CSVLogger(args.output / "history.csv"),
         ],

@@ -24,9 +24,10 @@ from rich.table import Table
 import delvm_tf as dv
 from delvm_tf.datasets import Dataset
 from delvm_tf.evaluation.tables import csv_table
+from delvm_tf.ownership import claim, make_folder, read_json, write_json, write_text
+from delvm_tf.paths import check_checkpoint_path, local_path
 from delvm_tf.plots.figure import save_figure
 from delvm_tf.runs.anomaly import calibrate
-from delvm_tf.runs.results import make_folder, read_json, write_json, write_text
 from delvm_tf.runs.subsets import subset
 from delvm_tf.search import MEASURES, SPACES, TUNERS, Space, make_tuner
 from delvm_tf.search.service import PARENT, role, search_with_workers
@@ -88,8 +89,9 @@ def check_folder(args: argparse.Namespace) -> None:
 
     Raises:
         ValueError: if another search is there.
+        FileExistsError: if something else is there.
     """
-    make_folder(args.output)
+    claim(args.output, "a search")
     written, wanted = args.output / "search.json", configuration(args)
     if written.exists() and read_json(written) != wanted:
         raise ValueError(
@@ -126,7 +128,7 @@ def retrain(
     served: Any = model
     if data.is_anomaly:
         score = "energy" if hasattr(model, "energy") else "reconstruction_error"
-        served = calibrate(dv.AnomalyDetector(model, score=score), data)
+        served = calibrate(dv.AnomalyDetector(model, score_name=score), data)
     name = f"search-{args.space}"
     about = {"data": space.dataset, "protocol": space.protocol, "seed": args.seed}
     about["test"] = {args.objective: test}
@@ -148,7 +150,7 @@ def report(args: argparse.Namespace, trials: list[Trial], console: Console) -> l
     command = "python " + " ".join(sys.argv)
     columns = list(rows[0])
     lines = ["| " + " | ".join(str(row[c]) for c in columns) + " |" for row in rows]
-    (args.output / "trials.csv").write_text(csv_table(rows))
+    write_text(args.output / "trials.csv", csv_table(rows))
     write_text(
         args.output / "trials.md",
         f"{MEASURES[args.objective].words}, {len(trials)} trials, seed {args.seed}, "
@@ -189,7 +191,10 @@ def run(args: argparse.Namespace, console: Console) -> None:
     if args.list:
         show_space(space, console)
         return
+    args.output = local_path(args.output, "--output")
+    args.saved_models = local_path(args.saved_models, "--saved-models")
     if process is None:
+        check_checkpoint_path(args.saved_models)
         check_folder(args)
         make_folder(args.saved_models)
     data, trial_data = load_data(args, space)

@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
+from delvm_tf import validation
 from delvm_tf.anomaly.detector import SCORES
 
 
@@ -16,12 +17,13 @@ def standardized_sum(
     """Σⱼ wⱼ (sⱼ − mean sⱼ) / std sⱼ, (n,), with the moments of a reference.
 
     Args:
-        scores: (n, scores).
+        scores: (n, scores); rows in which one is NaN or infinite, of either sign, get −∞.
         reference: (m, scores), of normal examples; scores without spread there are left out.
         weights: w, one for each score; all 1 by default.
 
     Raises:
-        ValueError: for shapes that do not match, fewer than two rows, or no score with spread.
+        ValueError: for shapes that do not match, a reference of fewer than two rows or with NaN or
+            infinity, or no score with spread.
     """
     scores, reference = np.asarray(scores, np.float64), np.asarray(reference, np.float64)
     if scores.ndim != 2 or reference.ndim != 2 or scores.shape[1] != reference.shape[1]:
@@ -31,6 +33,12 @@ def standardized_sum(
         )
     if len(reference) < 2:
         raise ValueError(f"the reference needs two or more rows, got {len(reference)}")
+    if not np.isfinite(reference).all():
+        bad = np.sum(~np.isfinite(reference).all(axis=1))
+        raise ValueError(
+            f"{bad} of {len(reference)} reference rows have scores that are NaN or infinite; check "
+            f"the detectors and the inputs' range"
+        )
     spread = reference.std(axis=0)
     used = spread > 1e-12 * np.maximum(np.abs(reference).max(axis=0), 1e-300)
     if not used.any():
@@ -40,7 +48,11 @@ def standardized_sum(
         raise ValueError(
             f"expected {len(spread)} finite weights, one for each score, got {weights!r}"
         )
-    return (scores - reference.mean(axis=0))[:, used] @ (factors[used] / spread[used])
+    finite = np.isfinite(scores).all(axis=1)
+    total = np.full(len(scores), -np.inf)
+    centred = (scores[finite] - reference.mean(axis=0))[:, used]
+    total[finite] = centred @ (factors[used] / spread[used])
+    return total
 
 
 class ScoreCombination(BaseEstimator):
@@ -52,7 +64,7 @@ class ScoreCombination(BaseEstimator):
     Args:
         detectors: estimators with `fit(X)` and `score_samples(X)`, which are cloned; or, with
             `prefit`, anything that scores, as `AnomalyDetector` takes it: a trained model's own
-            score can be one of them by `AnomalyDetector(model, score="energy")`.
+            score can be one of them by `AnomalyDetector(model, score_name="energy")`.
         prefit: whether the detectors are fitted already; all of X then sets the scale, and should
             be examples that they have not seen.
         holdout: share of X that is held out to set the scale.
@@ -62,6 +74,8 @@ class ScoreCombination(BaseEstimator):
     Attributes:
         detectors_: the fitted detectors.
         reference_: scores of the examples that set the scale, (m, detectors).
+        n_features_in_: number of values per example.
+        feature_names_in_: names of the columns, where they have any.
 
     Example:
         >>> both = ScoreCombination([PCAResidual(16), NeighbourDistance()]).fit(x_normal)
@@ -99,28 +113,37 @@ class ScoreCombination(BaseEstimator):
                 )
         if self.weights is not None and len(self.weights) != len(self.detectors):
             raise ValueError(f"got {len(self.weights)} weights for {len(self.detectors)} detectors")
+        array = validation.checked(self, X, reset=True, rows=2)
         if self.prefit:
             self.detectors_ = list(self.detectors)
-            self.reference_ = self._scores(X)
+            self.reference_ = self._scores(X, array)
+            standardized_sum(self.reference_[:0], self.reference_, self.weights)
             return self
         if not 0 < self.holdout < 1:
             raise ValueError(f"holdout must lie strictly between 0 and 1, got {self.holdout!r}")
-        held = round(self.holdout * len(X))
-        if held < 2 or len(X) - held < 2:
+        held = round(self.holdout * len(array))
+        if held < 2 or len(array) - held < 2:
             raise ValueError(
-                f"a share of {self.holdout!r} of {len(X)} examples is {held}, and both parts need "
-                f"two or more"
+                f"a share of {self.holdout!r} of {len(array)} examples is {held}, and both parts "
+                f"need two or more"
             )
-        order = np.random.default_rng(self.seed).permutation(len(X))
-        rows = np.sort(order[held:])
-        self.detectors_ = [clone(each).fit(X[rows]) for each in self.detectors]
-        self.reference_ = self._scores(X[np.sort(order[:held])])
+        order = np.random.default_rng(self.seed).permutation(len(array))
+        named = validation.with_names(X, array)
+        rows, rest = np.sort(order[held:]), np.sort(order[:held])
+        training = validation.rows_of(named, rows)
+        self.detectors_ = [clone(each).fit(training) for each in self.detectors]
+        self.reference_ = self._scores(validation.rows_of(named, rest), array[rest])
+        standardized_sum(self.reference_[:0], self.reference_, self.weights)
         return self
 
     def score_samples(self, X: Any) -> np.ndarray:
-        """The sum of standardised scores, (n,); higher is more normal."""
+        """The sum of standardised scores, (n,); higher is more normal, −∞ where one overflows."""
         check_is_fitted(self, "reference_")
-        return standardized_sum(self._scores(X), self.reference_, self.weights)
+        array = validation.checked(self, X, reset=False)
+        return standardized_sum(self._scores(X, array), self.reference_, self.weights)
 
-    def _scores(self, X: Any) -> np.ndarray:
-        return np.stack([each.score_samples(X) for each in self.detectors_], axis=1)
+    def _scores(self, X: Any, array: np.ndarray) -> np.ndarray:
+        scores = [
+            each.score_samples(validation.as_known_to(each, X, array)) for each in self.detectors_
+        ]
+        return np.stack(scores, axis=1)

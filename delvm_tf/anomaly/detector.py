@@ -1,15 +1,27 @@
 """A scikit-learn outlier detector around any model that scores."""
 
+import math
+import numbers
 from typing import Any
 
+import keras
 import numpy as np
-from sklearn.base import BaseEstimator, OutlierMixin
+import tensorflow as tf
+from sklearn.base import BaseEstimator, OutlierMixin, clone
+from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
+from delvm_tf import columns, validation
+from delvm_tf.anomaly.labels import abnormal_rows, training_labels
 from delvm_tf.anomaly.thresholds import THRESHOLDS
+from delvm_tf.evaluation.metrics import auroc
+from delvm_tf.models.copies import full_copy, untrained_copy
 from delvm_tf.models.inputs import shape_of_one
+from delvm_tf.models.reconstruction_model import ReconstructionModel
 
 SCORES = ("reconstruction_error", "energy", "score_samples")
+STREAMS = (tf.data.Dataset, keras.utils.PyDataset)
+NUMBER, BY_HAND = "number", "set by hand"  # rules beside those of THRESHOLDS
 
 
 class AnomalyDetector(OutlierMixin, BaseEstimator):
@@ -17,141 +29,313 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 
     The anomaly score is the model's reconstruction error or energy. Signs follow scikit-learn's
     outlier detectors (`IsolationForest`, `OneClassSVM`): `score_samples` and `decision_function`
-    are higher for more normal examples, and `predict` is +1 for normal and −1 for abnormal.
-    `anomaly_score` and `is_anomaly` say the same the other way round.
+    are higher for more normal examples, `predict` is +1 for normal and −1 for abnormal, and so are
+    labels. `anomaly_score` and `is_anomaly` say the same the other way round.
+
+    Abnormal is what has an anomaly score > `threshold_`; a score at the threshold is normal. Where
+    finite inputs overflow to a score that is NaN or infinite, of either sign, the model cannot say
+    how likely they are: such rows get the anomaly score +∞ and are abnormal, and those beside them
+    are scored as ever. Scores and threshold of a model of this library are float32 numbers, as they
+    are where it is served, so that a SavedModel, ONNX file or pipeline decides the same.
+
+    As with all estimators of scikit-learn, `fit` does not change its arguments and starts anew each
+    time: with `epochs` > 0 a new model of the same architecture, with new weights, is trained
+    (`model_`). With `epochs=0`, for models that are trained already, the model serves as it is.
 
     Args:
         model: anything with `reconstruction_error(x)` or `energy(x)`, or a scikit-learn outlier
             detector with `score_samples(x)`.
-        threshold: `"mean_std"`, mean plus one standard deviation of the normal scores;
-            `"quantile"`; or `"best_f1"`, the best F1 on the labelled data given to `fit`.
-        score: `"reconstruction_error"`, `"energy"` or `"score_samples"`; the first the model has,
-            by default.
+        threshold: a number; or a rule: `"mean_std"`, mean plus one standard deviation of the normal
+            scores; `"quantile"`; or `"best_f1"`, the best F1 on the labelled data given to `fit`.
+        score_name: `"reconstruction_error"`, `"energy"` or `"score_samples"`; the first the model
+            has, by default.
         quantile: fraction of normal examples below the threshold `"quantile"`.
-        epochs: how long `fit` trains the model before it sets the threshold. With 0, for models
-            that are trained already, it sets the threshold only.
+        epochs: how long `fit` trains the model before it sets the threshold.
         batch_size: examples per training step.
+        warm_start: go on from the weights that `model_` has, or, at the first `fit`, from those of
+            a copy of `model`, instead of starting anew.
 
     Attributes:
-        threshold_: the threshold, in units of the anomaly score, once fitted.
-        offset_: minus the threshold, as scikit-learn has it.
+        model_: the model that scores: `model` itself, or with `epochs` > 0 the one trained.
+        threshold_: the threshold, in units of the anomaly score. It may be set, and then decides
+            everywhere: here, in exported models and on their cards.
+        threshold_rule_: where it comes from: a rule, `"number"`, or `"set by hand"`.
+        offset_: minus the threshold, as scikit-learn has it; setting one sets the other.
+        score_name_: the score in use.
         normal_scores_: anomaly scores of the normal examples given to `fit`, (n,).
         n_features_in_: number of values per example.
+        feature_names_in_: names of the columns, where they have any.
 
     Example:
         >>> detector = dv.AnomalyDetector(model, threshold="mean_std").fit(x_normal)
-        >>> sklearn.metrics.roc_auc_score(y, detector.anomaly_score(x))
+        >>> sklearn.metrics.roc_auc_score(y == -1, detector.anomaly_score(x))
     """
 
     def __init__(
         self,
         model: Any,
-        threshold: str = "mean_std",
-        score: str | None = None,
+        threshold: str | float = "mean_std",
+        score_name: str | None = None,
         quantile: float = 0.95,
         epochs: int = 0,
         batch_size: int = 100,
+        warm_start: bool = False,
     ):
         self.model = model
         self.threshold = threshold
-        self.score = score
+        self.score_name = score_name
         self.quantile = quantile
         self.epochs = epochs
         self.batch_size = batch_size
+        self.warm_start = warm_start
 
     def fit(self, X: Any, y: Any = None) -> "AnomalyDetector":
-        """Set the threshold on X, after training the model on its normal rows if `epochs` > 0.
+        """Set the threshold on X, after training a model on its normal rows if `epochs` > 0.
 
         Args:
             X: examples, (n, ...) in raw units; all normal unless labels say otherwise. Without
                 labels a batched `tf.data.Dataset` too, if the model takes one.
-            y: labels, 0 for normal and 1 for abnormal; needed by `"best_f1"` only.
+            y: labels, +1 for normal and −1 for abnormal as in scikit-learn; needed by `"best_f1"`
+                only. Abnormal rows are left out of training. 0 for normal and 1 for abnormal is
+                understood too, with a warning, for scikit-learn's scorers (`scoring="roc_auc"`)
+                read such labels the other way round; other numbers are ignored, with a warning.
 
         Raises:
-            ValueError: for an unknown threshold or score, labels of the wrong length or other than
-                0 and 1, too few examples, or scores that are not finite.
+            ValueError: for an unknown threshold or score, labels of the wrong length, of both
+                kinds or nothing but 1, too few examples, or scores that are not finite.
         """
-        if self.threshold not in THRESHOLDS:
-            raise ValueError(
-                f"unknown threshold {self.threshold!r}; expected one of {', '.join(THRESHOLDS)}"
-            )
-        if not 0 < self.quantile < 1:
-            raise ValueError(f"quantile must lie between 0 and 1, got {self.quantile!r}")
-        self._scoring_method()
-        labels = None if y is None else _checked_labels(y, len(X))
+        self._check_arguments()
+        abnormal = None
+        if isinstance(X, STREAMS):
+            if y is not None:
+                raise ValueError("labels go with arrays; of a data set all rows count as normal")
+            self._remember_stream(X)
+            array: Any = X
+        else:
+            least = 2 if self.epochs or self.threshold == "mean_std" else 1  # to have a spread
+            array = validation.checked(self, X, reset=True, rows=least)
+            abnormal = training_labels(y, len(array), needed=self.threshold == "best_f1")
+        model = self.model
         if self.epochs:
-            self._train(X if labels is None else X[labels == 0])
-        scores = self._scores(X)
-        self.n_features_in_ = int(np.prod(shape_of_one(X) or ()))
-        self.threshold_ = THRESHOLDS[self.threshold](scores, labels, self.quantile)
-        self.offset_ = -self.threshold_
-        self.normal_scores_ = scores if labels is None else scores[labels == 0]
+            normal = validation.with_names(X, array)
+            if abnormal is not None:
+                normal = validation.rows_of(normal, np.flatnonzero(~abnormal))
+            model = self._trained(normal)
+        name = resolved_score(model, self.score_name)
+        scores = _anomaly_scores(model, name, validation.as_known_to(model, X, array))
+        if not np.isfinite(scores).all():
+            raise ValueError(
+                f"{np.sum(~np.isfinite(scores))} of {len(scores)} anomaly scores are NaN or "
+                f"infinite; check the model's training and the inputs' range"
+            )
+        if isinstance(self.threshold, str):
+            rule = self.threshold
+            value = THRESHOLDS[rule](scores, abnormal, self.quantile)
+        else:
+            rule, value = NUMBER, self.threshold
+        self._threshold = _as_served(_checked_threshold(value), model)
+        self.threshold_rule_ = rule
+        self.model_, self._score_name = model, name
+        self.normal_scores_ = scores if abnormal is None else scores[~abnormal]
         return self
 
     def anomaly_score(self, X: Any) -> np.ndarray:
-        """Anomaly score of each example, (n,); higher is more abnormal."""
-        return self._scores(X)
+        """Anomaly score of each example, (n,); higher is more abnormal, +∞ where it overflows.
+
+        A detector that is not fitted gives the scores of its model, unless it is to train one.
+        """
+        fitted = self.__sklearn_is_fitted__()
+        if not fitted and self.epochs:
+            check_is_fitted(self)
+        model = self.model_ if fitted else self.model
+        name = self.score_name_
+        if not isinstance(X, STREAMS):
+            checker = self if fitted else AnomalyDetector(model)
+            X = validation.as_known_to(model, X, validation.checked(checker, X, reset=not fitted))
+        elif fitted and columns.names_of(X) is not None:
+            known = getattr(self, "feature_names_in_", None)
+            columns.check_names(columns.names_of(X), known, type(self).__name__)
+        scores = _anomaly_scores(model, name, X)
+        return np.where(np.isfinite(scores), scores, np.inf)
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Minus the anomaly score, (n,); higher is more normal, as in scikit-learn."""
-        return -self._scores(X)
+        return -self.anomaly_score(X)
 
     def decision_function(self, X: Any) -> np.ndarray:
         """`score_samples` − `offset_`, (n,); negative for abnormal examples."""
-        check_is_fitted(self, "threshold_")
+        check_is_fitted(self)
         return self.score_samples(X) - self.offset_
 
     def predict(self, X: Any) -> np.ndarray:
         """+1 for normal and −1 for abnormal examples, (n,)."""
-        return np.where(self.decision_function(X) >= 0, 1, -1)
+        return np.where(self.is_anomaly(X), -1, 1)
 
     def is_anomaly(self, X: Any) -> np.ndarray:
-        """True for abnormal examples, (n,)."""
-        return self.decision_function(X) < 0
+        """Whether each example is abnormal, (n,)."""
+        check_is_fitted(self)
+        return self.anomaly_score(X) > self.threshold_
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """AUROC of the anomaly scores: how often an abnormal example scores above a normal one.
+
+        It is what `cross_val_score` and `GridSearchCV` use without `scoring`, and what
+        `scoring="roc_auc"` gives for labels +1 and −1. The threshold plays no part. Stratify the
+        folds (`cv=StratifiedKFold()`), so that each has both classes.
+
+        Args:
+            X: examples, (n, ...).
+            y: labels, +1 for normal and −1 for abnormal, or 0 for normal and 1 for abnormal.
+
+        Raises:
+            ValueError: without labels of both classes.
+        """
+        check_is_fitted(self)
+        scores = self.anomaly_score(X)
+        if y is None:
+            raise ValueError("score is the AUROC, and needs labels y: +1 normal, -1 abnormal")
+        abnormal = abnormal_rows(y, len(scores))
+        if abnormal.all() or not abnormal.any():
+            raise ValueError(
+                f"the AUROC needs normal and abnormal examples, and all {len(abnormal)} are "
+                f"{'abnormal' if abnormal.all() else 'normal'}; for cross-validation stratify the "
+                f"folds: cv=StratifiedKFold()"
+            )
+        return auroc(abnormal, scores)
 
     @property
-    def score_name(self) -> str:
-        """Which of the model's scores is used."""
-        return self.score or next((s for s in SCORES if hasattr(self.model, s)), SCORES[0])
-
-    def _scoring_method(self) -> Any:
-        if self.score is not None and self.score not in SCORES:
-            raise ValueError(f"unknown score {self.score!r}; expected one of {', '.join(SCORES)}")
-        method = getattr(self.model, self.score_name, None)
-        if method is None:
-            raise ValueError(
-                f"{type(self.model).__name__} has no method {self.score_name}; the model must have "
-                f"one of {', '.join(SCORES)}"
+    def threshold_(self) -> float:
+        """The threshold, in units of the anomaly score."""
+        if not self.__sklearn_is_fitted__():
+            raise NotFittedError(
+                "this AnomalyDetector has no threshold yet; call fit, with threshold=number if it "
+                "is known"
             )
-        return method
+        return self._threshold
 
-    def _scores(self, X: Any) -> np.ndarray:
-        values = np.asarray(self._scoring_method()(X), dtype=np.float64)
-        if not np.isfinite(values).all():
-            raise ValueError(
-                f"{np.sum(~np.isfinite(values))} of {len(values)} anomaly scores are NaN or "
-                f"infinite; check the model's training and the inputs' range"
+    @threshold_.setter
+    def threshold_(self, value: float) -> None:
+        if not self.__sklearn_is_fitted__():
+            raise NotFittedError(
+                "a threshold can be set once the detector is fitted; give it as threshold=number, "
+                "and call fit"
             )
-        return -values if self.score_name == "score_samples" else values
+        self._threshold = _as_served(_checked_threshold(value), self.model_)
+        self.threshold_rule_ = BY_HAND
 
-    def _train(self, X: Any) -> None:
-        if self.score_name == "score_samples":
-            self.model.fit(X)
-            return
-        if hasattr(self.model, "adapt"):
-            self.model.adapt(X)
-        if not self.model.compiled:
-            self.model.compile()
-        self.model.fit(X, epochs=self.epochs, batch_size=self.batch_size, verbose=0)
+    @property
+    def offset_(self) -> float:
+        """Minus the threshold."""
+        return -self.threshold_
+
+    @offset_.setter
+    def offset_(self, value: float) -> None:
+        self.threshold_ = -_checked_threshold(value)
+
+    @property
+    def score_name_(self) -> str:
+        """The score in use."""
+        if self.__sklearn_is_fitted__():
+            return self._score_name
+        return resolved_score(self.model, self.score_name)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "_threshold" in vars(self)
+
+    def __sklearn_clone__(self) -> "AnomalyDetector":
+        """The same arguments. A model that `fit` does not train keeps what it has learned."""
+        arguments = self.get_params(deep=False)
+        model = arguments.pop("model")
+        copied = {name: clone(value, safe=False) for name, value in arguments.items()}
+        keeps = self.epochs == 0 or not hasattr(model, "get_params")
+        copied["model"] = full_copy(model) if keeps else clone(model, safe=False)
+        return type(self)(**copied)
+
+    def _check_arguments(self) -> None:
+        if isinstance(self.threshold, str):
+            if self.threshold not in THRESHOLDS:
+                raise ValueError(
+                    f"unknown threshold {self.threshold!r}; expected a number or one of "
+                    f"{', '.join(THRESHOLDS)}"
+                )
+        else:
+            _checked_threshold(self.threshold)
+        if not isinstance(self.quantile, numbers.Real) or not 0 < self.quantile < 1:
+            raise ValueError(f"quantile must lie between 0 and 1, got {self.quantile!r}")
+        for name, least in (("epochs", 0), ("batch_size", 1)):
+            value = getattr(self, name)
+            if not isinstance(value, numbers.Integral) or value < least:
+                raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
+        resolved_score(self.model, self.score_name)
+
+    def _remember_stream(self, X: Any) -> None:
+        self.n_features_in_ = int(np.prod(shape_of_one(X) or ()))
+        names = columns.names_of(X)
+        for attribute in ("_shape_in", "feature_names_in_"):
+            self.__dict__.pop(attribute, None)
+        if names is not None:
+            self.feature_names_in_ = np.asarray(names, object)
+
+    def _trained(self, X: Any) -> Any:
+        """A model that was trained on X, all normal."""
+        if not self.warm_start:
+            model = untrained_copy(self.model)
+        else:
+            model = self.model_ if hasattr(self, "model_") else full_copy(self.model)
+        if resolved_score(model, self.score_name) == "score_samples":
+            return model.fit(X)
+        normalization = getattr(model, "normalization", None)
+        if hasattr(model, "adapt") and not (self.warm_start and _adapted(normalization)):
+            model.adapt(X)
+        if not model.compiled:
+            model.compile()
+        model.fit(X, epochs=self.epochs, batch_size=self.batch_size, verbose=0)
+        return model
 
 
-def _checked_labels(y: Any, n: int) -> np.ndarray:
-    labels = np.asarray(y)
-    if labels.shape != (n,):
-        raise ValueError(f"expected {n} labels y, one per example, got shape {labels.shape}")
-    values = np.unique(labels)
-    if not np.isin(values, (0, 1)).all():
+def resolved_score(model: Any, name: str | None) -> str:
+    """The score in use: the one asked for, or the first that the model has."""
+    if name is not None and name not in SCORES:
+        raise ValueError(f"unknown score {name!r}; expected one of {', '.join(SCORES)}")
+    for score in SCORES if name is None else (name,):
+        if hasattr(model, score):
+            return score
+    raise ValueError(
+        f"{type(model).__name__} has no method {name or SCORES[0]}; the model must have one of "
+        f"{', '.join(SCORES)}"
+    )
+
+
+def _anomaly_scores(model: Any, name: str, X: Any) -> np.ndarray:
+    """Scores as float64 numbers, (n,), which may be NaN or infinite."""
+    values = np.asarray(getattr(model, name)(X))
+    if isinstance(model, ReconstructionModel):
+        with np.errstate(over="ignore"):
+            values = values.astype(np.float32)
+    scores = values.astype(np.float64)
+    return -scores if name == "score_samples" else scores
+
+
+def _checked_threshold(value: Any) -> float:
+    number = np.asarray(value)
+    if number.shape != () or number.dtype.kind not in "fiu" or not math.isfinite(number):
         raise ValueError(
-            f"labels must be 0 (normal) or 1 (abnormal), got values {values[:10].tolist()}"
+            f"the threshold must be a finite number, or as an argument one of "
+            f"{', '.join(THRESHOLDS)}, got {value!r}"
         )
-    return labels.astype(int)
+    return float(number)
+
+
+def _as_served(value: float, model: Any) -> float:
+    """The threshold as the number that a served model compares with."""
+    if not isinstance(model, ReconstructionModel):
+        return value
+    with np.errstate(over="ignore"):
+        served = float(np.float32(value))
+    if not math.isfinite(served):
+        raise ValueError(f"the threshold {value!r} is beyond float32, which the scores are")
+    return served
+
+
+def _adapted(normalization: Any) -> bool:
+    return bool(getattr(normalization, "adapted", False))

@@ -7,11 +7,13 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from delvm_tf import validation
+
 MODEL_SCORES = ("energy", "reconstruction_error")
 
 
 class ModelEnsemble(BaseEstimator):
-    """Scores by [mean over models and scores of (s − min s)₊ / std s]ᵖ.
+    """Scores by −[mean over models and scores of (s − min s)₊ / std s]ᵖ.
 
     Minimum and standard deviation are those of normal examples. An energy is known up to a
     constant only, and the models of an ensemble learn different ones; the excess over the lowest
@@ -30,6 +32,8 @@ class ModelEnsemble(BaseEstimator):
     Attributes:
         floor_: minimum of each score on normal examples, (models · scores,).
         spread_: standard deviation of each.
+        n_features_in_: number of values per example.
+        feature_names_in_: names of the columns, where they have any.
 
     Example:
         >>> ensemble = ModelEnsemble(models, power=2.0).fit(x_normal)
@@ -53,9 +57,7 @@ class ModelEnsemble(BaseEstimator):
                 positive, fewer than two examples, or scores that are not finite or do not vary.
         """
         self._check()
-        if len(X) < 2:
-            raise ValueError(f"expected two or more normal examples, got {len(X)}")
-        table = self._table(X)
+        table = self._table(X, reset=True)
         if not np.isfinite(table).all():
             raise ValueError(
                 f"{np.sum(~np.isfinite(table).all(axis=1))} of {len(table)} examples have scores "
@@ -72,13 +74,24 @@ class ModelEnsemble(BaseEstimator):
         return self
 
     def score_samples(self, X: Any) -> np.ndarray:
-        """Minus the power of the mean excess, (n,); higher is more normal, and 0 is the most."""
-        check_is_fitted(self, "floor_")
-        excess = np.maximum(self._table(X) - self.floor_, 0) / self.spread_
-        return -(excess.mean(axis=1) ** self.power)
+        """Minus the power of the mean excess, (n,); higher is more normal, and 0 is the most.
 
-    def _table(self, X: Any) -> np.ndarray:
-        columns = [getattr(model, score)(X) for model in self.models for score in self.scores]
+        −∞ where a score of a model is NaN or infinite, of either sign.
+        """
+        check_is_fitted(self, "floor_")
+        table = self._table(X, reset=False)
+        table = np.where(np.isfinite(table), table, np.inf)
+        excess = np.maximum(table - self.floor_, 0) / self.spread_
+        with np.errstate(over="ignore"):
+            return -(excess.mean(axis=1) ** self.power)
+
+    def _table(self, X: Any, reset: bool) -> np.ndarray:
+        array = validation.checked(self, X, reset, rows=2 if reset else 1)
+        columns = [
+            getattr(model, score)(validation.as_known_to(model, X, array))
+            for model in self.models
+            for score in self.scores
+        ]
         return np.stack([np.asarray(column, np.float64) for column in columns], axis=1)
 
     def _check(self) -> None:

@@ -9,6 +9,8 @@ from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 from sklearn.utils.validation import check_is_fitted
 
+from delvm_tf import validation
+
 
 class FeatureDetector(BaseEstimator):
     """An outlier detector of features of the examples.
@@ -22,6 +24,8 @@ class FeatureDetector(BaseEstimator):
 
     Attributes:
         detector_: the fitted detector.
+        n_features_in_: number of values per example.
+        feature_names_in_: names of the columns, where they have any.
 
     Example:
         >>> detector = FeatureDetector(model.features, PrincipalGaussian(64)).fit(x_normal)
@@ -33,23 +37,40 @@ class FeatureDetector(BaseEstimator):
         self.detector = detector
 
     def fit(self, X: Any, y: Any = None) -> "FeatureDetector":
-        """Fit the detector on the features of X, (n, ...), all normal."""
-        self.detector_ = clone(self.detector).fit(self._table(X))
+        """Fit the detector on the features of X, (n, ...), all normal.
+
+        Raises:
+            ValueError: for features of another shape, or ones that are NaN or infinite.
+        """
+        table = self._table(X, reset=True)
+        if not np.isfinite(table).all():
+            raise ValueError("some features are NaN or infinite; check the model's training")
+        self.detector_ = clone(self.detector).fit(table)
         return self
 
     def score_samples(self, X: Any) -> np.ndarray:
-        """What the detector says of the features, (n,); higher is more normal."""
-        check_is_fitted(self)
-        return self.detector_.score_samples(self._table(X))
+        """What the detector says of the features, (n,); higher is more normal.
 
-    def _table(self, X: Any) -> np.ndarray:
-        table = np.asarray(self.features(X))
-        if table.ndim != 2 or len(table) != len(X):
+        −∞ where features are NaN or infinite.
+        """
+        check_is_fitted(self)
+        table = self._table(X, reset=False)
+        finite = np.isfinite(table).all(axis=1)
+        scores = np.full(len(table), -np.inf)
+        if finite.any():
+            scores[finite] = self.detector_.score_samples(table[finite])
+        return scores
+
+    def _table(self, X: Any, reset: bool) -> np.ndarray:
+        array = validation.checked(self, X, reset)
+        owner = getattr(self.features, "__self__", self.features)
+        owner = getattr(owner, "model", owner)
+        table = np.asarray(self.features(validation.as_known_to(owner, X, array)))
+        if table.ndim != 2 or len(table) != len(array):
             raise ValueError(
-                f"features of {len(X)} examples must have shape ({len(X)}, d), got {table.shape}"
+                f"features of {len(array)} examples must have shape ({len(array)}, d), got "
+                f"{table.shape}"
             )
-        if not np.isfinite(table).all():
-            raise ValueError("some features are NaN or infinite; check the model's training")
         return table
 
 
@@ -75,12 +96,9 @@ class PrincipalGaussian(BaseEstimator):
         Raises:
             ValueError: for fewer than one component or two examples, or constant examples.
         """
-        X = np.asarray(X, dtype=np.float64)
-        if self.n_components < 1 or len(X) < 2:
-            raise ValueError(
-                f"expected a positive n_components and two or more examples, got "
-                f"{self.n_components!r} and {len(X)}"
-            )
+        X = validation.checked(self, X, reset=True, flat=True, rows=2).astype(np.float64)
+        if self.n_components < 1:
+            raise ValueError(f"n_components must be positive, got {self.n_components!r}")
         total = X.var(axis=0, ddof=1).sum()
         if not total > 0:
             raise ValueError(f"all {len(X)} examples are the same, so they have no spread")
@@ -101,7 +119,7 @@ class PrincipalGaussian(BaseEstimator):
     def score_samples(self, X: Any) -> np.ndarray:
         """The log-density, (n,)."""
         check_is_fitted(self)
-        X = np.asarray(X, dtype=np.float64)
+        X = validation.checked(self, X, reset=False, flat=True).astype(np.float64)
         z = self.pca_.transform(X)
         rest = np.square(X - self.pca_.mean_).sum(axis=1) - np.square(z).sum(axis=1)
         if z.shape[1] == X.shape[1]:
@@ -132,7 +150,7 @@ class NeighbourDistance(BaseEstimator):
         Raises:
             ValueError: if there are to be no neighbours or components.
         """
-        X = np.asarray(X)
+        X = validation.checked(self, X, reset=True, flat=True)
         if self.n_neighbors < 1 or (self.n_components is not None and self.n_components < 1):
             raise ValueError(
                 f"n_neighbors and n_components must be positive, got {self.n_neighbors!r} and "
@@ -151,7 +169,8 @@ class NeighbourDistance(BaseEstimator):
     def score_samples(self, X: Any) -> np.ndarray:
         """Minus the mean distance, (n,)."""
         check_is_fitted(self, "neighbours_")
-        distances, _ = self.neighbours_.kneighbors(self._project(np.asarray(X)))
+        X = validation.checked(self, X, reset=False, flat=True)
+        distances, _ = self.neighbours_.kneighbors(self._project(X))
         return -distances.mean(axis=1)
 
     def _project(self, X: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Thresholds on anomaly scores, of which higher is more abnormal."""
+"""Thresholds on anomaly scores, of which higher is more abnormal; y is 1 for abnormal rows."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,11 @@ def mean_std(scores: np.ndarray, y: np.ndarray | None, quantile: float) -> float
             f"threshold='mean_std' needs at least 2 normal examples to measure their spread, got "
             f"{len(normal)}"
         )
-    return float(normal.mean() + normal.std())
+    size = np.abs(normal).max()
+    if normal.min() == normal.max() or size == 0:
+        return float(normal[0])  # the mean may be off by a rounding, and then all were above it
+    units = normal / size  # squares of great scores would overflow
+    return float(units.mean() + units.std()) * float(size)
 
 
 def quantile(scores: np.ndarray, y: np.ndarray | None, quantile: float) -> float:
@@ -27,7 +31,7 @@ def best_f1(scores: np.ndarray, y: np.ndarray | None, quantile: float) -> float:
     if y is None or len(np.unique(y)) < 2:
         raise ValueError(
             "threshold='best_f1' needs labelled calibration data with both classes: "
-            "detector.fit(x, y) with y 0 for normal and 1 for abnormal"
+            "detector.fit(x, y) with y +1 for normal and -1 for abnormal"
         )
     precision, recall, candidates = precision_recall_curve(y, scores)
     f1 = 2 * precision * recall / np.maximum(precision + recall, np.finfo(float).tiny)
@@ -36,13 +40,18 @@ def best_f1(scores: np.ndarray, y: np.ndarray | None, quantile: float) -> float:
     below = scores[scores < lowest]
     if len(below) == 0:  # all are: one step lower, wide enough to be seen in float32
         return lowest - max(1.0, abs(lowest)) * float(np.finfo(np.float32).eps)
-    return (lowest + float(below.max())) / 2
+    highest = float(below.max())
+    middle = highest + (lowest - highest) / 2
+    # In float32, which models score in, the middle of neighbours may round to the upper one.
+    with np.errstate(over="ignore"):
+        return middle if np.float32(middle) < np.float32(lowest) else highest
 
 
 def _normal(scores: np.ndarray, y: np.ndarray | None) -> np.ndarray:
-    normal = scores if y is None else scores[y == 0]
+    scores = np.asarray(scores, np.float64)
+    normal = scores if y is None else scores[np.asarray(y) == 0]
     if len(normal) == 0:
-        raise ValueError("there is no normal example (label 0) to set the threshold by")
+        raise ValueError("there is no normal example to set the threshold by")
     return normal
 
 

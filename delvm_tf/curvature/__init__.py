@@ -16,6 +16,7 @@ They differ only in cost:
 | `nested_tape` | yes             | d reverse-over-reverse passes          | the reference     |
 """
 
+from delvm_tf.curvature.boxes import map_boxes, union
 from delvm_tf.curvature.curvature import Curvature, Potential
 from delvm_tf.curvature.jets import Jet
 from delvm_tf.curvature.log_partition import GaussianLogPartition, MixtureLogPartition
@@ -50,9 +51,11 @@ __all__ = [
     "compute_trace",
     "elementwise_rule",
     "linear_rule",
+    "map_boxes",
     "plan_trace",
     "pointwise",
     "receptive_field",
     "register_receptive_field",
     "register_rule",
+    "union",
 ]

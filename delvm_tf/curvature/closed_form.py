@@ -24,9 +24,9 @@ INERT_LAYERS = (keras.layers.Identity, keras.layers.Dropout)
 
 
 class AffineStage(NamedTuple):
-    """A potential taken apart: reshapes, one affine layer, elementwise functions, outer one.
+    """A potential taken apart: reshapes, one affine layer, reshapes, elementwise functions, outer.
 
-    Reshapes after the affine layer change nothing but the order of the output.
+    Where among the elementwise functions the later reshapes stand makes no difference to these.
     """
 
     before: list[keras.layers.Layer]
@@ -47,6 +47,7 @@ def affine_stage(potential: object) -> AffineStage | str:
     after: list[keras.layers.Layer] = []
     affine: keras.layers.Layer | None = None
     jet: jets.JetFunction = jets.linear
+    placed: keras.layers.Layer | None = None  # elementwise, but not the same at every place
     for layer in chain:
         if type(layer) in INERT_LAYERS:
             continue
@@ -62,11 +63,16 @@ def affine_stage(potential: object) -> AffineStage | str:
             step = jets.activation_jet(layer.activation)
         else:
             step = jets.layer_jet(layer)
+            placed = layer if type(layer) is keras.layers.PReLU else placed
         if step is None:
             return f"layer {layer.name} is not elementwise after the first layer"
         jet = step if jet is jets.linear else jets.compose(step, jet)
     if affine is None:
         return "the network has no dense or convolutional layer"
+    if placed is not None and after:
+        return (
+            f"layer {placed.name} has a slope for each place, and layer {after[0].name} moves them"
+        )
     return AffineStage(before, affine, jet, potential.outer, after)
 
 
@@ -103,31 +109,36 @@ def closed_form(potential: Potential, x: tf.Tensor) -> Curvature:
     kernel = tf.convert_to_tensor(layer.kernel)
     with tf.GradientTape() as tape:
         tape.watch(x)
-        reshaped = x
-        for shape_layer in stage.before:
-            reshaped = shape_layer.call(reshaped)
-        a = tf.cast(
-            linear_map(
-                layer, tf.cast(reshaped, layer.compute_dtype), tf.cast(kernel, layer.compute_dtype)
-            ),
-            dtype,
+        inputs = _through(stage.before, x)
+        product = linear_map(
+            layer, tf.cast(inputs, layer.compute_dtype), tf.cast(kernel, layer.compute_dtype)
         )
-    pre_activation = a if layer.bias is None else a + tf.cast(layer.bias, dtype)
-    phi = stage.jet(pre_activation)
+        a = tf.cast(product, dtype)
+        if layer.bias is not None:
+            a += tf.cast(layer.bias, dtype)
+        a = _through(stage.after, a)
+    phi = stage.jet(a)
     gamma = stage.outer.jet(phi.value)
     combined = jets.chain_rule(gamma, phi)
     gradient = tape.gradient(a, x, output_gradients=tf.broadcast_to(combined.first, tf.shape(a)))
 
     squared_norms = linear_map(
-        layer, tf.ones_like(reshaped[:1], dtype), tf.square(tf.cast(kernel, dtype))
+        layer, tf.ones_like(inputs[:1], dtype), tf.square(tf.cast(kernel, dtype))
     )
+    squared_norms = _through(stage.after, squared_norms)
     batch = tf.shape(a)[0]
-    squared_norms = tf.reshape(squared_norms, (-1,))
     if isinstance(combined.second, float):
         laplacian = tf.fill((batch,), combined.second * tf.reduce_sum(squared_norms))
     else:
-        laplacian = tf.linalg.matvec(tf.reshape(combined.second, (batch, -1)), squared_norms)
-    output = phi.value
-    for shape_layer in stage.after:
-        output = shape_layer.call(output)
-    return Curvature(output, gradient, laplacian)
+        second = tf.broadcast_to(combined.second, tf.shape(a))
+        laplacian = tf.linalg.matvec(
+            tf.reshape(second, (batch, -1)), tf.reshape(squared_norms, (-1,))
+        )
+    return Curvature(phi.value, gradient, laplacian)
+
+
+def _through(shape_layers: list[keras.layers.Layer], t: tf.Tensor) -> tf.Tensor:
+    """Values through layers that only move them; `call`, as the rest would cast their type."""
+    for layer in shape_layers:
+        t = layer.call(t)
+    return t

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from delvm_tf.curvature.curvature import Potential
 from delvm_tf.curvature.graph import is_graph, layer_nodes
+from delvm_tf.curvature.taylor import has_rule
 
 DIFFERENTIATION = 4  # forward-over-reverse derivatives of a function, in forward passes
 COPIES = 3  # of each tensor of derivatives that a backward pass holds at its peak
@@ -31,16 +32,25 @@ class Multiplications(NamedTuple):
     tangent: int
 
 
-def multiplications(network: Any) -> Multiplications:
-    """Multiplications of all layers with kernels: their values times the positions they serve."""
+def multiplications(network: Any) -> Multiplications | None:
+    """Multiplications of all layers with kernels: their values times the positions they serve.
+
+    None for a network with layers of unknown use of their weights: those without a propagation
+    rule, such as recurrent layers, which use them at every step.
+    """
     counts = [_layer_multiplications(*node) for node in layer_nodes(network)]
-    counts = [count for count in counts if count]
-    return Multiplications(sum(counts), sum(counts[1:]))
+    known = [count for count in counts if count]
+    if None in counts:
+        return None
+    return Multiplications(sum(known), sum(known[1:]))
 
 
-def _layer_multiplications(layer: Any, parents: list[Any], output: Any) -> int:
+def _layer_multiplications(layer: Any, parents: list[Any], output: Any) -> int | None:
     if is_graph(layer):
-        return multiplications(layer).forward
+        inner = multiplications(layer)
+        return None if inner is None else inner.forward
+    if layer.weights and not has_rule(layer):
+        return None
     transposed = "Transpose" in type(layer).__name__
     shape = (parents[0] if transposed else output).shape
     first = getattr(layer, "data_format", None) == "channels_first"

@@ -46,16 +46,16 @@ class Potential:
         return [*self.network.variables, *self.outer.variables]
 
     def output(self, x: tf.Tensor) -> tf.Tensor:
-        """F(x) in the accumulation type, with layers such as dropout in inference mode."""
+        """The output f(x) in the accumulation type, layers such as dropout in inference mode."""
         return tf.cast(self.network(x, training=False), self.dtype)
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
-        """U(x), shape (batch,)."""
+        """The value u(x), shape (batch,)."""
         return self.outer(self.output(x))
 
 
 def output_and_value(potential: PotentialFunction, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """F(x) and u(x) = g(f(x)) of a `Potential`; u(x) twice for any other function."""
+    """Output f(x) and value u(x) = g(f(x)) of a `Potential`; u(x) twice for any other function."""
     if not isinstance(potential, Potential):
         u = potential(x)
         return u, u

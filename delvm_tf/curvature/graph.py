@@ -7,11 +7,19 @@ import keras
 
 
 def is_graph(network: Any) -> bool:
-    """Whether a network is a functional or built Sequential model of one input and one output."""
-    if not isinstance(network, keras.Model):
+    """Whether a network is a functional or built Sequential model of one input and one output.
+
+    A subclass with a `call` of its own is none: it may do anything beside running its layers.
+    """
+    if not isinstance(network, keras.Model) or not _runs_its_layers(network):
         return False
     outputs, inputs = getattr(network, "outputs", None), getattr(network, "inputs", None)
     return len(outputs or ()) == len(inputs or ()) == 1
+
+
+def _runs_its_layers(network: keras.Model) -> bool:
+    """Whether a model's `call` is Keras's own."""
+    return type(network).call.__module__.startswith("keras.")
 
 
 class Call:

@@ -60,6 +60,14 @@ def square(a: Number) -> Number:
     return a * a if isinstance(a, float) else tf.square(a)
 
 
+def along(phi: Jet, tangents: tf.Tensor) -> tf.Tensor:
+    """The derivatives φ′·t of φ along tangents t, (P, batch or 1, ...)."""
+    one_of_each_example = tangents.shape[0] == 1 and tangents.shape[1] != 1
+    if phi.gate and not isinstance(phi.first, float) and one_of_each_example:
+        return tf.expand_dims(gated(tf.squeeze(tangents, 0), phi.value), 0)
+    return multiply(phi.first, tangents)
+
+
 def chain_rule(gamma: Jet, phi: Jet) -> Jet:
     """The jet of γ∘φ from that of γ at φ(a): (γ∘φ)′ = γ′φ′ and (γ∘φ)″ = γ″φ′² + γ′φ″."""
     slope_squared = phi.first if phi.gate else square(phi.first)
@@ -115,9 +123,30 @@ def relu(
                 threshold=threshold,
             )
         )(a)
-    value = tf.nn.relu(a)
+    value = _rectified(a)
     # A step of the value: 0 or 1, and no gradient to compute on the way back.
     return Jet(value, tf.stop_gradient(tf.sign(value)), 0.0, gate=True)
+
+
+@tf.custom_gradient
+def _rectified(a: tf.Tensor) -> Any:
+    """max(a, 0). The gradient of TensorFlow's own passes zeros on to a when differentiated."""
+    value = tf.nn.relu(a)
+    return value, lambda upstream: gated(upstream, value)
+
+
+def gated(t: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
+    """`t` where a `value` of its shape is positive and 0 elsewhere; no gradient in the value.
+
+    In one pass over memory, forward and back.
+    """
+
+    @tf.custom_gradient
+    def gate(t: tf.Tensor) -> Any:
+        passed = tf.raw_ops.ReluGrad(gradients=t, features=value)
+        return passed, lambda upstream: gated(upstream, value)
+
+    return gate(t)
 
 
 def prelu(a: tf.Tensor, alpha: tf.Tensor) -> Jet:

@@ -9,9 +9,11 @@ Source: Wu, Esmaeili, Wick, Tristan and van de Meent (2021), Conjugate energy-ba
 
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from delvm_tf import noise
+from delvm_tf.curvature.boxes import Boxes, map_boxes
 from delvm_tf.curvature.outer import Outer
 from delvm_tf.curvature.sums import sum_per_example
 
@@ -47,6 +49,10 @@ class GaussianLogPartition(Outer):
         """A draw from N(as, s)."""
         mean = self.mean_hidden(f)
         return mean + tf.sqrt(self.variance(f)) * noise.normal(tf.shape(mean), seed, f.dtype)
+
+    def terms(self, boxes: Boxes) -> Boxes:
+        """One term for each pair of outputs aₖ and bₖ."""
+        return map_boxes(lambda side: np.minimum(*np.split(side, 2, axis=-1)), boxes)
 
     def quadratic_form(self, f: tf.Tensor, tangents: tf.Tensor) -> tf.Tensor:
         """Σ over pairs of A_aa Σt_a² + 2A_ab Σt_a t_b + A_bb Σt_b², shape (batch,)."""
@@ -132,7 +138,7 @@ class MixtureLogPartition(Outer):
         return sum_per_example(within) + tf.reduce_sum(between, axis=1)
 
     def _log_joint(self, f: tf.Tensor) -> tf.Tensor:
-        """Log πₖ + A(λₖ + t) − A(λₖ), (batch, K)."""
+        """The terms log πₖ + A(λₖ + t) − A(λₖ), (batch, K)."""
         a, b = tf.split(tf.expand_dims(f, 1), 2, axis=-1)
         mean, precision = self.prior.means(), self.prior.precisions()
         doubled = 2.0 * tf.square(b)

@@ -12,8 +12,9 @@ import tensorflow as tf
 
 from delvm_tf import noise
 from delvm_tf.curvature import jets
+from delvm_tf.curvature.boxes import Boxes, everything
 from delvm_tf.curvature.jets import Jet
-from delvm_tf.curvature.sums import sum_per_example
+from delvm_tf.curvature.sums import squared_norms, sum_per_example
 
 
 class Outer(abc.ABC):
@@ -25,6 +26,13 @@ class Outer(abc.ABC):
     """
 
     linear: bool = True
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Formulas of a base class do not hold for another g: they are not inherited with it."""
+        super().__init_subclass__(**kwargs)
+        if "__call__" in vars(cls):
+            for name in {"quadratic_form", "terms", "gradient"} - {*vars(cls)}:
+                setattr(cls, name, getattr(Outer, name))
 
     @property
     def variables(self) -> list[Any]:
@@ -39,9 +47,30 @@ class Outer(abc.ABC):
     def mean_hidden(self, f: tf.Tensor) -> tf.Tensor:
         """The mean of the hidden variables given x; for h that enters as hᵀf, ∇g(f)."""
 
+    def gradient(self, f: tf.Tensor) -> tf.Tensor:
+        """∇g(f), shape of f."""
+        with tf.GradientTape() as tape:
+            tape.watch(f)
+            value = self(f)
+        return tape.gradient(value, f)
+
     def sample_hidden(self, f: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """A draw of the hidden variables given x, shape of their mean."""
         raise TypeError(f"{type(self).__name__} says nothing about the hidden variables' spread")
+
+    def terms(self, boxes: Boxes) -> Boxes:
+        """What each term of g depends on, where g is a sum; here one term of all outputs.
+
+        With fewer outputs in a term, exact traces of convolutional networks take fewer probes.
+
+        Args:
+            boxes: the part of the input that each output depends on.
+
+        Returns:
+            The part that each term does, in any shape; `union` unites those along axes of outputs,
+            and `map_boxes` any others.
+        """
+        return everything([boxes], ())
 
     def quadratic_form(self, f: tf.Tensor, tangents: tf.Tensor) -> tf.Tensor:
         """Σ_c t_cᵀ ∇²g(f) t_c, shape (batch,); by automatic differentiation unless overridden.
@@ -70,6 +99,15 @@ class Outer(abc.ABC):
 class ElementwiseOuter(Outer):
     """An outer function that is a sum over outputs, g(f) = Σₖ γ(fₖ)."""
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Refuse a g that is not the sum which the derivatives are taken of."""
+        super().__init_subclass__(**kwargs)
+        if "__call__" in vars(cls) and "jet" not in vars(cls):
+            raise TypeError(
+                f"{cls.__name__} gives __call__ without jet, but an ElementwiseOuter is the sum of "
+                f"its jet over all outputs; give jet(f), or subclass Outer for another function"
+            )
+
     @abc.abstractmethod
     def jet(self, f: tf.Tensor) -> Jet:
         """γ, γ′ and γ″ at every output."""
@@ -78,15 +116,27 @@ class ElementwiseOuter(Outer):
         """Σₖ γ(fₖ), shape (batch,)."""
         return sum_per_example(self.jet(f).value)
 
+    def gradient(self, f: tf.Tensor) -> tf.Tensor:
+        """γ′(f), shape of f."""
+        first = self.jet(f).first
+        return tf.fill(tf.shape(f), tf.cast(first, f.dtype)) if isinstance(first, float) else first
+
     def mean_hidden(self, f: tf.Tensor) -> tf.Tensor:
         """γ′(f), shape of f."""
-        return self.jet(f).first
+        return self.gradient(f)
+
+    def terms(self, boxes: Boxes) -> Boxes:
+        """One term for each output."""
+        return boxes
 
     def quadratic_form(self, f: tf.Tensor, tangents: tf.Tensor) -> tf.Tensor:
         """Σₖ γ″(fₖ) Σ_c t_ck², shape (batch,)."""
+        second = self.jet(f).second
+        if isinstance(second, float) and tangents.shape[0] == 1:
+            return second * squared_norms(tf.squeeze(tangents, 0))
         squares = tf.reduce_sum(tf.square(tangents), axis=0)
         # Without any nonlinearity the tangents may still be the same for all examples.
-        forms = tf.broadcast_to(jets.multiply(self.jet(f).second, squares), tf.shape(f))
+        forms = tf.broadcast_to(jets.multiply(second, squares), tf.shape(f))
         return sum_per_example(forms)
 
 

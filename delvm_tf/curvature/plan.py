@@ -46,7 +46,7 @@ class Plan:
         exact: whether the value is the trace, or an unbiased estimate of it.
         probes: the probe directions, or None for methods without.
         cost: multiplications of a training step, in steps of an autoencoder; None where the
-            network cannot be looked into.
+            network, or a layer of it with weights, cannot be looked into.
         probe_bytes: memory of one probe of one example, in bytes, or None.
         settings: the settings it was made with.
         reason: why `auto` chose it, or "".
@@ -163,8 +163,9 @@ def _named(trace: str, potential: Any, shape: tuple[int, ...], settings: TraceSe
 
 def _windows(potential: Any, shape: tuple[int, ...], settings: TraceSettings) -> Plan:
     stages = require_window_stages(potential)
-    forward = cost.multiplications(potential.network).forward
-    times = 1.0 + window_multiplications(stages, shape) / (2 * forward)
+    count = cost.multiplications(potential.network)
+    forward = 0 if count is None else count.forward
+    times = 1.0 + window_multiplications(stages, shape) / (2 * max(forward, 1))
     memory = window_bytes(stages, shape[:2])
     return Plan("windows", True, Basis(shape), times, memory // math.prod(shape[:2]), settings)
 
@@ -181,7 +182,7 @@ def make_probes(
         return Gaussian(shape, settings.probes)
     field = shape
     if _propagates(potential):
-        field = receptive_field(potential.network, shape)
+        field = receptive_field(potential, shape)
     return Lattice(shape, field if settings.spacing is None else settings.spacing, field)
 
 
@@ -194,7 +195,7 @@ def _cost(potential: Any, probes: Probes) -> float | None:
     if not _propagates(potential):
         return None
     count = cost.multiplications(potential.network)
-    if count.forward == 0:
+    if count is None or count.forward == 0:
         return None
     per_probe = count.tangent if probes.shared else count.forward
     return 1.0 + probes.count * per_probe / (2 * count.forward)

@@ -95,10 +95,12 @@ def _propagated_forms(potential: Potential, x: tf.Tensor, probes: tf.Tensor) -> 
     with tf.GradientTape() as tape:
         tape.watch(x)
         jet, curved = propagate(potential.network, TaylorJet(x, probes))
-        u = outer(jet.value)
     values = [node.value for node in curved]
     gradient, *adjoints = tape.gradient(
-        u, [x, *values], unconnected_gradients=tf.UnconnectedGradients.ZERO
+        jet.value,
+        [x, *values],
+        output_gradients=outer.gradient(jet.value),
+        unconnected_gradients=tf.UnconnectedGradients.ZERO,
     )
     laplacian = outer.quadratic_form(jet.value, jet.tangents)
     for node, adjoint in zip(curved, adjoints, strict=True):

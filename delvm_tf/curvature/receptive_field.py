@@ -1,8 +1,9 @@
-"""How far the outputs of a network see along each axis of its input.
+"""How far the outputs of a network, or the terms of a potential, see along each axis of the input.
 
-Two input values that no output sees together do not interact: their entry of the Hessian of
-Σᵢ gᵢ(fᵢ(x)) is zero. A probe vector may then hold both, and vᵀHv is the sum of their diagonal
-entries, exactly.
+Two input values that no term of a potential g(f(x)) sees together do not interact: their entry of
+the Hessian is zero. A probe vector may then hold both, and vᵀHv is the sum of their diagonal
+entries, exactly. For Σᵢ gᵢ(fᵢ(x)) the terms are the outputs; any other outer function g puts
+outputs together, and says by `Outer.terms` which.
 
 Carried from layer to layer is, for every element of a tensor, the box of input values that it
 depends on: their first and last index along each input axis. Borders, strides and branches need
@@ -16,59 +17,42 @@ Own layers get a rule with `register_receptive_field`; one that is elementwise, 
 
 import inspect
 import logging
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
 from delvm_tf.curvature import jets
+from delvm_tf.curvature.boxes import FAR, Boxes, Indices, everything, map_boxes, union
+from delvm_tf.curvature.curvature import Potential
 from delvm_tf.curvature.graph import is_graph, layer_nodes
 
 logger = logging.getLogger(__name__)
 layers = keras.layers
 
-Indices = npt.NDArray[np.int64]
-FAR = 2**30  # beyond every index
-
-
-class Boxes(NamedTuple):
-    """The part of the input that each element of one tensor of the network depends on.
-
-    The input axes take the place of the batch axis, so that axis numbers of Keras layers hold.
-
-    Attributes:
-        lo: first index along each axis of the input, (input axes, ...); `FAR` for an element that
-            depends on nothing, such as one of a padding.
-        hi: last index along each axis of the input, (input axes, ...); `-FAR` for an element that
-            depends on nothing.
-    """
-
-    lo: Indices
-    hi: Indices
-
-
 Rule = Callable[..., Boxes | None]
 _RULES: dict[type, Rule] = {}
 
 
-def receptive_field(network: Any, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-    """How far the outputs of a network see along each axis of its input.
+def receptive_field(function: Any, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+    """How far the outputs of a network, or the terms of a `Potential`, see along each input axis.
 
     For every output the input values it depends on lie between a first and a last index along an
     axis; the length is the largest last − first + 1 of all outputs. For n convolutions of kernel
     size kᵢ and stride sᵢ that is 1 + Σᵢ (kᵢ − 1) s₁⋯sᵢ₋₁, or the size of the input if smaller.
 
     Args:
-        network: any function of a batch; only graphs of layers are looked into.
+        function: any function of a batch; only graphs of layers are looked into, and potentials of
+            these.
         input_shape: the shape of one input, channels included, without batch.
 
     Returns:
         For each axis of one input (channels included), the smallest length R such that no output
-        of the network sees two input values R or more apart along that axis. The whole input
-        shape for a network that is not a graph of layers of known sizes with such inputs.
+        of the network, or term of the potential, sees two input values R or more apart along that
+        axis. The whole input shape for a function that is not a graph of layers of known sizes
+        with such inputs.
 
     Raises:
         ValueError: if a registered rule gives boxes of another shape than its layer's output.
@@ -78,11 +62,14 @@ def receptive_field(network: Any, input_shape: tuple[int, ...]) -> tuple[int, ..
         (9, 9, 3)
     """
     input_shape = tuple(input_shape)
+    network = function.network if isinstance(function, Potential) else function
     if not _is_readable(network, input_shape):
         return input_shape
     index = np.indices(input_shape, dtype=np.int64)
     with tf.init_scope():  # plain numbers, even while a training step is being traced
         boxes = _propagate(network, Boxes(index, index))
+    if isinstance(function, Potential):
+        boxes = function.outer.terms(boxes)
     lengths = (boxes.hi - boxes.lo + 1).max(axis=tuple(range(1, boxes.lo.ndim)))
     return tuple(max(int(length), 1) for length in lengths)
 
@@ -127,7 +114,7 @@ def _through_layer(layer: Any, inputs: list[Boxes], shape: tuple[int, ...]) -> B
     boxes = rule(layer, *inputs) if rule is not None and _takes(rule, len(inputs)) else None
     if boxes is None:
         logger.info("layer %s is taken to see all of its inputs from everywhere", layer.name)
-        return _everything(inputs, shape)
+        return everything(inputs, shape)
     if boxes.lo.shape[1:] != shape:
         raise ValueError(
             f"the receptive field rule of layer {layer.name} gives boxes of shape "
@@ -142,32 +129,6 @@ def _takes(rule: Rule, tensors: int) -> bool:
     except TypeError:
         return False
     return True
-
-
-def _everything(inputs: list[Boxes], shape: tuple[int, ...]) -> Boxes:
-    """The union of all boxes of all inputs, for every element of an output of this shape."""
-
-    def lower(*sides: Indices) -> Indices:
-        first = np.min([side.reshape(len(side), -1).min(axis=1) for side in sides], axis=0)
-        return np.broadcast_to(first.reshape(-1, *(1 for _ in shape)), (len(first), *shape))
-
-    return map_boxes(lower, *inputs)
-
-
-def map_boxes(lower: Callable[..., Indices], *boxes: Boxes) -> Boxes:
-    """Boxes whose first indices are `lower` of the given first indices.
-
-    The last indices follow from the same function, as max(a, b) = −min(−a, −b).
-    """
-    return Boxes(lower(*(box.lo for box in boxes)), -lower(*(-box.hi for box in boxes)))
-
-
-def union(boxes: Boxes, axis: int | Sequence[int]) -> Boxes:
-    """Boxes of the same shape, with every element along an axis (or several) seeing all of it."""
-    axes = axis if isinstance(axis, int) else tuple(axis)
-    return map_boxes(
-        lambda side: np.broadcast_to(side.min(axis=axes, keepdims=True), side.shape), boxes
-    )
 
 
 @register_receptive_field(

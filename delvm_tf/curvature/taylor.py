@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from delvm_tf.curvature.graph import evaluate_graph, is_graph
-from delvm_tf.curvature.jets import JetFunction, multiply, square
+from delvm_tf.curvature.jets import JetFunction, along, multiply, square
 
 logger = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ def elementwise_rule(jet: TaylorJet, function: JetFunction) -> TaylorJet:
     second: Any = multiply(phi.first, jet.second)
     if not isinstance(phi.second, float):
         second = second + phi.second * tf.reduce_sum(square(jet.tangents), axis=0)
-    return TaylorJet(phi.value, multiply(phi.first, jet.tangents), second)
+    return TaylorJet(phi.value, along(phi, jet.tangents), second)
 
 
 def over_probes(function: Callable[[tf.Tensor], tf.Tensor], tangents: tf.Tensor) -> tf.Tensor:

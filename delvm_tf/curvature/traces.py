@@ -8,7 +8,8 @@ import tensorflow as tf
 from keras.random import SeedGenerator
 
 from delvm_tf.curvature.closed_form import closed_form
-from delvm_tf.curvature.curvature import Curvature
+from delvm_tf.curvature.curvature import Curvature, Potential
+from delvm_tf.curvature.loops import require_no_loop
 from delvm_tf.curvature.nested_tape import nested_tape
 from delvm_tf.curvature.plan import Plan, TraceSettings, make_plan
 from delvm_tf.curvature.probing import trace_by_probes
@@ -20,12 +21,30 @@ _PLANS: WeakKeyDictionary[Any, dict[Any, Plan]] = WeakKeyDictionary()
 
 
 def plan_trace(
-    trace: str, potential: Any, input_shape: tuple[int, ...], settings: TraceSettings
+    trace: str,
+    potential: Any,
+    input_shape: tuple[int, ...],
+    settings: TraceSettings,
+    dtype: Any = "float32",
 ) -> Plan:
-    """The plan that a name stands for (see `make_plan`), made once for each potential."""
+    """The plan that a name stands for (see `make_plan`), made once for each potential.
+
+    Args:
+        trace: a name in `TRACES`, `"exact"` or `"auto"`.
+        potential: the function to be differentiated.
+        input_shape: shape of one input.
+        settings: what the method may be told.
+        dtype: type of the inputs, unless the potential says its own.
+
+    Raises:
+        ValueError: if a method that was named cannot serve the network, or none can, as it runs a
+            loop; the message says why and what to use.
+    """
     plans = _PLANS.setdefault(potential, {})
     key = (trace, input_shape, settings)
     if key not in plans:
+        dtype = potential.dtype if isinstance(potential, Potential) else dtype
+        require_no_loop(f"trace={trace!r}", potential, input_shape, dtype)
         plans[key] = make_plan(trace, potential, input_shape, settings)
         if trace in ("auto", "exact"):
             logger.info("trace=%r:\n%s", trace, plans[key])

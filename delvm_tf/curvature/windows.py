@@ -60,6 +60,8 @@ def window_stages(potential: Any) -> list[Stage] | str:
             function = jets.layer_jet(layer)
         if not stages or function is None:
             return f"layer {layer.name} is neither a plain convolution nor elementwise"
+        if flattened and type(layer) is keras.layers.PReLU:
+            return f"layer {layer.name} has a slope for each value of a flattened image"
         last = stages[-1]
         stages[-1] = Stage(last.convolution, jets.compose(function, last.jet))
     return stages or "the network is not a chain of layers"
@@ -132,7 +134,7 @@ def trace_by_windows(potential: Potential, x: tf.Tensor, memory_budget: float) -
         return sum_in_chunks(part, x, None, sizes, weights)
 
     laplacian = either(sizes, batch, weights, all_at_once, in_chunks)
-    output = tf.reshape(values.output, (-1, *potential.network.output_shape[1:]))
+    output = _as_output(potential, values.output)
     return Curvature(output, values.gradient, laplacian)
 
 
@@ -163,7 +165,7 @@ def _value_pass(potential: Potential, stages: list[Stage], x: tf.Tensor) -> _Val
         for stage in stages:
             phis.append(stage.jet(affine_map(stage.convolution, value)))
             value = phis[-1].value
-        u = outer(value)
+        u = outer(_as_output(potential, value))
     gradient, *adjoints = tape.gradient(
         u, [x, *(phi.value for phi in phis)], unconnected_gradients=tf.UnconnectedGradients.ZERO
     )
@@ -172,10 +174,32 @@ def _value_pass(potential: Potential, stages: list[Stage], x: tf.Tensor) -> _Val
         for phi, adjoint in zip(phis, adjoints, strict=True)
     ]
     # The last stage and the outer function are one function of the last convolution.
-    last = jets.chain_rule(outer.jet(value), phis[-1])
+    last = jets.chain_rule(_outer_jet(potential, value), phis[-1])
     counts[-1] = _as_map(last.second, value)
     slopes = [_as_map(phi.first, phi.value) for phi in phis[:-1]]
     return _Values(value, gradient, slopes, counts)
+
+
+def _as_output(potential: Potential, value: tf.Tensor) -> tf.Tensor:
+    """The last stage's value in the shape of the network's output, which may be flat."""
+    shape = tuple(potential.network.output_shape[1:])
+    return value if tuple(value.shape[1:]) == shape else tf.reshape(value, (-1, *shape))
+
+
+def _outer_jet(potential: Potential, value: tf.Tensor) -> jets.Jet:
+    """The outer function's jet, which may differ from output to output, in the shape of `value`."""
+    outer: Any = potential.outer
+    output = _as_output(potential, value)
+    jet = outer.jet(output)
+    if output is value:
+        return jet
+
+    def image(number: jets.Number) -> jets.Number:
+        if isinstance(number, float):
+            return number
+        return tf.reshape(tf.broadcast_to(number, tf.shape(output)), tf.shape(value))
+
+    return jets.Jet(image(jet.value), image(jet.first), image(jet.second), jet.gate)
 
 
 def _as_map(number: jets.Number, like: tf.Tensor) -> tf.Tensor:

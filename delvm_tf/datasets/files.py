@@ -12,6 +12,7 @@ import numpy as np
 
 from delvm_tf.datasets import tfds
 from delvm_tf.datasets.archive import Archive, Arrays, ContentsError
+from delvm_tf.paths import local_path
 
 VARIABLE = "DELVM_DATA_DIR"
 
@@ -35,11 +36,13 @@ def find(archive: Archive, data_dir: str | os.PathLike[str] | None = None) -> Ar
         ContentsError: if the file or the download is damaged or altered.
         FileNotFoundError: if there is no file and TensorFlow Datasets cannot provide the data;
             the message says where was looked and both ways to provide them.
+        ValueError: if `data_dir` is empty, or no path of this machine.
     """
     folder = os.environ.get(VARIABLE) if data_dir is None else data_dir
     looked = f"{VARIABLE} is not set"
-    if folder:
-        path = Path(folder).expanduser() / f"{archive.name}.npz"
+    if folder is not None and (folder or data_dir is not None):
+        path = local_path(folder, VARIABLE if data_dir is None else "data_dir")
+        path = path / f"{archive.name}.npz"
         if path.is_file():
             return read(archive, path)
         source = f"{VARIABLE}={folder}" if data_dir is None else f"data_dir={str(folder)!r}"

@@ -12,6 +12,8 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.svm import OneClassSVM
 from sklearn.utils.validation import check_is_fitted
 
+from delvm_tf import validation
+
 
 def flatten(X: Any) -> np.ndarray:
     """Examples as rows of float64, (n, d)."""
@@ -23,13 +25,14 @@ class DistanceToMean(BaseEstimator):
 
     def fit(self, X: Any, y: Any = None) -> "DistanceToMean":
         """Take the mean of X, (n, ...)."""
-        self.mean_ = flatten(X).mean(axis=0)
+        self.mean_ = flatten(validation.checked(self, X, reset=True)).mean(axis=0)
         return self
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Higher is more normal, (n,)."""
         check_is_fitted(self)
-        return -np.square(flatten(X) - self.mean_).sum(axis=1)
+        rows = flatten(validation.checked(self, X, reset=False))
+        return -np.square(rows - self.mean_).sum(axis=1)
 
 
 class PCAResidual(BaseEstimator):
@@ -44,13 +47,14 @@ class PCAResidual(BaseEstimator):
 
     def fit(self, X: Any, y: Any = None) -> "PCAResidual":
         """Find the subspace of X, (n, ...)."""
-        self.pca_ = PCA(self.n_components, random_state=0).fit(flatten(X))
+        rows = flatten(validation.checked(self, X, reset=True))
+        self.pca_ = PCA(self.n_components, random_state=0).fit(rows)
         return self
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Higher is more normal, (n,)."""
         check_is_fitted(self)
-        rows = flatten(X)
+        rows = flatten(validation.checked(self, X, reset=False))
         rebuilt = self.pca_.inverse_transform(self.pca_.transform(rows))
         return -np.square(rows - rebuilt).sum(axis=1)
 

@@ -69,7 +69,7 @@ class GaussianMixtureDensity:
         return np.concatenate(parts)
 
     def sample(self, n: int, seed: Any = None) -> np.ndarray:
-        """N independent draws, (n, d).
+        """Draws that are independent, (n, d).
 
         Args:
             n: how many.

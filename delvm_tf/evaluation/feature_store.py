@@ -8,6 +8,9 @@ from typing import Any, Self
 
 import numpy as np
 
+from delvm_tf.ownership import make_folder
+from delvm_tf.paths import local_path
+
 CHUNK_ROWS = 64  # neighbours that are read together, so that a disk reads long stretches
 BLOCK_BYTES = 2**28  # of float32, held in memory at a time
 MEMORY_LIMIT = 2**30
@@ -30,7 +33,7 @@ class FeatureStore:
         memory_limit: bytes up to which a table stays in memory.
 
     Raises:
-        ValueError: for numbers below one.
+        ValueError: for numbers below one, or a folder that is an address such as `gs://`.
 
     Example:
         >>> with FeatureStore(model.features) as store:
@@ -53,7 +56,7 @@ class FeatureStore:
         self.function = function
         self.batch_size = batch_size
         self.memory_limit = memory_limit
-        self._parent = folder
+        self._parent = None if folder is None else local_path(folder, "the folder of the maps")
         self._folder: tempfile.TemporaryDirectory | None = None
         self._tables = 0
         self._shift: np.ndarray | None = None
@@ -117,6 +120,8 @@ class FeatureStore:
         if n * width * 2 <= self.memory_limit:
             return np.empty((n, width), np.float16)
         if self._folder is None:
+            if self._parent is not None:
+                make_folder(self._parent)
             self._folder = tempfile.TemporaryDirectory(prefix="features-", dir=self._parent)
         self._tables += 1
         path = Path(self._folder.name) / f"{self._tables}.npy"

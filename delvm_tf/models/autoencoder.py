@@ -201,11 +201,12 @@ class Autoencoder(ReconstructionModel):
 
     # Saving.
 
-    def get_build_config(self) -> dict[str, Any]:
+    def get_build_config(self) -> dict[str, Any] | None:
         """The input's shape, and which layers of the mirror are frozen."""
         layers = self.decoder.layers if self._mirrors and self.built else []
         frozen = [index for index, layer in enumerate(layers) if not layer.trainable]
-        return {**super().get_build_config(), "frozen_decoder_layers": frozen}
+        config = super().get_build_config()  # None of a model that is not built
+        return config and {**config, "frozen_decoder_layers": frozen}
 
     def build_from_config(self, config: dict[str, Any]) -> None:
         """Build a loaded model."""

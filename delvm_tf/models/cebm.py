@@ -10,6 +10,7 @@ from delvm_tf.curvature.graph import is_graph
 from delvm_tf.models.latent_energy_model import LatentEnergyModel
 from delvm_tf.models.mixture_prior import MixturePrior
 from delvm_tf.models.reconstruction_model import BATCH_SIZE
+from delvm_tf.models.visible import QuadraticVisible
 from delvm_tf.normalization import InputNormalization
 from delvm_tf.objectives.objective import Objective
 from delvm_tf.samplers import Langevin, Sampler
@@ -53,7 +54,8 @@ class CEBM(LatentEnergyModel):
         network: the body below the heads, such as `dv.networks.cebm_cnn()`; any Keras Sequential,
             functional or subclassed model, built or not.
         latents: hidden variables.
-        components: None for a standard normal prior, or the number of Gaussians in a learned one.
+        components: None for a standard normal prior, the number of Gaussians in a learned one, or
+            the prior itself, a `MixturePrior` that models share.
         objective: how it is learned; `ScoreMatching()` by default.
         normalization: see `EnergyModel`.
         scale: see `EnergyModel`.
@@ -77,14 +79,17 @@ class CEBM(LatentEnergyModel):
         self,
         network: Any,
         latents: int = 128,
-        components: int | None = None,
+        components: int | MixturePrior | None = None,
         objective: Objective | None = None,
         normalization: str | InputNormalization | None = "center",
         scale: float = 1.0,
-        visible_precision: str | None = "zero",
+        visible_precision: str | QuadraticVisible | None = "zero",
         visible_bias: str | None = None,
         **kwargs: Any,
     ):
+        prior = components if isinstance(components, MixturePrior) else None
+        if isinstance(components, MixturePrior):
+            components = components.components
         for name, value in (
             ("latents", latents),
             ("components", 1 if components is None else components),
@@ -103,10 +108,11 @@ class CEBM(LatentEnergyModel):
         self.latents = latents
         self.components = components
         self.heads = keras.layers.Dense(2 * latents, dtype=self.dtype_policy, name="heads")
-        self.prior: MixturePrior | None = None
-        if components is not None:
-            self.prior = MixturePrior(latents, components, dtype=self.dtype_policy, name="prior")
-            self.outer = MixtureLogPartition(self.prior)
+        if components is not None and prior is None:
+            prior = MixturePrior(latents, components, dtype=self.dtype_policy, name="prior")
+        self.prior = prior
+        if prior is not None:
+            self.outer = MixtureLogPartition(prior)
 
     def build_parameters(self, input_shape: tuple[int | None, ...]) -> None:
         """Build the body, put the heads on it, and build the prior."""
@@ -167,20 +173,8 @@ class CEBM(LatentEnergyModel):
         """The authors' Langevin steps, much colder than the density itself."""
         return Langevin(step_size=1.0, noise_level=7.5e-3)
 
-    def _with_network(self, network: Any) -> "CEBM":
-        """A model like this one, with another body, heads of its own and the same prior."""
-        other = type(self)(
-            network,
-            latents=self.latents,
-            components=self.components,
-            objective=self.objective,
-            normalization=self.normalization,
-            visible_precision=self.visible.precision,
-            visible_bias=self.visible.bias,
-            dtype=self.dtype_policy,
-        )
-        other.prior, other.outer = self.prior, self.outer
-        return other
+    def _shared(self) -> dict[str, Any]:
+        return {"components": self.components if self.prior is None else self.prior}
 
     def get_config(self) -> dict[str, Any]:
         """Configuration for saving."""

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 
 from delvm_tf.models.dem import DEM
+from delvm_tf.models.visible import QuadraticVisible
 from delvm_tf.normalization import InputNormalization
 from delvm_tf.objectives.objective import Objective
 
@@ -41,7 +42,7 @@ class DSEBM(DEM):
         objective: Objective | None = None,
         normalization: str | InputNormalization | None = "center",
         scale: float = 1.0,
-        visible_precision: str | None = None,
+        visible_precision: str | QuadraticVisible | None = None,
         visible_bias: str | None = "each",
         **kwargs: Any,
     ):

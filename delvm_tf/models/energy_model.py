@@ -111,7 +111,7 @@ class EnergyModel(ReconstructionModel):
         return tape.gradient(energy, z)
 
     def normalized_reconstruction(self, z: tf.Tensor) -> tf.Tensor:
-        """Z − ∇E, shape of z."""
+        """The reconstruction z − ∇E, shape of z."""
         return z - self.normalized_gradient(z)
 
     def energy_curvature(self, z: tf.Tensor, trace: Trace) -> Curvature:

@@ -2,13 +2,15 @@
 
 import json
 import math
+import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
+
+from delvm_tf.models.backups import METADATA
 
 
 class ShuffledEpochs(NamedTuple):
@@ -60,9 +62,11 @@ def backed_up_epoch(callbacks: Sequence[Any]) -> int:
     """Epochs that `BackupAndRestore` will find done; 0 without a backup."""
     for callback in callbacks:
         if isinstance(callback, keras.callbacks.BackupAndRestore):
-            written = Path(callback.backup_dir) / "training_metadata.json"
+            # Keras writes to addresses such as gs:// too.
+            written = tf.io.gfile.join(os.fspath(callback.backup_dir), METADATA)
             try:
-                return int(json.loads(written.read_text())["epoch"])
-            except (OSError, ValueError, KeyError):
+                with tf.io.gfile.GFile(written) as file:
+                    return int(json.loads(file.read())["epoch"])
+            except (tf.errors.NotFoundError, OSError, ValueError, KeyError):
                 return 0
     return 0

@@ -29,7 +29,7 @@ class LatentEnergyModel(EnergyModel):
         normalization: see `EnergyModel`.
         scale: see `EnergyModel`.
         visible_precision: None for Λ = I, or a learned `"scalar"`, `"diagonal"` or `"full"` Λ,
-            or `"zero"`.
+            or `"zero"`; or the quadratic part itself, a `QuadraticVisible` that models share.
         visible_bias: None for b = 0, or a learned b, `"each"` value or one a `"channel"`.
         **kwargs: `name` and `dtype` of the `keras.Model`.
 
@@ -45,16 +45,19 @@ class LatentEnergyModel(EnergyModel):
         objective: Objective | None = None,
         normalization: str | InputNormalization | None = "center",
         scale: float = 1.0,
-        visible_precision: str | None = None,
+        visible_precision: str | QuadraticVisible | None = None,
         visible_bias: str | None = None,
         **kwargs: Any,
     ):
         check_network(network)
         super().__init__(objective=objective, normalization=normalization, scale=scale, **kwargs)
         self.network = network
-        self.visible = QuadraticVisible(
-            visible_precision, visible_bias, dtype=self.dtype_policy, name="quadratic"
-        )
+        if isinstance(visible_precision, QuadraticVisible):
+            self.visible = visible_precision
+        else:
+            self.visible = QuadraticVisible(
+                visible_precision, visible_bias, dtype=self.dtype_policy, name="quadratic"
+            )
         self._potential = Potential(network, self.outer, self.normalization.result_dtype)
 
     def build_parameters(self, input_shape: tuple[int | None, ...]) -> None:
@@ -71,6 +74,8 @@ class LatentEnergyModel(EnergyModel):
                     f"layer {layer.name} has an activity regulariser, which the derivatives of an "
                     f"energy cannot honour; regularise the kernel instead"
                 )
+            if hasattr(layer, "use_cudnn"):
+                layer.use_cudnn = False  # whose kernels can be differentiated once only
         if not self.visible.built:  # a stage's is shared
             self.visible.build(input_shape)
 
@@ -152,7 +157,6 @@ class LatentEnergyModel(EnergyModel):
         stage = self._with_network(
             keras.Sequential([first, *chain[: places[depth]]], name=f"layers_1_to_{depth}")
         )
-        stage.visible = self.visible
         stage.build((None, *shape))
         return stage
 
@@ -169,13 +173,22 @@ class LatentEnergyModel(EnergyModel):
         return [place for place, layer in enumerate(chain) if layer.weights]
 
     def _with_network(self, network: Any) -> "LatentEnergyModel":
-        """A model like this one, with another network."""
-        return type(self)(
-            network,
-            objective=self.objective,
-            normalization=self.normalization,
-            dtype=self.dtype_policy,
+        """A model like this one, with another network; all else is shared."""
+        return type(self).from_config(
+            {
+                **self.get_config(),
+                "name": network.name,
+                "network": network,
+                "objective": self.objective,
+                "normalization": self.normalization,
+                "visible_precision": self.visible,
+                **self._shared(),
+            }
         )
+
+    def _shared(self) -> dict[str, Any]:
+        """Layers of a subclass that models of another network share, as arguments."""
+        return {}
 
     def energy_curvature(self, z: tf.Tensor, trace: Trace) -> Curvature:
         """∇E = Λ(z−b) − ∇g(f) and tr ∇²E = tr Λ − tr ∇²g(f)."""

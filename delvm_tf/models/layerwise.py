@@ -1,7 +1,5 @@
 """Growing a deep model one layer at a time."""
 
-import json
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +8,9 @@ import keras
 
 from delvm_tf.distribution.chief import writes_files
 from delvm_tf.models import inputs
+from delvm_tf.models.backups import NAMES, Backup
+from delvm_tf.ownership import claim, read_json, release, write_json
+from delvm_tf.paths import local_path
 
 
 class LayerStage(NamedTuple):
@@ -55,7 +56,9 @@ def fit_layerwise(
 
     Each stage is a model of its own, over x, that shares the layers with the whole
     (`model.layer_stage(depth)`); a deep belief network's stages are Boltzmann machines over the
-    layer below. Every layer gets the optimizer anew, with a learning rate of its own.
+    layer below. Every layer gets the optimizer anew, with a learning rate of its own. How the model
+    was compiled, its optimizer's state included, and which layers are trainable, is afterwards as
+    it was before, also after an error.
 
     Args:
         model: a model with layers, adapted.
@@ -68,8 +71,8 @@ def fit_layerwise(
         optimizer: a Keras optimizer or its name, whose settings each stage takes over.
         callbacks: Keras callbacks, called in every stage; `self.model` is the stage's model, and
             `self.model.stage` tells which it is.
-        backup_dir: folder for backups. A run with the same folder goes on where an interrupted one
-            stopped; the folder is removed at the end.
+        backup_dir: folder for backups, new or empty. A run with the same folder goes on where an
+            interrupted one stopped; the backups are removed at the end.
         **kwargs: for `fit`: `batch_size`, `validation_data`, `verbose`, ...
 
     Returns:
@@ -78,7 +81,9 @@ def fit_layerwise(
     Raises:
         TypeError: if the model has no layers to grow.
         ValueError: if the model is not adapted, its network is not a chain, the backup is of
-            another run, or the numbers do not fit the layers.
+            another run, the numbers do not fit the layers, or the folder is no path of this
+            machine.
+        FileExistsError: if the folder for backups holds anything else.
         TrainingDiverged: if a stage runs away; finished stages keep their weights.
     """
     if not hasattr(model, "layer_stage"):
@@ -99,7 +104,8 @@ def fit_layerwise(
     ]
     if joint_epochs:
         stages.append(LayerStage(count + 1, count, joint_learning_rate or min(rates), joint_epochs))
-    backup = None if backup_dir is None else _Backup(Path(backup_dir), model, stages)
+    folder = None if backup_dir is None else local_path(backup_dir, "backup_dir")
+    backup = None if folder is None else _Backup(folder, model, stages)
     trainable = {layer: layer.trainable for layer in model._flatten_layers()}
     histories = {} if backup is None else backup.restore()
     try:
@@ -127,7 +133,16 @@ def fit_layerwise(
 def _stage_model(model: Any, stage: LayerStage, trainable: dict[Any, bool]) -> Any:
     for layer, flag in trainable.items():
         layer.trainable = flag
-    return model if stage.joint else model.layer_stage(stage.layer)
+    part = model if stage.joint else model.layer_stage(stage.layer)
+    return _twin(model) if part is model else part
+
+
+def _twin(model: Any) -> Any:
+    """The same model, sharing layers and all state, that can be compiled without the other."""
+    twin = object.__new__(type(model))
+    # Keras keeps the metrics of an earlier compile where a later one has none.
+    vars(twin).update(vars(model), _compile_metrics=None)
+    return twin
 
 
 def _with_rate(template: keras.optimizers.Optimizer, rate: float) -> keras.optimizers.Optimizer:
@@ -152,7 +167,8 @@ class _Backup:
         self.folder = folder
         self.model = model
         self.plan = [list(stage) for stage in stages]
-        folder.mkdir(parents=True, exist_ok=True)
+        if writes_files(model.distribute_strategy):
+            claim(folder, "backups of layer-wise training")
 
     @property
     def _record(self) -> Path:
@@ -162,7 +178,7 @@ class _Backup:
         """The histories of the stages that are done; their weights go into the model."""
         if not self._record.exists():
             return {}
-        record = json.loads(self._record.read_text())
+        record = read_json(self._record)
         if record["plan"] != self.plan:
             raise ValueError(
                 f"{self.folder} holds the backup of another run (stages {record['plan']}, now "
@@ -173,7 +189,7 @@ class _Backup:
 
     def callback(self, stage: LayerStage) -> keras.callbacks.Callback:
         """Backs up the stage after every epoch."""
-        return keras.callbacks.BackupAndRestore(self.folder / f"stage-{stage.layer}")
+        return Backup(self.folder / f"stage-{stage.layer}")
 
     def save(self, histories: dict[str, Any]) -> None:
         """Keep the weights after a stage; the record changes last, so a kill leaves the old one."""
@@ -182,11 +198,12 @@ class _Backup:
         weights = f"after-{len(histories)}.weights.h5"
         self.model.save_weights(self.folder / weights, overwrite=True)
         record = {"plan": self.plan, "weights": weights, "histories": histories}
-        partial = self._record.with_suffix(".partial")
-        partial.write_text(json.dumps(record))
-        partial.replace(self._record)
+        write_json(self._record, record)
 
     def remove(self) -> None:
-        """Delete all backups."""
+        """Delete all backups, and nothing else."""
         if writes_files(self.model.distribute_strategy):
-            shutil.rmtree(self.folder, ignore_errors=True)
+            counts = range(1, len(self.plan) + 1)
+            stages = [f"stage-{number}/{name}" for number in counts for name in NAMES]
+            weights = [f"after-{number}.weights.h5" for number in counts]
+            release(self.folder, [self._record.name, *weights, *stages])

@@ -41,7 +41,7 @@ class MixturePrior(keras.layers.Layer):
         self.built = True
 
     def log_weights(self) -> tf.Tensor:
-        """Log π, (components,)."""
+        """The logarithms of the weights π, (components,)."""
         return tf.nn.log_softmax(tf.convert_to_tensor(self.logits))
 
     def means(self) -> tf.Tensor:

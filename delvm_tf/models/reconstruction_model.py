@@ -228,6 +228,9 @@ class ReconstructionModel(CheckedEntries):
             self.build_parameters(shape)
             self.objective.build_for(self)
         self.built = True
+        if not self.trainable:  # which then was said before there was anything to freeze
+            for part in (*self._layers, *self._trainable_variables):
+                part.trainable = False
         self._build_shapes_dict = {"input_shape": shape}
 
     def adapt(self, data: Any, batch_size: int = 4096, steps: int | None = None) -> None:
@@ -275,7 +278,9 @@ class ReconstructionModel(CheckedEntries):
 
     def get_config(self) -> dict[str, Any]:
         """Configuration for saving; subclasses add their own arguments."""
+        frozen = {} if self.trainable else {"trainable": False}
         return {
+            **frozen,
             "name": self.name,
             "dtype": keras.saving.serialize_keras_object(self.dtype_policy),
             "objective": keras.saving.serialize_keras_object(self.objective),
@@ -285,13 +290,15 @@ class ReconstructionModel(CheckedEntries):
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
         """Make the model again from its configuration."""
-        arguments = {
-            key: keras.saving.deserialize_keras_object(value, custom_objects=custom_objects)
-            if isinstance(value, dict) and "class_name" in value
-            else value
-            for key, value in config.items()
-        }
-        return cls(**arguments)
+
+        def made(value: Any) -> Any:
+            if isinstance(value, list):
+                return [made(each) for each in value]
+            if isinstance(value, dict) and "class_name" in value:
+                return keras.saving.deserialize_keras_object(value, custom_objects=custom_objects)
+            return value
+
+        return cls(**{key: made(value) for key, value in config.items()})
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,9 @@
 """A Keras model that several workers can train."""
 
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -8,8 +12,10 @@ import tensorflow as tf
 from delvm_tf.distribution.chief import callbacks_of_worker, has_several_workers, writes_files
 from delvm_tf.distribution.cluster import LOST_WORKER, WorkerLost, cluster
 from delvm_tf.models import inputs
+from delvm_tf.models.backups import check_backup_folder
 from delvm_tf.models.epochs import backed_up_epoch, shuffled_epochs
 from delvm_tf.models.wide_arrays import WideArrays
+from delvm_tf.ownership import whole
 
 
 class WorkerTraining(WideArrays):
@@ -55,6 +61,9 @@ class WorkerTraining(WideArrays):
         """
         workers = has_several_workers(self.distribute_strategy)
         if isinstance(callbacks, list):
+            for callback in callbacks:
+                if isinstance(callback, keras.callbacks.BackupAndRestore):
+                    check_backup_folder(callback)
             callbacks = callbacks_of_worker(callbacks) if workers else callbacks
             backed_up = any(isinstance(c, keras.callbacks.BackupAndRestore) for c in callbacks)
             if (workers or backed_up) and inputs.is_array(x) and _shuffled_by_keras(kwargs):
@@ -78,14 +87,26 @@ class WorkerTraining(WideArrays):
         return {name: results[name] for name in logs} if set(logs) <= set(results) else logs
 
     def save(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
-        """Write the model as `keras.Model.save` does; of several workers the chief does."""
+        """Write the model as `keras.Model.save` does; of several workers the chief does.
+
+        On this machine `~` is expanded, and the file is written whole or not at all.
+        """
         if writes_files(self.distribute_strategy):
-            super().save(filepath, overwrite=overwrite, **kwargs)
+            with _written(filepath, overwrite, kwargs.get("zipped") is not False) as (path, over):
+                super().save(path, overwrite=over, **kwargs)
 
     def save_weights(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
-        """Write the weights as `save_weights` of Keras does; of several workers the chief does."""
+        """Write the weights as `save_weights` of Keras does; of several workers the chief does.
+
+        On this machine `~` is expanded, and the file is written whole or not at all.
+        """
         if writes_files(self.distribute_strategy):
-            super().save_weights(filepath, overwrite=overwrite, **kwargs)
+            with _written(filepath, overwrite, str(filepath).endswith(".h5")) as (path, over):
+                super().save_weights(path, overwrite=over, **kwargs)
+
+    def load_weights(self, filepath: Any, **kwargs: Any) -> None:
+        """Read weights as `load_weights` of Keras does; `~` is expanded."""
+        super().load_weights(os.path.expanduser(filepath), **kwargs)
 
     def _make_function(self, step_function: Any) -> Any:
         """What `fit` and `evaluate` call; it reduces all metrics of a step at once.
@@ -132,6 +153,22 @@ class WorkerTraining(WideArrays):
             if self._compile_metrics is not None and y is not None:
                 y = _local_value(y)
                 self._compile_metrics.build(y, tf.zeros(y.shape[:1]))
+
+
+@contextlib.contextmanager
+def _written(filepath: Any, overwrite: bool, one_file: bool) -> Iterator[tuple[Any, bool]]:
+    """Where Keras is to write, and whether over what is there.
+
+    That is another name first, for one file of this machine. Keras itself writes to addresses such
+    as `gs://`, several files, and over a file that it must ask about.
+    """
+    path = os.path.expanduser(os.fspath(filepath))
+    asks = not overwrite and os.path.exists(path)
+    if asks or not one_file or "://" in path or not os.path.isdir(os.path.dirname(path) or "."):
+        yield path, overwrite
+        return
+    with whole(Path(path)) as partial:
+        yield str(partial), True
 
 
 def _shuffled_by_keras(arguments: dict[str, Any]) -> bool:

@@ -41,7 +41,7 @@ class SpectralNorm(keras.constraints.Constraint):
         self.bound = float(bound)
 
     def __call__(self, w):
-        """W, or W times the bound over its norm."""
+        """The kernel w, or w times the bound over its norm."""
         matrix = keras.ops.reshape(w, (-1, w.shape[-1]))
         transposed = keras.ops.transpose(matrix)
         wide = matrix.shape[0] < matrix.shape[1]

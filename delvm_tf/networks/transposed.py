@@ -83,7 +83,7 @@ class Transposed(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="delvm_tf")
 class TransposedDense(Transposed):
-    """H Wᵀ + b along the last axis, (batch, ..., units) to (batch, ..., features).
+    """The map h Wᵀ + b along the last axis, (batch, ..., units) to (batch, ..., features).
 
     Args:
         features: size of the last axis of the output.
@@ -100,7 +100,7 @@ class TransposedDense(Transposed):
         self.built = True
 
     def call(self, h: tf.Tensor) -> tf.Tensor:
-        """H Wᵀ + b."""
+        """The map h Wᵀ + b."""
         y = keras.ops.matmul(h, keras.ops.transpose(tf.cast(self.kernel, h.dtype)))
         return y + tf.cast(self.bias, h.dtype) if self.use_bias else y
 

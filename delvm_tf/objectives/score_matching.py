@@ -45,7 +45,8 @@ class ScoreMatching(Objective):
 
     Raises:
         ValueError: for an unknown trace or sign, a spacing or number of probes below one, or a cost
-            or memory budget that is not positive.
+            or memory budget that is not positive; in training, for an energy with a loop, such as
+            a recurrent layer without `unroll=True`, which needs another objective.
 
     Example:
         >>> model = dv.DELVM(dv.networks.ffnn((256,)), objective=dv.ScoreMatching())
@@ -130,7 +131,8 @@ class ScoreMatching(Objective):
             A `Plan`, which prints as text.
 
         Raises:
-            ValueError: if the model is not built yet, so that its network is not known.
+            ValueError: if the model is not built yet, so that its network is not known; or if it
+                runs a loop, as recurrent layers do, so that there is no trace.
         """
         shape = model.input_shape_or_none
         if shape is None:
@@ -143,7 +145,8 @@ class ScoreMatching(Objective):
     def _plan(self, model: Any, shape: tuple[int, ...], training: bool) -> Plan:
         trace = self.trace if training else self.evaluation_trace or self.trace
         settings = TraceSettings(self.spacing, self.probes, self.cost, self.memory_budget)
-        return plan_trace(trace, model.potential, shape, settings)
+        dtype = model.normalization.result_dtype
+        return plan_trace(trace, model.potential, shape, settings, dtype)
 
     def get_config(self) -> dict[str, Any]:
         """Configuration for saving."""

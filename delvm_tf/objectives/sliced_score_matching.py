@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from delvm_tf.curvature.curvature import Curvature, PotentialFunction
+from delvm_tf.curvature.loops import require_no_loop
 from delvm_tf.curvature.probes import Gaussian, Noise, Probes, Rademacher
 from delvm_tf.curvature.probing import trace_by_probes
 from delvm_tf.curvature.sums import sum_per_example
@@ -40,7 +41,8 @@ class SlicedScoreMatching(Objective):
 
     Raises:
         ValueError: for an unknown distribution, fewer than one projection, or a memory budget that
-            is not positive.
+            is not positive; in training, for an energy with a loop, such as a recurrent layer
+            without `unroll=True`.
         TypeError: if `variance_reduced` is not a bool.
 
     Example:
@@ -76,7 +78,9 @@ class SlicedScoreMatching(Objective):
 
     def compute(self, model: Any, z: tf.Tensor, training: bool) -> ObjectiveValue:
         """½‖∇E‖² or ½(vᵀ∇E)², minus vᵀ∇²E v, averaged over the projections of each example."""
-        probes = DISTRIBUTIONS[self.distribution](tuple(z.shape[1:]), self.projections)
+        shape = tuple(z.shape[1:])
+        require_no_loop("SlicedScoreMatching", model.potential, shape, z.dtype)
+        probes = DISTRIBUTIONS[self.distribution](shape, self.projections)
         directions = probes.draw(z, self.seed_generator)
         drawn = _Drawn(probes, directions)
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from scipy.stats import rankdata
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from delvm_tf.plots.figure import ABNORMAL_COLOR, NORMAL_COLOR, new_figure
@@ -13,21 +14,30 @@ def plot_error_histogram(scores: Any, y: Any, threshold: float, label: str) -> A
     """Histogram of anomaly scores, normal against abnormal, with the threshold.
 
     Args:
-        scores: anomaly scores, (n,).
+        scores: anomaly scores, (n,); infinite ones are counted in the legend, and not drawn.
         y: labels, (n,), 1 = abnormal.
         threshold: drawn as a line.
         label: what the scores are, for the axis.
 
     Returns:
         A matplotlib figure. The axis is logarithmic if all scores are positive.
+
+    Raises:
+        ValueError: if no score is finite.
     """
     scores, y = np.asarray(scores), np.asarray(y)
+    finite = np.isfinite(scores)
+    if not finite.any():
+        raise ValueError(f"none of {len(scores)} scores is finite, so there is nothing to draw")
+    beyond = {value: int(np.sum(~finite & (y == value))) for value in (0, 1)}
+    scores, y = scores[finite], y[finite]
     figure, axes = new_figure()
     ax = axes[0, 0]
     positive = scores.min() > 0 and threshold > 0
     low, high = scores.min(), scores.max()
     bins = np.geomspace(low, high, 80) if positive else np.linspace(low, high, 80)
     for value, name, color in ((0, "normal", NORMAL_COLOR), (1, "abnormal", ABNORMAL_COLOR)):
+        name += f", {beyond[value]} infinite" if beyond[value] else ""
         ax.hist(scores[y == value], bins, alpha=0.6, label=name, color=color)
     ax.axvline(threshold, color="black", linestyle="--", label=f"threshold {threshold:.3g}")
     if positive:
@@ -43,11 +53,12 @@ def plot_roc_curves(y: Any, scores: Mapping[str, Any]) -> Any:
 
     Args:
         y: labels, (n,), 1 = abnormal.
-        scores: anomaly scores, (n,), by the name of the method.
+        scores: anomaly scores, (n,), by the name of the method; they may be infinite.
     """
     figure, axes = new_figure(5.5, 5.0)
     ax = axes[0, 0]
-    for name, values in scores.items():
+    for name, given in scores.items():
+        values = rankdata(given)  # which the curve depends on alone
         false_alarms, recall, _ = roc_curve(y, values)
         ax.plot(false_alarms, recall, label=f"{name} ({roc_auc_score(y, values):.4f})")
     ax.set_xscale("symlog", linthresh=0.01)

@@ -4,6 +4,11 @@ import os
 from pathlib import Path
 from typing import Any
 
+from delvm_tf.ownership import make_folder, refuse_foreign_file, whole
+from delvm_tf.paths import local_path
+
+_SOFTWARE = "delvm_tf"  # what the file says who made it
+_written: set[Path] = set()  # in this process
 NORMAL_COLOR = "#2a6f97"
 ABNORMAL_COLOR = "#c8553d"
 
@@ -23,13 +28,25 @@ def new_figure(width: float = 7.0, height: float = 4.0, rows: int = 1, columns: 
 
 
 def save_figure(figure: Any, path: str | os.PathLike[str]) -> Path:
-    """Write a figure as a PNG that is either whole or not there."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial.png")
-    try:
-        figure.savefig(partial, dpi=130)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    """Write a figure as a PNG that is either whole or not there.
+
+    Raises:
+        FileExistsError: if there is a file that this function did not write.
+        ValueError: if the path is an address such as `gs://`.
+        OSError: if the file cannot be written.
+    """
+    path = local_path(path, "the path of the figure")
+    place = path.resolve()
+    refuse_foreign_file(path, place in _written or _is_ours(path))
+    make_folder(path.parent)
+    with whole(path) as partial:
+        figure.savefig(partial, dpi=130, format="png", metadata={"Software": _SOFTWARE})
+    _written.add(place)
     return path
+
+
+def _is_ours(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return b"Software\0" + _SOFTWARE.encode() in file.read(2**12)

@@ -36,14 +36,14 @@ def calibrate(detector: AnomalyDetector, data: Dataset) -> AnomalyDetector:
                 f"protocol {data.protocol!r} has no labelled training data for the threshold "
                 f"'best_f1'; choose 'mean_std' or 'quantile'"
             )
-        return detector.fit(data.x_calibration, data.y_calibration)
+        return detector.fit(data.x_calibration, np.where(data.y_calibration == 1, -1, 1))
     return detector.fit(data.x_train)
 
 
 def detectors_of(model: Any, data: Dataset, threshold: str) -> dict[str, AnomalyDetector]:
     """A calibrated detector for each score that a model has."""
     return {
-        score: calibrate(AnomalyDetector(model, threshold=threshold, score=score), data)
+        score: calibrate(AnomalyDetector(model, threshold=threshold, score_name=score), data)
         for score in scores_of(model)
     }
 

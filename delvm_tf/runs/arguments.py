@@ -1,10 +1,13 @@
 """Command-line arguments that describe a model and its training."""
 
 import argparse
+import re
 from typing import Any
 
 from delvm_tf.catalog import MODELS, OBJECTIVES, Specification
 from delvm_tf.curvature import TRACES
+from delvm_tf.datasets.streams import TableOptions
+from delvm_tf.datasets.streams.reading import Column
 from delvm_tf.normalization import MODES
 
 MODEL_SETTINGS = (
@@ -70,6 +73,39 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> list[str]:
         group.add_argument("--clipnorm", type=float),
     ]
     return [action.dest for action in actions]
+
+
+def add_table_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the columns of .csv and .parquet files mean; see `TableOptions`."""
+    group = parser.add_argument_group(
+        "tables (a column is given by its name, or as #0, #1, ... by its number)"
+    )
+    group.add_argument("--columns", nargs="+", metavar="COLUMN", help="the features, in order")
+    group.add_argument("--drop", nargs="+", metavar="COLUMN", help="columns to leave out")
+    group.add_argument("--label", metavar="COLUMN", help="column of labels, left out too")
+    group.add_argument("--index", nargs="+", metavar="COLUMN", help="numbers of rows, left out too")
+    group.add_argument(
+        "--header", action=argparse.BooleanOptionalAction,
+        help="whether the first line of .csv names the columns; settled by types if it can be",
+    )  # fmt: skip
+    group.add_argument("--separator", default=",", help="between the cells of .csv")
+
+
+def table_options(args: argparse.Namespace) -> TableOptions:
+    """What `add_table_arguments` was given."""
+
+    def column(text: str) -> Column:
+        return int(text[1:]) if re.fullmatch(r"#-?\d+", text) else text
+
+    def several(texts: list[str] | None) -> list[Column]:
+        return [column(text) for text in texts or ()]
+
+    return TableOptions(
+        label=None if args.label is None else column(args.label),
+        columns=several(args.columns) or None, drop=several(args.drop),
+        index=several(args.index), header=args.header,
+        separator="\t" if args.separator == "\\t" else args.separator,
+    )  # fmt: skip
 
 
 def specification(args: argparse.Namespace, recipe: Specification) -> Specification:

@@ -1,35 +1,65 @@
 """Results that are written piece by piece, and are either whole or not there."""
 
-import json
 import os
-import shutil
 from pathlib import Path
 from typing import Any
+
+from delvm_tf.ownership import (
+    make_folder,
+    read_json,
+    remove_sealed,
+    seal,
+    sealed,
+    unfinished_folder,
+    write_json,
+)  # fmt: skip
+from delvm_tf.paths import local_path
+
+__all__ = ["Results", "make_folder", "read_json", "write_json"]
 
 
 class Results:
     """A folder of results in the making, beside where it will be.
 
     The folder appears under its own name when all is done. Until then it is called `….partial`, and
-    the same configuration goes on with the pieces that are there.
+    the same configuration goes on with the pieces that are there; what another configuration has
+    left unfinished stays as it is. Finished results are replaced by finished ones, unless something
+    else came into their folder or was changed there: then they are refused, before any work.
 
     Args:
-        output: the folder to be.
+        output: the folder to be; a link is followed.
         config: what the results depend on, as JSON.
 
     Raises:
+        FileExistsError: if the folder, or that of unfinished results, holds what was not written
+            here.
+        ValueError: if the path is empty, or no path of this machine.
         OSError: if the folder cannot be written.
     """
 
-    def __init__(self, output: Path, config: dict[str, Any]):
-        self.output = output
-        self.folder = output.with_name(output.name + ".partial")
-        written = self.folder / "config.json"
-        config = json.loads(json.dumps(config))
-        if not written.exists() or read_json(written) != config:
-            shutil.rmtree(self.folder, ignore_errors=True)
-            make_folder(self.folder)
-            write_json(written, config)
+    def __init__(self, output: str | os.PathLike[str], config: dict[str, Any]):
+        self.output = Path(os.path.realpath(local_path(output, "the folder of results")))
+        if self.output == Path.cwd() or os.path.ismount(self.output):
+            raise FileExistsError(
+                f"{self.output} is the current folder or a mounted one, which cannot be replaced "
+                f"by results; choose a folder in it"
+            )
+        self._clear_up()
+        self._replaces = sealed(self.output)
+        self.folder = unfinished_folder(self.output, config)
+
+    @property
+    def _old(self) -> Path:
+        return self.output.with_name(self.output.name + ".replaced")
+
+    def _clear_up(self) -> None:
+        """End what a killed run began: it moved old results away to put new ones in their place."""
+        if sealed(self._old) is None:
+            return
+        if os.path.lexists(self.output):
+            remove_sealed(self._old)
+        else:
+            self._old.rename(self.output)
 
     def __contains__(self, piece: str) -> bool:
         return self._path(piece).exists()
@@ -44,38 +74,27 @@ class Results:
         return self.folder / f"{piece}.json"
 
     def finish(self, pieces: list[str]) -> None:
-        """Drop the pieces, and give the folder its name."""
+        """Give the folder its name, and drop the pieces.
+
+        Raises:
+            FileExistsError: if something came to the output since the run began; the results
+                stay where they are.
+        """
+        if sealed(self.output) != self._replaces:
+            raise FileExistsError(
+                f"another run has finished in {self.output} meanwhile; the results of this one are "
+                f"in {self.folder}"
+            )
+        seal(self.folder)
+        if self._replaces is not None:
+            self.output.rename(self._old)
+        try:
+            self.folder.replace(self.output)
+        except BaseException:
+            if self._replaces is not None and not os.path.lexists(self.output):
+                self._old.rename(self.output)
+            raise
         for piece in pieces:
-            self._path(piece).unlink()
-        if self.output.exists():
-            shutil.rmtree(self.output)
-        self.folder.replace(self.output)
-
-
-def make_folder(path: Path) -> None:
-    """Make a folder, or say that it cannot be written.
-
-    Raises:
-        OSError: what the path is, and what to do.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OSError(f"cannot write to {path}: {error}; choose another folder") from error
-
-
-def read_json(path: Path) -> Any:
-    """Contents of a JSON file."""
-    return json.loads(path.read_text())
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file that is either whole or not there."""
-    write_text(path, json.dumps(value, indent=1))
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file that is either whole or not there."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(text)
-    os.replace(partial, path)
+            (self.output / f"{piece}.json").unlink(missing_ok=True)
+        if self._replaces is not None:
+            remove_sealed(self._old)

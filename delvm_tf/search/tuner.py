@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,8 @@ import tensorflow as tf
 from delvm_tf.catalog import Specification
 from delvm_tf.datasets import Dataset
 from delvm_tf.models.divergence import TrainingDiverged
+from delvm_tf.ownership import write_text
+from delvm_tf.paths import local_path
 from delvm_tf.runs.features import as_inputs
 from delvm_tf.search.measures import MEASURES
 from delvm_tf.search.service import role
@@ -47,11 +48,11 @@ def make_tuner(
         measure: one of `MEASURES`.
         trials: how many; for a grid at most.
         seed: of the search and of the models.
-        folder: for the state.
+        folder: for the state, on this machine.
 
     Raises:
         ImportError: without KerasTuner.
-        ValueError: for an unknown tuner or measure.
+        ValueError: for an unknown tuner or measure, or a folder that is an address.
     """
     if tuner not in TUNERS:
         raise ValueError(f"unknown tuner {tuner!r}; expected one of {', '.join(TUNERS)}")
@@ -83,6 +84,7 @@ def make_tuner(
     kt.src.config.DEBUG = False  # or it writes the traceback of every trial that fails
     oracle = _oracle(kt, space, tuner, measure, trials, seed)
     oracle.verbose = 0
+    folder = local_path(folder, "the folder of the search")
     made = SpecificationTuner(oracle, space.declare, str(folder), "trials")
     if role() != "worker" and Path(oracle._get_oracle_fname()).exists():
         oracle.reload()  # KerasTuner does so only for a process of the same name
@@ -124,10 +126,8 @@ def _grid_oracle(kt: Any, points: list[dict[str, Any]]) -> Any:
 def _write_whole(path: str, state: Any) -> str:
     """Write KerasTuner's state so that a kill leaves the old file or the new, not half of one."""
     text = json.dumps(state)
-    partial = Path(f"{path}.partial-{os.getpid()}")
-    partial.parent.mkdir(parents=True, exist_ok=True)
-    partial.write_text(text)
-    partial.replace(path)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    write_text(Path(path), text)
     return text
 
 

@@ -4,6 +4,7 @@ Needs `delvm_tf[beam]`, and this library on the workers. Paths may be of any fil
 knows, such as `gs://`.
 """
 
+import logging
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -22,18 +23,23 @@ except ImportError as error:
     raise ImportError("pipelines need Apache Beam: pip install 'delvm_tf[beam]'") from error
 
 from delvm_tf.datasets.archive import ContentsError
-from delvm_tf.datasets.streams.chunk import rows_of
-from delvm_tf.datasets.streams.stream import reader_of
-from delvm_tf.serving.checks import checked_rows
+from delvm_tf.datasets.streams.reading import TableOptions
+from delvm_tf.datasets.streams.stream import check_options, reader_of
+from delvm_tf.serving.checks import checked_rows, in_order
+from delvm_tf.serving.files import rows_for
 from delvm_tf.serving.model_card import ModelCard
 from delvm_tf.serving.saved import ServedModel, folder_of, load
 from delvm_tf.serving.signatures import DEFAULT
 
 REFUSED = "refused"
+_LOG = logging.getLogger(__name__)
 
 
 class Score(beam.PTransform):
     """Pairs (key, row) to pairs (key, outputs), the outputs by name as Python numbers and lists.
+
+    A row with names (a dict, a named tuple, a pandas Series) is matched by the names of columns in
+    the model's card, and an array is taken as it stands.
 
     Rows are scored in batches, one copy of the model in each worker process. Cost: as
     `ServedModel.predict`.
@@ -97,6 +103,8 @@ class ScoreFiles(beam.PTransform):
         skip_damaged: give files that cannot be read, or not to their end, as pairs (file, reason)
             in a second collection, and not stop; the result is then
             `{"scores": ..., "refused": ...}`.
+        table: what the columns of .csv and .parquet mean, if the names do not settle it. They are
+            matched by the names in the model's card; others are left out, which the log says.
 
     Raises:
         ContentsError: while the pipeline runs, naming the file.
@@ -111,22 +119,24 @@ class ScoreFiles(beam.PTransform):
         features: bool = False,
         batch_size: int = 256,
         skip_damaged: bool = False,
+        table: TableOptions | None = None,
     ):
         super().__init__()
         # Beam finds nothing for a bare "*.csv", and workers may run elsewhere.
         local = FileSystems.get_scheme(pattern) is None
-        self.pattern = str(Path(pattern).absolute()) if local else pattern
+        self.pattern = str(Path(pattern).expanduser().absolute()) if local else pattern
         self.folder = str(folder)
         self.version = version
         self.skip_damaged = skip_damaged
         card = card_of(self.folder, version)
-        self.shape = card.shape
+        self.card = card
+        self.table = table or TableOptions()
         self.outputs = columns(card, features)
         self.score = Score(folder, version, DEFAULT, self.outputs, batch_size)
 
     def expand(self, pipeline: Any) -> Any:
         """The rows of the table; Beam calls this."""
-        read = beam.ParDo(_Read(self.shape, self.skip_damaged))
+        read = beam.ParDo(_Read(self.card, self.skip_damaged, self.table))
         rows = (
             pipeline
             | "match" >> fileio.MatchFiles(self.pattern, fileio.EmptyMatchTreatment.DISALLOW)
@@ -193,12 +203,13 @@ class _Check(beam.DoFn):
         self.skip = skip
 
     def setup(self) -> None:
-        self.shape = card_of(self.handler.folder, self.handler.version).shape
+        self.card = card_of(self.handler.folder, self.handler.version)
 
     def process(self, pair: tuple[Any, Any]) -> Iterator[Any]:
         key, row = pair
         try:
-            yield key, checked_rows(np.asarray(row)[None], self.shape)[0]
+            values = in_order(row, self.card.columns)
+            yield key, checked_rows(np.ma.asanyarray(values)[None], self.card.shape)[0]
         except (TypeError, ValueError) as error:
             if not self.skip:
                 raise type(error)(f"row {key!r}: {error}") from error
@@ -208,20 +219,31 @@ class _Check(beam.DoFn):
 class _Read(beam.DoFn):
     """A file to pairs ((file, number of the row), row)."""
 
-    def __init__(self, shape: tuple[int, ...], skip: bool):
-        self.shape = shape
+    def __init__(self, card: ModelCard, skip: bool, table: TableOptions):
+        self.card = card
         self.skip = skip
+        self.table = table
+        self.said: set[str] = set()
 
     def process(self, found: Any) -> Iterator[Any]:
         try:
             with _at_hand(found.path) as local:
-                for first, x in rows_of(local, reader_of(local), self.shape):
-                    for k, row in enumerate(x):
-                        yield (found.path, first + k), row
+                reader = reader_of(local)
+                check_options(reader, self.table)
+                for rows in rows_for(self.card, local, reader, self.table):
+                    self._say(rows.notes)
+                    for k, row in enumerate(rows.x):
+                        yield (found.path, rows.first + k), row
         except ValueError as error:
             if not self.skip:
                 raise ContentsError(f"{found.path}: {error}") from error
             yield beam.pvalue.TaggedOutput(REFUSED, (found.path, str(error)))
+
+    def _say(self, notes: tuple[str, ...]) -> None:
+        for note in notes:
+            if note not in self.said:
+                self.said.add(note)
+                _LOG.warning(note)
 
 
 def _row_of_table(pair: tuple[tuple[str, int], dict[str, Any]]) -> dict[str, Any]:
@@ -233,7 +255,7 @@ def _row_of_table(pair: tuple[tuple[str, int], dict[str, Any]]) -> dict[str, Any
 def _at_hand(path: str) -> Iterator[Path]:
     """A local path of a file or folder, which is fetched from where it is if need be."""
     if FileSystems.get_scheme(path) is None:
-        yield Path(path)
+        yield Path(path).expanduser()
         return
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / path.rstrip("/").rpartition("/")[2]

@@ -1,14 +1,17 @@
 """Checking rows and images before they are computed or sent."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from delvm_tf.datasets.streams.chunk import check_unmasked
 from delvm_tf.models import inputs
 
 
 def checked_rows(x: Any, shape: Any) -> np.ndarray:
     """Rows as float32, (n, *shape), or an error that says what is wrong with them."""
+    check_unmasked(x, "x")
     try:
         array = np.asarray(x)
     except ValueError as error:
@@ -29,3 +32,27 @@ def checked_images(images: Any) -> np.ndarray:
     array = np.empty(len(images), object)
     array[:] = list(images)
     return array
+
+
+def in_order(row: Any, columns: Sequence[str] | None) -> Any:
+    """The values of one row in the order of the model's columns, where the row has names.
+
+    Args:
+        row: a mapping, a named tuple or a pandas Series; anything else is given back.
+        columns: names that the model knows, or None.
+
+    Raises:
+        ValueError: if one of them is missing, or the model knows none.
+    """
+    row = row._asdict() if hasattr(row, "_asdict") else row
+    if not hasattr(row, "keys"):
+        return row
+    names = list(row.keys())
+    if columns is None:
+        raise ValueError(
+            f"the row has the names {names[:20]}, and the model knows none; give an array in the "
+            f"order of the training data"
+        )
+    if missing := [name for name in columns if name not in names]:
+        raise ValueError(f"the row lacks {', '.join(missing[:20])}; it has {names[:20]}")
+    return np.array([row[name] for name in columns])

@@ -8,11 +8,12 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 
+from delvm_tf.columns import check_names, names_of
 from delvm_tf.serving.checks import checked_images, checked_rows
 from delvm_tf.serving.errors import RequestRefusedError, ServerError, ServerUnavailableError
 from delvm_tf.serving.rest import RestTransport
 from delvm_tf.serving.rpc import GrpcTransport
-from delvm_tf.serving.signatures import DEFAULT, IMAGE_BYTES
+from delvm_tf.serving.signatures import COLUMNS, DEFAULT, IMAGE_BYTES
 from delvm_tf.serving.transport import Endpoint, SignatureInfo, Transport, Unavailable
 
 Result = TypeVar("Result")
@@ -66,17 +67,20 @@ class Client:
         self.backoff = backoff
         self.batch_size = batch_size
         self._known: dict[str, SignatureInfo] | None = None
+        self._columns: tuple[str, ...] | None = None
 
     def predict(self, x: Any, signature: str = DEFAULT) -> dict[str, np.ndarray]:
         """All outputs of a signature by name, the first axis being that of x.
 
         Args:
-            x: (n, ...) in raw units; for `encoded_images` a list of bytes.
+            x: (n, ...) in raw units; for `encoded_images` a list of bytes. A data frame must have
+                the columns of the training data in their order, `x[list(client.columns())]`.
             signature: its name.
 
         Raises:
             TypeError: if x does not hold real numbers, or bytes.
-            ValueError: for an unknown signature, a wrong shape, no rows, or NaN and infinity.
+            ValueError: for an unknown signature, a wrong shape, other names of columns, no rows, or
+                NaN and infinity.
             RequestRefusedError: if the server refuses it.
             ServerUnavailableError: if it cannot be reached.
             TimeoutError: if it takes too long.
@@ -89,12 +93,27 @@ class Client:
         (name, wanted), *more = info.inputs.items()
         if more:
             raise ValueError(f"signature {signature!r} has more than one input; it is not ours")
-        rows = checked_images(x) if name == IMAGE_BYTES else checked_rows(x, wanted.shape[1:])
+        if name == IMAGE_BYTES:
+            rows = checked_images(x)
+        else:
+            if signature != COLUMNS:
+                check_names(names_of(x), self.columns(), "the model")
+            rows = checked_rows(x, wanted.shape[1:])
         parts = []
         for start in range(0, len(rows), self.batch_size):
             batch = {name: rows[start : start + self.batch_size]}
             parts.append(self._again(partial(self._transport.predict, batch, signature, info)))
         return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+
+    def columns(self) -> tuple[str, ...] | None:
+        """Names of the columns of x, or None if the model knows none; asked for once."""
+        info = self.signatures().get(COLUMNS)
+        if info is not None and self._columns is None:
+            (wanted,) = info.inputs.values()
+            row = np.zeros((1, *(size or 1 for size in wanted.shape[1:])), np.float32)
+            found = self.predict(row, COLUMNS)[COLUMNS][0]
+            self._columns = tuple(n.decode() if isinstance(n, bytes) else str(n) for n in found)
+        return self._columns
 
     def signatures(self) -> dict[str, SignatureInfo]:
         """Inputs and outputs of each signature; asked for once."""

@@ -90,10 +90,14 @@ class DriftMonitor:
     def update(self, scores: Any) -> None:
         """Count more live scores, (n,).
 
+        Those that overflowed, to NaN or infinity of either sign, count among the highest.
+
         Raises:
-            ValueError: for values that are not finite, or an array that is not one-dimensional.
+            ValueError: for an array that is not one-dimensional.
         """
-        self.counts += _counts(_checked(scores), np.asarray(self.reference.edges))
+        scores = _checked(scores, finite=False)
+        scores = np.where(np.isfinite(scores), scores, np.inf)
+        self.counts += _counts(scores, np.asarray(self.reference.edges))
 
     @property
     def index(self) -> float:
@@ -126,9 +130,9 @@ def _counts(scores: np.ndarray, edges: np.ndarray) -> np.ndarray:
     return np.bincount(np.searchsorted(edges, scores, side="left"), minlength=len(edges) + 1)
 
 
-def _checked(scores: Any) -> np.ndarray:
+def _checked(scores: Any, finite: bool = True) -> np.ndarray:
     scores = np.asarray(scores, np.float64)
-    if scores.ndim != 1 or not np.isfinite(scores).all():
+    if scores.ndim != 1 or (finite and not np.isfinite(scores).all()):
         raise ValueError(
             f"expected finite scores (n,), got shape {scores.shape} with "
             f"{np.count_nonzero(~np.isfinite(scores))} NaN or infinite"

@@ -9,8 +9,11 @@ from typing import Any
 
 import tensorflow as tf
 
+from delvm_tf.anomaly.detector import AnomalyDetector
 from delvm_tf.distribution.chief import writes_files
 from delvm_tf.models.reconstruction_model import ReconstructionModel
+from delvm_tf.ownership import make_folder
+from delvm_tf.paths import check_checkpoint_path, local_path
 from delvm_tf.serving import model_card
 from delvm_tf.serving.drift import ScoreHistogram
 from delvm_tf.serving.model_card import ModelCard
@@ -38,8 +41,11 @@ def export_saved_model(
     |------------------------|---------------------------------------------------------------|
     | `serving_default`      | `features`, `reconstruction_error`, and for a detector        |
     |                        | `anomaly_score`, `is_anomaly` and `threshold`                 |
-    | `encoded_images`       | the same of `image_bytes`, strings of PNG, JPEG, BMP or GIF;  |
-    |                        | of models of images of 1 or 3 channels only                   |
+    | `encoded_images`       | the same of `image_bytes`, strings of PNG (8 or 16 bits),     |
+    |                        | JPEG, BMP or GIF of one frame; of models of images of 1 or 3  |
+    |                        | channels only                                                 |
+    | `columns`              | `columns`, the names of the columns of x, (batch, features);  |
+    |                        | of models that know them only                                 |
     | `features`             | `features`, (batch, features)                                 |
     | `reconstruction_error` | `reconstruction_error`, (batch,)                              |
     | `reconstruct`          | `reconstruction`, shape of x                                  |
@@ -47,20 +53,24 @@ def export_saved_model(
     | `score`                | `score`, shape of x, of energy models only                    |
 
     A request without rows, with more than `max_batch_size`, with NaN or infinite values, or with
-    images of another size gets an error that says so. Beside the graph lie a `model_card.json`
+    images of another size or number of channels gets an error that says so. A finite row whose
+    score overflows, to NaN or an infinity, has the anomaly score +∞ and is abnormal, as in the
+    detector. Beside the graph lie a `model_card.json`
     (what the model is, its inputs and outputs, threshold, histogram of the training scores, what
     `about` says, versions, checksums) and requests that warm the server up.
 
     Args:
         model_or_detector: an energy model or autoencoder that is built, or a fitted
             `AnomalyDetector` of one.
-        base_dir: folder of all versions; made if it does not exist.
+        base_dir: folder of all versions, on this machine; made if it does not exist. What is in it
+            stays.
         about: what the card should say besides, such as data and metrics; must be JSON.
         reference: normal training rows in raw units whose scores the card keeps as a histogram,
             to find drift later. A detector has those of its own `fit`.
         max_batch_size: rows of a request at most.
-        white: value of a white pixel in raw units. By default 255, or 1 if no pixel's mean over
-            the training data (its maximum for `"minmax"`) exceeds 1.
+        white: value of a white pixel in raw units. By default 1 or 255, or 65535 for images of 16
+            bits: the first that no pixel's mean over the training data (its maximum for
+            `"minmax"`) exceeds. Images of files are scaled by it.
         jit_compile: let XLA compile the graph at the first request of each batch size.
         warmup: rows of the requests that warm up the server; none for `()`.
 
@@ -71,9 +81,12 @@ def export_saved_model(
     Raises:
         TypeError: if there is no model of this library to export, or `about` is not JSON.
         ValueError: if the model has no weights yet or is not adapted, the detector not fitted, or
-            an option is out of range.
+            an option is out of range; if the folder is an address such as `gs://`, or has `[` or a
+            backslash in its path, with which TensorFlow could not load the model.
         OSError: if the folder cannot be written.
     """
+    base = local_path(base_dir, "base_dir")
+    check_checkpoint_path(base)
     model, detector = check_exportable(model_or_detector)
     if max_batch_size < 1 or not all(0 < rows <= max_batch_size for rows in warmup):
         raise ValueError(
@@ -85,23 +98,21 @@ def export_saved_model(
     except (TypeError, ValueError) as error:
         raise TypeError(f"about must be what JSON can hold: {error}") from error
     options = Options(max_batch_size, jit_compile, white_of(model, white))
+    writes = writes_files(model.distribute_strategy)
+    if writes:
+        make_folder(base)  # before any scores are computed
     histogram = _histogram(model, detector, reference)
-
-    base = Path(base_dir)
-    if not writes_files(model.distribute_strategy):
+    if not writes:
         return base
+    partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=base))  # none but this call's
     try:
-        base.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=base))
-    except OSError as error:
-        raise OSError(
-            f"cannot write a SavedModel to {base}: {error}. Choose a folder you may write to."
-        ) from error
-    try:
-        # The weights alone: a module that held the model would save its optimizer and metrics too.
+        # What the layers read, weights and seeds: a module that held the model would save its
+        # optimizer, chains and metrics too.
         module = tf.Module(name="delvm_tf")
-        module.weights = [weight.value for weight in model.weights]
-        served = signatures(model, detector, options)
+        of_training = {id(variable) for variable in model.objective.variables}
+        read = [variable for variable in model.variables if id(variable) not in of_training]
+        module.weights = [variable.value for variable in read]
+        served = signatures(model, detector, options, columns_of(model, detector))
         folder = partial / "model"
         tf.saved_model.save(module, str(folder), signatures=served)
         if warmup:
@@ -114,23 +125,35 @@ def export_saved_model(
 
 def check_exportable(model_or_detector: Any) -> tuple[Any, Any]:
     """The model, and the detector or None, once both are ready; see `export_saved_model`."""
-    model = getattr(model_or_detector, "model", model_or_detector)
-    detector = None if model is model_or_detector else model_or_detector
+    detector = model_or_detector if isinstance(model_or_detector, AnomalyDetector) else None
+    fitted = detector is None or hasattr(detector, "threshold_")
+    model = model_or_detector
+    if detector is not None:
+        model = detector.model_ if fitted else detector.model
     if not isinstance(model, ReconstructionModel):
         raise TypeError(
             f"expected a ReconstructionModel (an energy model or autoencoder) or a detector of "
             f"one, got {type(model).__name__}"
         )
+    if not fitted:
+        raise ValueError("the detector has no threshold yet: call detector.fit(x_normal) first")
     if not model.built or not model.normalization.adapted:
         raise ValueError("the model is not ready: call model.adapt(x), and fit, before exporting")
-    if detector is not None and not hasattr(detector, "threshold_"):
-        raise ValueError("the detector has no threshold yet: call detector.fit(x_normal) first")
     return model, detector
+
+
+def columns_of(model: Any, detector: Any = None) -> list[str] | None:
+    """Names of the columns that a detector or model was fitted on, or None if it knows none."""
+    for owner in (detector, model):
+        names = getattr(owner, "feature_names_in_", None)
+        if names is not None:
+            return [str(name) for name in names]
+    return None
 
 
 def _histogram(model: Any, detector: Any, reference: Any) -> ScoreHistogram | None:
     if reference is not None:
-        name = "reconstruction_error" if detector is None else detector.score_name
+        name = "reconstruction_error" if detector is None else detector.score_name_
         return ScoreHistogram.of(getattr(model, name)(reference))
     kept = None if detector is None else getattr(detector, "normal_scores_", None)
     return None if kept is None or len(kept) < 2 else ScoreHistogram.of(kept)
@@ -150,12 +173,13 @@ def _card(
         model=model_card.describe(model),
         input={
             "name": "x", "dtype": "float32", "shape": [None, *model.normalization.shift.shape],
-            "units": "raw", "max_batch_size": options.max_batch_size,
+            "columns": columns_of(model, detector), "units": "raw",
+            "max_batch_size": options.max_batch_size,
         },
         signatures={name: outputs(function) for name, function in served.items()},
         threshold=model_card.rule(detector),
         scores=histogram,
-        score_name="reconstruction_error" if detector is None else detector.score_name,
+        score_name="reconstruction_error" if detector is None else detector.score_name_,
         about=about,
         versions=model_card.versions(),
         created=model_card.now(),

@@ -27,7 +27,8 @@ class ModelCard:
 
     Attributes:
         model: class, objective, normalisation, layers and number of parameters.
-        input: name, dtype and shape of the input, and the most rows of a request.
+        input: name, dtype, shape and names of the columns of the input, and the most rows of a
+            request.
         signatures: names, dtypes and shapes of the outputs, by signature.
         threshold: value, rule and score of a detector, or None.
         scores: histogram of the training scores, or None.
@@ -61,6 +62,12 @@ class ModelCard:
     def max_batch_size(self) -> int:
         """The most rows of a request."""
         return int(self.input["max_batch_size"])
+
+    @property
+    def columns(self) -> tuple[str, ...] | None:
+        """Names of the columns of x, in their order; None if the training data had none."""
+        names = self.input.get("columns")
+        return None if names is None else tuple(names)
 
     def write(self, folder: Path) -> None:
         """Write the card into a folder."""
@@ -98,12 +105,21 @@ class ModelCard:
             scores = content["scores"]
             histogram = None if scores is None else ScoreHistogram.from_json(scores)
             card = cls(**{**content, "checksums": checksums, "scores": histogram})
+            card._check_columns()
         except (KeyError, TypeError, ValueError) as error:
             if isinstance(error, DamagedModelError):
                 raise
             raise DamagedModelError(f"{folder / FILE} is no model card: {error}") from error
         card._verify(folder)
         return card
+
+    def _check_columns(self) -> None:
+        names = self.input.get("columns")
+        if names is None:
+            return
+        texts = isinstance(names, list) and all(isinstance(name, str) for name in names)
+        if not texts or len(set(names)) < len(names) or self.shape != (len(names),):
+            raise ValueError(f"input.columns must name the {self.shape} values of a row")
 
     def _verify(self, folder: Path) -> None:
         found = checksums(folder)
@@ -142,8 +158,8 @@ def rule(detector: Any) -> dict[str, Any] | None:
         return None
     return {
         "value": float(np.float32(detector.threshold_)),
-        "rule": detector.threshold,
-        "score": detector.score_name,
+        "rule": detector.threshold_rule_,
+        "score": detector.score_name_,
     }
 
 

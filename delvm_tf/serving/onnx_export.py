@@ -1,6 +1,5 @@
 """Writing one signature of a model or a detector as an ONNX file."""
 
-import contextlib
 import json
 import logging
 import os
@@ -11,7 +10,10 @@ from typing import Any
 
 import tensorflow as tf
 
+from delvm_tf.curvature.loops import find_loop
 from delvm_tf.distribution.chief import writes_files
+from delvm_tf.ownership import make_folder, refuse_foreign_file, whole
+from delvm_tf.paths import local_path
 from delvm_tf.serving import model_card
 from delvm_tf.serving.export import check_exportable
 from delvm_tf.serving.onnx_operations import handlers
@@ -34,7 +36,8 @@ def export_onnx(
 
     Args:
         model_or_detector: what `export_saved_model` takes.
-        path: of the file; its folder is made if it does not exist.
+        path: of the file, on this machine; its folder is made if it does not exist. A file that
+            this function wrote is replaced.
         signature: its name; an ONNX file holds one. Not `encoded_images`, for ONNX decodes none.
 
     Returns:
@@ -44,14 +47,17 @@ def export_onnx(
         ImportError: if tf2onnx is missing.
         TypeError: if there is no model of this library to export.
         ValueError: if the model is not ready, the signature unknown, or an operation of the
-            network has no counterpart in ONNX; the error names it.
+            network has no counterpart in ONNX; the error names it. If the path is an address such
+            as `gs://`.
+        FileExistsError: if there is another file.
         OSError: if the file cannot be written.
     """
     try:
         import tf2onnx
     except ImportError as error:
         raise ImportError("ONNX files need tf2onnx: pip install 'delvm_tf[onnx]'") from error
-    path = Path(path)
+    path = local_path(path, "the path of the ONNX file")
+    refuse_foreign_file(path, _is_ours(path))
     model, detector = check_exportable(model_or_detector)
     by_name = functions(model, detector)
     if signature not in by_name:
@@ -60,6 +66,7 @@ def export_onnx(
         )
     if not writes_files(model.distribute_strategy):
         return path
+    make_folder(path.parent)  # before the work
     x = tf.TensorSpec((None, *model.normalization.shift.shape), tf.float32, name="x")
     graph = tf.function(_marked(by_name[signature]), input_signature=[x], autograph=False)
     logger = logging.getLogger("tf2onnx")
@@ -69,11 +76,21 @@ def export_onnx(
         proto, _ = tf2onnx.convert.from_function(
             graph, input_signature=[x], opset=OPSET, custom_op_handlers=handlers()
         )
+    except ValueError as error:
+        loop = find_loop(by_name[signature], tuple(x.shape[1:]), x.dtype)
+        if loop is None:
+            raise
+        raise ValueError(
+            f"the network cannot be written as ONNX: it runs a loop, {loop}, as recurrent layers "
+            f"do, and the gradient of a loop has no counterpart there. Export a SavedModel, or use "
+            f"other layers."
+        ) from error
     finally:
         logger.setLevel(level)
     _refuse_unknown(proto)
     _describe(proto, model, detector, signature)
-    _write(proto.SerializeToString(), path)
+    with whole(path) as partial:
+        partial.write_bytes(proto.SerializeToString())
     return path
 
 
@@ -128,15 +145,15 @@ def _describe(proto: Any, model: Any, detector: Any, signature: str) -> None:
     onnx.helper.set_model_props(proto, {k: json.dumps(v) for k, v in properties.items()})
 
 
-def _write(content: bytes, path: Path) -> None:
-    """The file is there whole or not at all."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+def _is_ours(path: Path) -> bool:
+    """Whether a file is one that `export_onnx` wrote."""
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    if not path.is_file():
+        return False
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
-        partial.replace(path)
-    except OSError as error:
-        raise OSError(f"cannot write {path}: {error}. Choose a folder you may write to.") from error
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink()
+        proto = onnx.load(path, load_external_data=False)
+    except (OSError, DecodeError):
+        return False
+    return any(p.key == "versions" and "delvm_tf" in p.value for p in proto.metadata_props)

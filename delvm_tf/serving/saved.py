@@ -11,13 +11,16 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow.python.framework import op_def_registry
 
+from delvm_tf.columns import check_names, names_of
+from delvm_tf.paths import check_checkpoint_path, local_path
 from delvm_tf.serving.checks import checked_images, checked_rows
 from delvm_tf.serving.model_card import DamagedModelError, ModelCard
 from delvm_tf.serving.signatures import DEFAULT, ENCODED, IMAGE_BYTES
 
-# Operations that count as having effects and that a model needs: weights, control flow, checks.
+# Operations that count as having effects and that a model needs: weights and their shapes, control
+# flow, checks.
 _NEEDED = {
-    "VarHandleOp", "ReadVariableOp", "AssignVariableOp", "DisableCopyOnRead",
+    "VarHandleOp", "ReadVariableOp", "AssignVariableOp", "DisableCopyOnRead", "VariableShape",
     "StatefulPartitionedCall", "While", "If", "Assert",
 }  # fmt: skip
 # Those of the checkpoint, which loading needs and no signature may reach.
@@ -41,6 +44,8 @@ class ServedModel:
     """
 
     def __init__(self, folder: Path):
+        folder = local_path(folder, "the folder of the model")
+        check_checkpoint_path(folder)
         self.folder = folder
         self.card = ModelCard.read(folder)
         refuse_effects(folder)
@@ -57,14 +62,15 @@ class ServedModel:
         """All outputs of a signature by name, the first axis being that of x.
 
         Args:
-            x: (n, ...) in raw units; for `encoded_images` a list of bytes.
+            x: (n, ...) in raw units; for `encoded_images` a list of bytes. A data frame must have
+                the columns of the training data in their order, `x[list(card.columns)]`.
             signature: its name.
             batch_size: rows computed at a time, no more than the card allows.
 
         Raises:
             TypeError: if x does not hold real numbers, or bytes.
-            ValueError: for an unknown signature, a wrong shape, no rows, NaN and infinity, or
-                images that cannot be decoded or are of another size.
+            ValueError: for an unknown signature, a wrong shape, other names of columns, no rows,
+                NaN and infinity, or images that cannot be decoded or are of another size.
         """
         if signature not in self.card.signatures:
             raise ValueError(
@@ -72,7 +78,11 @@ class ServedModel:
                 f"{', '.join(sorted(self.card.signatures))}"
             )
         function = self._signatures[signature]
-        rows = checked_images(x) if signature == ENCODED else checked_rows(x, self.card.shape)
+        if signature == ENCODED:
+            rows = checked_images(x)
+        else:
+            check_names(names_of(x), self.card.columns, "the model")
+            rows = checked_rows(x, self.card.shape)
         step = max(1, min(batch_size, self.card.max_batch_size))
         parts = []
         for start in range(0, len(rows), step):
@@ -101,13 +111,15 @@ def load(folder: str | os.PathLike[str], version: int | None = None) -> ServedMo
     Raises:
         FileNotFoundError: if there is no such folder or version, or it has no card.
         DamagedModelError: if files are missing, altered, or do what a model must not.
+        ValueError: if the folder is an address such as `gs://`, or TensorFlow cannot load from such
+            a path.
     """
     return ServedModel(folder_of(folder, version))
 
 
 def folder_of(folder: str | os.PathLike[str], version: int | None = None) -> Path:
     """The folder of a version; see `load`."""
-    base = Path(folder)
+    base = local_path(folder, "the folder of the model")
     if not base.is_dir():
         raise FileNotFoundError(f"{base} is no folder; give one that export_saved_model wrote")
     numbers = sorted(int(p.name) for p in base.iterdir() if p.name.isdecimal() and p.is_dir())

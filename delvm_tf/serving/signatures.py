@@ -1,14 +1,18 @@
 """The functions that a SavedModel serves, by name."""
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
+from delvm_tf.datasets.streams import images
 from delvm_tf.models.energy_model import EnergyModel
 
 DEFAULT = "serving_default"
 ENCODED = "encoded_images"
+COLUMNS = "columns"
 IMAGE_BYTES = "image_bytes"
 Outputs = dict[str, tf.Tensor]
 
@@ -24,7 +28,8 @@ class Options(NamedTuple):
 def white_of(model: Any, white: float | None) -> float | None:
     """The value of a white pixel in raw units, or None if the inputs are no images.
 
-    Without one given: 255, or 1 if no pixel's mean or maximum in the training data exceeds 1.
+    Without one given: the first of 1, 255 and 65535 that no pixel's mean or maximum in the training
+    data exceeds.
     """
     shape = tuple(model.normalization.shift.shape)
     if len(shape) != 3 or shape[-1] not in (1, 3):
@@ -41,7 +46,9 @@ def white_of(model: Any, white: float | None) -> float | None:
     bright = normalization.shift.numpy()
     if normalization.mode == "minmax":
         bright = bright + normalization.scale / normalization.gain.numpy()
-    return 255.0 if normalization.mode == "none" or bright.max() > 1 else 1.0
+    if normalization.mode == "none":
+        return 255.0
+    return 1.0 if bright.max() <= 1 else 255.0 if bright.max() <= 255 else 65535.0
 
 
 def functions(model: Any, detector: Any) -> dict[str, Callable[[tf.Tensor], Outputs]]:
@@ -51,14 +58,15 @@ def functions(model: Any, detector: Any) -> dict[str, Callable[[tf.Tensor], Outp
         error = model.reconstruction_error(x)
         outputs = {"features": model.features(x), "reconstruction_error": error}
         if detector is not None:
-            name = detector.score_name
+            name = detector.score_name_
             score = error if name == "reconstruction_error" else getattr(model, name)(x)
             score = tf.cast(score, tf.float32)
+            # As in the detector: a finite row whose score overflows, to NaN too, is abnormal.
+            infinity = tf.constant(float("inf"), tf.float32)
+            score = tf.where(tf.abs(score) < infinity, score, infinity)
             threshold = tf.constant(detector.threshold_, tf.float32)
             outputs["anomaly_score"] = score
-            # Finite rows may overflow to infinity less infinity. Not `~(score <= threshold)`, for
-            # TensorFlow simplifies that to `score > threshold`, which is false for NaN.
-            outputs["is_anomaly"] = (score > threshold) | tf.math.is_nan(score)
+            outputs["is_anomaly"] = score > threshold
             outputs["threshold"] = tf.fill(tf.shape(score), threshold)
         return outputs
 
@@ -74,7 +82,9 @@ def functions(model: Any, detector: Any) -> dict[str, Callable[[tf.Tensor], Outp
     return by_name
 
 
-def signatures(model: Any, detector: Any, options: Options) -> dict[str, Any]:
+def signatures(
+    model: Any, detector: Any, options: Options, columns: list[str] | None = None
+) -> dict[str, Any]:
     """The functions as graphs that check what comes; see `export_saved_model`."""
     shape = tuple(model.normalization.shift.shape)
     x = tf.TensorSpec((None, *shape), tf.float32, name="x")
@@ -91,6 +101,11 @@ def signatures(model: Any, detector: Any, options: Options) -> dict[str, Any]:
         )  # fmt: skip
 
     served = {name: compiled(function) for name, function in by_name.items()}
+    if columns is not None:
+        served[COLUMNS] = tf.function(
+            lambda x: {COLUMNS: tf.repeat([columns], tf.shape(x)[0], axis=0)},
+            input_signature=[x], autograph=False,
+        )  # fmt: skip
     if options.white is not None:
         default, white = by_name[DEFAULT], options.white
         served[ENCODED] = tf.function(
@@ -122,12 +137,43 @@ def _checked(x: tf.Tensor, most: int) -> tf.Tensor:
 
 
 def _decoded(image_bytes: tf.Tensor, shape: tuple[int, ...], white: float) -> tf.Tensor:
-    """PNG, JPEG, BMP or GIF to raw units; images of another size are an error, not resized."""
+    """PNG, JPEG, BMP or GIF to raw units, as `datasets.streams.images` reads files.
+
+    Images of another size or number of channels are an error; nothing is resized, mixed or cut.
+    """
 
     def decode(encoded: tf.Tensor) -> tf.Tensor:
-        return tf.ensure_shape(
-            tf.io.decode_image(encoded, shape[-1], expand_animations=False), shape
-        )
+        head = tf.strings.join([tf.strings.substr(encoded, 0, images.HEAD), b"\0" * images.HEAD])
 
-    pixels = tf.map_fn(decode, image_bytes, fn_output_signature=tf.TensorSpec(shape, tf.uint8))
-    return tf.cast(pixels, tf.float32) * (white / 255.0)
+        def at(start: int, *values: bytes) -> tf.Tensor:
+            found = [tf.strings.substr(head, start, len(v)) == v for v in values]
+            return tf.reduce_any(tf.stack(found))
+
+        png, bmp = at(0, images.PNG), at(0, images.BMP)
+        deep = png & at(images.PNG_DEPTH, b"\x10")
+        coloured = bmp & ~at(images.BMP_BITS, *images.BMP_TRUE) & ~at(*images.BMP_GREY)
+        problems = [
+            (png | bmp | at(0, images.JPEG, b"GIF8"), "the image is not PNG, JPEG, BMP or GIF"),
+            (~coloured, "the image is a BMP with a palette of colours; send it as PNG"),
+        ]
+        if 1 < white <= 255:
+            problems.append((~deep, "the image has 16 bits and the model 8; convert the image"))
+        asserts = [tf.debugging.Assert(fine, [problem]) for fine, problem in problems]
+        with tf.control_dependencies(asserts):
+            return tf.cond(
+                deep,
+                lambda: _fitting(tf.io.decode_png(encoded, dtype=tf.uint16), shape, white),
+                lambda: _fitting(tf.io.decode_image(encoded), shape, white),
+            )
+
+    return tf.map_fn(decode, image_bytes, fn_output_signature=tf.TensorSpec(shape, tf.float32))
+
+
+def _fitting(pixels: tf.Tensor, shape: tuple[int, ...], white: float) -> tf.Tensor:
+    """An image in raw units; an animation is one of more frames, (frames, ...)."""
+    got = tf.shape(pixels)
+    fits = tf.reduce_all(got[-3:] == shape) & (tf.size(pixels) == math.prod(shape))
+    problem = f"expected an image of shape (height, width, channels) = {shape}, got"
+    with tf.control_dependencies([tf.debugging.Assert(fits, [problem, got])]):
+        raw = tf.cast(tf.reshape(pixels, shape), tf.float32)
+    return raw * np.float32(white / pixels.dtype.max)

@@ -9,8 +9,10 @@ import numpy as np
 import tensorflow as tf
 
 from delvm_tf.models import inputs
+from delvm_tf.ownership import make_folder
+from delvm_tf.paths import local_path
 from delvm_tf.tensorboard.pictures import write_errors, write_filters
-from delvm_tf.tensorboard.projector import write_projector
+from delvm_tf.tensorboard.projector import refuse_foreign_files, write_projector
 
 
 class TensorBoard(keras.callbacks.TensorBoard):
@@ -38,7 +40,10 @@ class TensorBoard(keras.callbacks.TensorBoard):
         **kwargs: as for `keras.callbacks.TensorBoard`; no graph is written unless asked for.
 
     Raises:
-        ValueError: for settings out of range, wrong labels, or data that are no array.
+        ValueError: for settings out of range, wrong labels, data that are no array, or a folder
+            that is an address such as `gs://`.
+        FileExistsError: from `fit`, before training, if the folder has files of the names that the
+            projector's get, and they were not written by this callback.
         OSError: from `fit`, before training, if the folder cannot be written.
 
     Example:
@@ -57,7 +62,7 @@ class TensorBoard(keras.callbacks.TensorBoard):
         rows: int = 2000,
         **kwargs: Any,
     ):
-        super().__init__(str(log_dir), **{"write_graph": False, **kwargs})
+        super().__init__(str(local_path(log_dir, "log_dir")), **{"write_graph": False, **kwargs})
         if every < 1 or rows < 2 or not 0 < budget <= 1:
             raise ValueError(
                 f"every must be at least 1, rows at least 2 and budget in (0, 1], got {every!r}, "
@@ -93,11 +98,10 @@ class TensorBoard(keras.callbacks.TensorBoard):
         """Try the folder, and write the hyperparameters."""
         folder = Path(self.log_dir)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / ".try").write_text("")
-            (folder / ".try").unlink()
+            make_folder(folder)
         except OSError as error:
-            raise OSError(f"cannot write a log to {folder}: {error}; choose another") from error
+            raise OSError(f"cannot write a log to {folder}: {error}") from error
+        refuse_foreign_files(folder)
         super().on_train_begin(logs)
         self._spent, self._begun, self._drawn = 0.0, time.perf_counter(), -1
         if self.hparams is not None:

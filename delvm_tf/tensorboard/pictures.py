@@ -7,9 +7,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 from scipy.stats import rankdata
-from sklearn.metrics import roc_auc_score
 
 from delvm_tf.anomaly.thresholds import mean_std
+from delvm_tf.evaluation.metrics import auroc
 from delvm_tf.plots import plot_error_histogram, plot_filters, plot_reconstructions, plot_roc_curves
 
 
@@ -47,24 +47,31 @@ def write_errors(
         step: the epoch.
 
     Returns:
-        Figures written as scalars: threshold and AUROC.
+        Figures written as scalars: threshold and AUROC. Rows whose errors overflow count as the
+        most abnormal, and are left out of the pictures.
     """
     errors = np.asarray(model.reconstruction_error(x))
+    shown = np.isfinite(errors)
+    errors = np.where(shown, errors, np.inf)
     kinds = np.zeros(len(x), int) if y is None else y
     for value, name in ((0, "normal"), (1, "abnormal")):
-        if (kinds == value).any():
-            tf.summary.histogram(f"reconstruction error/{name}", errors[kinds == value], step=step)
+        rows = shown & (kinds == value)
+        if rows.any():
+            tf.summary.histogram(f"reconstruction error/{name}", errors[rows], step=step)
     if y is None:
         return {}
     own = errors[y == 0] if normal is None else np.asarray(model.reconstruction_error(normal))
+    if not np.isfinite(own).all() or len(np.unique(y[shown])) < 2:
+        return {"auroc": auroc(y, errors)}
     threshold = mean_std(own, None, 0.0)
     label = "reconstruction error"
     write_figure("errors", plot_error_histogram(errors, y, threshold, label), step)
     write_figure("roc", plot_roc_curves(y, {label: errors}), step)
     rebuilt = np.asarray(model.reconstruct(x))
-    write_figure("reconstructions", plot_reconstructions(x, rebuilt, y, errors, columns=3), step)
+    figure = plot_reconstructions(x[shown], rebuilt[shown], y[shown], errors[shown], columns=3)
+    write_figure("reconstructions", figure, step)
     _write_precision_recall(errors, y, step)
-    return {"threshold": float(threshold), "auroc": float(roc_auc_score(y, errors))}
+    return {"threshold": float(threshold), "auroc": auroc(y, errors)}
 
 
 def _write_precision_recall(scores: np.ndarray, y: np.ndarray, step: int) -> None:

@@ -1,49 +1,68 @@
 """Hidden features for TensorBoard's embedding projector."""
 
 import math
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from delvm_tf.ownership import make_folder, refuse_foreign_file, whole, write_text
+
 SPRITE = 24  # side of a picture in the sprite, pixels
+CONFIG = "projector_config.pbtxt"
+FEATURES, LABELS, SPRITES = "features.tsv", "labels.tsv", "sprite.png"
+_NAME = '  tensor_name: "hidden features"'
 
 
 def write_projector(folder: Path, features: np.ndarray, labels: Any, images: Any = None) -> None:
     """Write what the projector reads: features, labels, pictures and its configuration.
 
     Args:
-        folder: of the log; files of the same names are replaced.
+        folder: of the log; files that this function wrote are replaced.
         features: (n, d).
         labels: (n,).
         images: (n, height, width, 1 or 3) to show in place of points, or None.
 
     Raises:
         ValueError: if the numbers of rows differ.
+        FileExistsError: if there are other files of these names.
     """
     features, labels = np.asarray(features), np.asarray(labels)
     features = features.reshape(len(features), -1)
     if len(labels) != len(features):
         raise ValueError(f"{len(features)} features, but {len(labels)} labels")
-    folder.mkdir(parents=True, exist_ok=True)
-    np.savetxt(folder / "features.tsv", features, fmt="%.6g", delimiter="\t")
-    (folder / "labels.tsv").write_text("\n".join(map(str, labels)) + "\n")
+    make_folder(folder)
+    refuse_foreign_files(folder)
+    with_images = np.ndim(images) == 4 and np.shape(images)[-1] in (1, 3)
     lines = [
-        'embeddings {', '  tensor_name: "hidden features"', '  tensor_path: "features.tsv"',
-        '  metadata_path: "labels.tsv"',
+        'embeddings {', _NAME, f'  tensor_path: "{FEATURES}"', f'  metadata_path: "{LABELS}"',
     ]  # fmt: skip
-    if images is not None and np.ndim(images) == 4 and np.shape(images)[-1] in (1, 3):
-        (folder / "sprite.png").write_bytes(sprite(np.asarray(images)))
+    if with_images:
         lines += [
-            '  sprite {', '    image_path: "sprite.png"',
+            '  sprite {', f'    image_path: "{SPRITES}"',
             f'    single_image_dim: {SPRITE}', f'    single_image_dim: {SPRITE}', '  }',
         ]  # fmt: skip
-    written = folder / "projector_config.pbtxt"
-    partial = written.with_suffix(".partial")
-    partial.write_text("\n".join([*lines, "}"]) + "\n")
-    os.replace(partial, written)
+    # First the file that tells whose the others are.
+    write_text(folder / CONFIG, "\n".join([*lines, "}"]) + "\n")
+    if with_images:
+        with whole(folder / SPRITES) as partial:
+            partial.write_bytes(sprite(np.asarray(images)))
+    write_text(folder / LABELS, "\n".join(map(str, labels)) + "\n")
+    with whole(folder / FEATURES) as partial:
+        np.savetxt(partial, features, fmt="%.6g", delimiter="\t")
+
+
+def refuse_foreign_files(folder: Path) -> None:
+    """Refuse a folder that has files of the projector's names, unless it has our configuration too.
+
+    Raises:
+        FileExistsError: which file.
+    """
+    config = folder / CONFIG
+    ours = config.is_file() and _NAME in config.read_text(errors="replace")
+    for name in (CONFIG, FEATURES, LABELS, SPRITES):
+        refuse_foreign_file(folder / name, ours)
 
 
 def sprite(images: np.ndarray) -> bytes:

@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.ensemble import IsolationForest
@@ -38,7 +39,7 @@ class Broken:
 
 @pytest.fixture
 def data(rng):
-    """Normal rows near a line, abnormal ones off it, and their labels."""
+    """Normal rows near a line, abnormal ones off it, and their labels, 1 = abnormal."""
     normal = rng.normal(size=(120, 1)) * [3.0, -3.0, 3.0, 3.0] + 0.3 * rng.normal(size=(120, 4))
     abnormal = rng.normal(size=(40, 4)) * 3.0
     return np.concatenate([normal, abnormal]).astype(np.float32), np.repeat([0, 1], [120, 40])
@@ -75,9 +76,9 @@ def test_a_score_at_the_threshold_is_normal():
 
 def test_training_and_scoring_a_model_finds_the_abnormal(data):
     x, y = data
-    model = small_model()
-    detector = dv.AnomalyDetector(model, epochs=20, batch_size=20).fit(x[y == 0])
-    np.testing.assert_array_equal(detector.score_samples(x), -model.reconstruction_error(x).numpy())
+    detector = dv.AnomalyDetector(small_model(), epochs=20, batch_size=20).fit(x[y == 0])
+    error = detector.model_.reconstruction_error(x).numpy()
+    np.testing.assert_array_equal(detector.score_samples(x), -error)
     assert roc_auc_score(y, detector.anomaly_score(x)) > 0.9
     assert roc_auc_score(y, -detector.decision_function(x)) > 0.9
 
@@ -86,35 +87,58 @@ def test_energy_can_be_the_score(data):
     x, _ = data
     model = small_model()
     model.adapt(x)
-    detector = dv.AnomalyDetector(model, threshold="quantile", score="energy").fit(x)
+    detector = dv.AnomalyDetector(model, threshold="quantile", score_name="energy").fit(x)
     np.testing.assert_array_equal(detector.anomaly_score(x), model.energy(x))
     assert detector.threshold_ == pytest.approx(np.quantile(model.energy(x), 0.95), rel=1e-6)
 
 
 def test_labels_choose_the_best_f1(data):
     x, y = data
-    detector = dv.AnomalyDetector(SquaredNorm(), threshold="best_f1", score="energy").fit(x, y)
+    detector = dv.AnomalyDetector(SquaredNorm(), threshold="best_f1", score_name="energy")
+    detector.fit(x, np.where(y == 1, -1, 1))
     total = x.sum(axis=1)
     best = max(f1_score(y, total > cut) for cut in [-np.inf, *total])
     assert f1_score(y, detector.is_anomaly(x)) == best
 
 
-@pytest.mark.parametrize("kind", [bool, float, list])
-def test_labels_may_be_of_any_type(data, kind):
+def of_type(labels, kind):
+    if kind == "list":
+        return labels.tolist()
+    if kind == "series":
+        return pd.Series(labels, index=np.arange(len(labels))[::-1])
+    return labels.astype(kind)
+
+
+@pytest.mark.parametrize("kind", [float, np.int8, object, "list", "series"])
+def test_labels_are_those_of_scikit_learn_in_any_type(data, kind):
     x, y = data
-    labels = y.tolist() if kind is list else y.astype(kind)
-    by_type, expected = (
-        dv.AnomalyDetector(SquaredNorm()).fit(x, labels_).threshold_ for labels_ in (labels, y)
-    )
-    assert by_type == expected
+    detector = dv.AnomalyDetector(SquaredNorm()).fit(x, of_type(np.where(y == 1, -1, 1), kind))
+    assert detector.threshold_ == dv.AnomalyDetector(SquaredNorm()).fit(x[y == 0]).threshold_
+
+
+@pytest.mark.parametrize("kind", [bool, int, float, "list", "series"])
+def test_zero_and_one_are_understood_with_a_warning(data, kind):
+    x, y = data
+    with pytest.warns(UserWarning, match="0 = normal and 1 = abnormal, but scikit-learn's scorers"):
+        detector = dv.AnomalyDetector(SquaredNorm()).fit(x, of_type(y, kind))
+    assert detector.threshold_ == dv.AnomalyDetector(SquaredNorm()).fit(x[y == 0]).threshold_
+
+
+def test_numbers_that_are_no_labels_are_ignored_with_a_warning(data):
+    x, _ = data
+    with pytest.warns(UserWarning, match=r"values \[0.0, 1.0, 2.0\] of y .* are ignored"):
+        detector = dv.AnomalyDetector(SquaredNorm()).fit(x, np.arange(len(x)) % 3)
+    assert detector.threshold_ == dv.AnomalyDetector(SquaredNorm()).fit(x).threshold_
 
 
 def test_the_model_is_trained_on_normal_rows_alone(data):
     x, y = data
     order = np.random.default_rng(1).permutation(len(x))
     x, y = x[order], y[order]
-    model = SquaredNorm()
-    dv.AnomalyDetector(model, epochs=3, batch_size=7).fit(x, y)
+    given = SquaredNorm()
+    detector = dv.AnomalyDetector(given, epochs=3, batch_size=7).fit(x, np.where(y == 1, -1, 1))
+    model = detector.model_
+    assert not hasattr(given, "trained_on")
     np.testing.assert_array_equal(model.adapted_on, x[y == 0])
     np.testing.assert_array_equal(model.trained_on, x[y == 0])
     assert (model.training["epochs"], model.training["batch_size"]) == (3, 7)
@@ -123,7 +147,8 @@ def test_the_model_is_trained_on_normal_rows_alone(data):
 
 def test_no_epochs_leave_the_model_alone(data):
     model = SquaredNorm()
-    dv.AnomalyDetector(model).fit(data[0])
+    detector = dv.AnomalyDetector(model).fit(data[0])
+    assert detector.model_ is model
     assert not hasattr(model, "trained_on")
 
 
@@ -132,7 +157,7 @@ def test_a_pipeline_trains_and_predicts(data):
     detector = dv.AnomalyDetector(small_model(), epochs=10, batch_size=20)
     pipeline = make_pipeline(StandardScaler(), detector).fit(x[y == 0])
     scaled = StandardScaler().fit(x[y == 0]).transform(x)
-    assert detector.model.compiled
+    assert detector.model_.compiled
     np.testing.assert_allclose(pipeline.score_samples(x), detector.score_samples(scaled))
     np.testing.assert_array_equal(pipeline.predict(x), detector.predict(scaled))
     assert roc_auc_score(y, -pipeline.decision_function(x)) > 0.85
@@ -146,11 +171,11 @@ def test_a_clone_has_the_same_arguments_but_neither_threshold_nor_shared_weights
     copy = clone(detector)
     assert (copy.threshold, copy.quantile, copy.epochs) == ("quantile", 0.8, 1)
     assert not hasattr(copy, "threshold_")
-    before = model.get_weights()
+    before = detector.model_.get_weights()
     copy.fit(x[:50])
-    for weight, same in zip(before, model.get_weights(), strict=True):
+    for weight, same in zip(before, detector.model_.get_weights(), strict=True):
         np.testing.assert_array_equal(weight, same)
-    assert not np.allclose(copy.model.network.get_weights()[0], model.network.get_weights()[0])
+    assert not np.allclose(copy.model_.get_weights()[0], detector.model_.get_weights()[0])
 
 
 def test_a_scikit_learn_detector_keeps_its_own_ordering_and_decisions(rng):
@@ -169,8 +194,10 @@ def test_a_scikit_learn_detector_is_trained_if_epochs_say_so(rng):
     with pytest.raises(NotFittedError):
         dv.AnomalyDetector(forest).fit(x)
     detector = dv.AnomalyDetector(forest, epochs=1).fit(x)
-    assert detector.score_name == "score_samples"
-    np.testing.assert_array_equal(detector.anomaly_score(x), -forest.score_samples(x))
+    assert detector.score_name_ == "score_samples"
+    expected = clone(forest).fit(x).score_samples(x)
+    np.testing.assert_array_equal(detector.anomaly_score(x), -expected)
+    assert not hasattr(forest, "estimators_")
 
 
 def test_images_and_bytes_are_scored(rng):
@@ -189,13 +216,28 @@ def test_deciding_needs_a_threshold(data, method):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"threshold": "median"}, "unknown threshold 'median'; expected one of mean_std, quantile"),
-        ({"score": "loss"}, "unknown score 'loss'; expected one of reconstruction_error, energy"),
-        ({"score": "score_samples"}, "SquaredNorm has no method score_samples"),
+        (
+            {"threshold": "median"},
+            "unknown threshold 'median'; expected a number or one of mean_std",
+        ),
+        (
+            {"score_name": "loss"},
+            "unknown score 'loss'; expected one of reconstruction_error, energy",
+        ),
+        ({"score_name": "score_samples"}, "SquaredNorm has no method score_samples"),
         ({"quantile": 0.0}, "quantile must lie between 0 and 1, got 0.0"),
         ({"quantile": 1.0}, "quantile must lie between 0 and 1, got 1.0"),
         ({"quantile": 95}, "quantile must lie between 0 and 1, got 95"),
         ({"quantile": np.nan}, "quantile must lie between 0 and 1, got nan"),
+        ({"quantile": "0.9"}, "quantile must lie between 0 and 1, got '0.9'"),
+        ({"threshold": np.nan}, "the threshold must be a finite number, .* got nan"),
+        ({"threshold": np.inf}, "the threshold must be a finite number, .* got inf"),
+        ({"threshold": True}, "the threshold must be a finite number, .* got True"),
+        ({"threshold": None}, "the threshold must be a finite number, .* got None"),
+        ({"threshold": [1.0]}, r"the threshold must be a finite number, .* got \[1.0\]"),
+        ({"epochs": -1}, "epochs must be an integer of at least 0, got -1"),
+        ({"epochs": 1.5}, "epochs must be an integer of at least 0, got 1.5"),
+        ({"batch_size": 0}, "batch_size must be an integer of at least 1, got 0"),
     ],
 )
 def test_unknown_arguments_are_refused(data, arguments, message):
@@ -213,11 +255,12 @@ def test_a_model_must_have_a_score(data):
     [
         (np.zeros(159), r"expected 160 labels y, one per example, got shape \(159,\)"),
         (np.zeros((160, 1)), r"expected 160 labels y, one per example, got shape \(160, 1\)"),
-        (np.repeat([1, -1], 80), r"labels must be 0 \(normal\) or 1 .*values \[-1, 1\]"),
-        (np.repeat([0.0, 0.5], 80), r"labels must be 0 \(normal\) or 1 .*values \[0.0, 0.5\]"),
-        (np.repeat(["0", "1"], 80), r"labels must be 0 \(normal\) or 1"),
-        (np.full(160, np.nan), r"labels must be 0 \(normal\) or 1 .*nan"),
-        (np.ones(160), r"no normal example \(label 0\)"),
+        (np.arange(160) % 3 - 1, r"labels must be \+1 .* or 0 .*values \[-1.0, 0.0, 1.0\]"),
+        (np.repeat(["0", "1"], 80), r"labels must be \+1 .* values \['0', '1'\]"),
+        (pd.Series(["a", "b"] * 80), r"labels must be \+1 .* values \['a', 'b'\]"),
+        (np.full(160, np.nan), r"labels must be \+1 .*nan"),
+        (np.ones(160), r"all 160 labels are 1, which is normal beside -1 and abnormal beside 0"),
+        (np.full(160, -1), "no normal example"),
     ],
 )
 def test_labels_are_checked(data, y, message):
@@ -225,15 +268,18 @@ def test_labels_are_checked(data, y, message):
         dv.AnomalyDetector(SquaredNorm()).fit(data[0], y)
 
 
-@pytest.mark.parametrize("y", [None, np.zeros(160), np.ones(160)])
+@pytest.mark.filterwarnings("ignore:y is read")
+@pytest.mark.parametrize("y", [None, np.zeros(160), np.full(160, -1)])
 def test_best_f1_needs_both_classes(data, y):
     with pytest.raises(ValueError, match="needs labelled calibration data with both classes"):
         dv.AnomalyDetector(SquaredNorm(), threshold="best_f1").fit(data[0], y)
 
 
 def test_a_single_example_has_no_spread(data):
-    with pytest.raises(ValueError, match=r"at least 2 normal examples .* got 1"):
+    with pytest.raises(ValueError, match=r"1 sample.* a minimum of 2 is required"):
         dv.AnomalyDetector(SquaredNorm()).fit(data[0][:1])
+    with pytest.raises(ValueError, match=r"at least 2 normal examples .* got 1"):
+        dv.AnomalyDetector(SquaredNorm()).fit(data[0][:2], [1, -1])
 
 
 def test_scores_must_be_finite(data):

@@ -120,5 +120,5 @@ def test_mistakes_are_named(rng, models, arguments, message):
 
 
 def test_one_example_has_no_spread(models):
-    with pytest.raises(ValueError, match="two or more normal examples, got 1"):
+    with pytest.raises(ValueError, match="a minimum of 2 is required by ModelEnsemble"):
         ModelEnsemble(models).fit(np.ones((1, 3)))

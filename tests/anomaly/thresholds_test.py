@@ -65,10 +65,40 @@ def test_best_f1_needs_both_classes(y):
 
 @pytest.mark.parametrize("threshold", [mean_std, quantile])
 def test_there_must_be_a_normal_example(threshold):
-    with pytest.raises(ValueError, match=r"no normal example \(label 0\)"):
+    with pytest.raises(ValueError, match="no normal example"):
         threshold(np.arange(4.0), np.ones(4, int), 0.5)
 
 
 def test_one_normal_example_has_no_spread():
     with pytest.raises(ValueError, match=r"at least 2 normal examples .*got 1"):
         mean_std(np.arange(3.0), np.array([0, 1, 1]), 0.5)
+
+
+@pytest.mark.parametrize("value", [0.1, 1 / 3, -7.7, 0.0, 1e300])
+@pytest.mark.parametrize("threshold", [mean_std, quantile])
+def test_none_of_equal_scores_lies_above(threshold, value):
+    for count in (3, 7, 10, 1000):
+        scores = np.full(count, value)
+        assert threshold(scores, None, 0.95) == value
+
+
+def test_great_scores_do_not_overflow():
+    scores = 1e300 * np.array([1.0, 2.0, 3.0])
+    assert mean_std(scores, None, 0.9) == pytest.approx(1e300 * (2 + np.sqrt(2 / 3)), rel=1e-12)
+    labels = np.array([0, 0, 1])
+    assert 1.5e308 <= best_f1(np.array([1.0, 1.5, 1.7]) * 1e308, labels, 0.9) < 1.7e308
+
+
+def test_quantile_of_ties_and_of_one():
+    assert quantile(np.array([1.0, 2.0, 2.0, 2.0, 9.0]), None, 0.5) == 2.0
+    assert quantile(np.array([4.0]), None, 0.9) == 4.0
+
+
+def test_the_best_cut_is_one_in_float32_too():
+    """Between neighbours there is no middle, and rounding must not let the upper one through."""
+    lower = np.float32(1.0)
+    for _ in range(4):
+        upper = np.nextafter(lower, np.float32(2))
+        cut = best_f1(np.array([lower, upper], np.float64), np.array([0, 1]), 0.9)
+        assert lower <= np.float32(cut) < upper
+        lower = upper

@@ -8,7 +8,13 @@ import tensorflow as tf
 from probing_test import trace
 
 import delvm_tf as dv
-from delvm_tf.curvature import HalfSquaredNorm, Potential
+from delvm_tf.curvature import (
+    HalfSquaredNorm,
+    Potential,
+    TraceSettings,
+    compute_trace,
+    plan_trace,
+)
 from delvm_tf.curvature.graph import layer_chain, layer_nodes
 from delvm_tf.curvature.nested_tape import nested_tape
 
@@ -67,3 +73,43 @@ def test_a_chain_is_read_in_order_and_branches_are_none():
     inputs = keras.Input((3,))
     assert layer_chain(keras.Model(inputs, inputs + L.Dense(3)(inputs))) is None
     assert len(layer_nodes(chain)) == 2
+
+
+class Doubled(keras.Sequential):
+    """A Sequential model that does more than run its layers."""
+
+    def call(self, x, training=None):
+        return 2.0 * super().call(x, training=training)
+
+
+class DoubledGraph(keras.Model):
+    """A functional model that does more than run its layers."""
+
+    def __init__(self):
+        inputs = keras.Input((3,), dtype="float64")
+        super().__init__(inputs, dense(4)(dense(4)(inputs)))
+
+    def call(self, x, training=None):
+        return 2.0 * super().call(x, training=training)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize(
+    "make",
+    [lambda: Doubled([keras.Input((3,), dtype="float64"), dense(4)]), DoubledGraph],
+    ids=["sequential", "functional"],
+)
+def test_models_with_a_call_of_their_own_are_differentiated_as_they_are_called(make, nested, rng):
+    network = make()
+    if nested:
+        network = keras.Sequential([keras.Input((3,), dtype="float64"), network, dense(2)])
+    reference.randomize(network, rng)
+    potential = Potential(network, HalfSquaredNorm(), "float64")
+    x = tf.constant(rng.normal(size=(3, 3)))
+    plan = plan_trace("exact", potential, (3,), TraceSettings())
+    got = compute_trace(plan, potential, x, keras.random.SeedGenerator(0))
+    expected = nested_tape(potential, x)
+    assert plan.exact
+    np.testing.assert_allclose(got.output, network(x), rtol=1e-12)
+    np.testing.assert_allclose(got.gradient, expected.gradient, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(got.laplacian, expected.laplacian, rtol=1e-9)

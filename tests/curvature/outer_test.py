@@ -9,8 +9,10 @@ import reference
 import tensorflow as tf
 
 from delvm_tf.curvature import (
+    ElementwiseOuter,
     GaussianLogPartition,
     HalfSquaredNorm,
+    Jet,
     Outer,
     Potential,
     SoftplusSum,
@@ -18,10 +20,18 @@ from delvm_tf.curvature import (
     compute_trace,
     plan_trace,
 )
+from delvm_tf.curvature.boxes import union
 from delvm_tf.curvature.nested_tape import nested_tape
 
 OUTERS = [HalfSquaredNorm(), SoftplusSum(), GaussianLogPartition()]
 IDS = ["half squared norm", "softplus sum", "gaussian log partition"]
+
+
+@pytest.fixture
+def double_precision(seeded):
+    keras.config.set_dtype_policy("float64")
+
+
 GRID = np.linspace(-30, 30, 60_001)
 
 
@@ -73,30 +83,72 @@ class LogSumExp(Outer):
     """An outer function that mixes all outputs and has no formulas of its own."""
 
     def __call__(self, f):
-        return tf.reduce_logsumexp(f, axis=-1)
+        return tf.reduce_logsumexp(f, axis=list(range(1, f.shape.rank)))
 
     def mean_hidden(self, f):
         return tf.nn.softmax(f)
 
 
-@pytest.mark.parametrize("outer", [*OUTERS, LogSumExp()], ids=[*IDS, "log-sum-exp"])
-@pytest.mark.parametrize("trace", [pytest.param("basis", marks=pytest.mark.slow), "lattice"])
-def test_every_outer_function_has_the_nested_tapes_trace_and_weight_gradients(outer, trace, rng):
-    network = keras.Sequential(
+class PairProducts(Outer):
+    """Σ over places of the product of two channels, which says that it puts only these together."""
+
+    def __call__(self, f):
+        return tf.reduce_sum(tf.reduce_prod(f, axis=-1), axis=list(range(1, f.shape.rank - 1)))
+
+    def mean_hidden(self, f):
+        return tf.reverse(f, [-1])
+
+    def terms(self, boxes):
+        return union(boxes, -1)
+
+
+class Weighted(ElementwiseOuter):
+    """Σₖ ½wₖfₖ² with another weight for each output."""
+
+    def __init__(self, shape):
+        count = int(np.prod(shape))
+        self.weights = tf.reshape(tf.linspace(tf.constant(0.5, tf.float64), 2.0, count), shape)
+
+    def jet(self, f):
+        return Jet(0.5 * self.weights * tf.square(f), self.weights * f, self.weights)
+
+
+def image_network(*layers):
+    return keras.Sequential(
         [keras.Input((5, 4, 1), dtype="float64"),
-         keras.layers.Conv2D(3, 3, activation="softplus", dtype="float64"),
-         keras.layers.Flatten(dtype="float64"), keras.layers.Dense(4, "tanh", dtype="float64")]
+         keras.layers.Conv2D(2, 3, activation="softplus", padding="same"), *layers]
     )  # fmt: skip
+
+
+def dense_head():
+    return [keras.layers.Flatten(), keras.layers.Dense(4, "tanh")]
+
+
+NETWORKS = {
+    "dense head": dense_head,
+    "convolution": lambda: [keras.layers.Conv2D(2, 2, activation="tanh")],
+    "one convolution": lambda: [],
+    "one convolution, moved": lambda: [keras.layers.Permute((2, 1, 3))],
+    "convolutions, flat": lambda: [
+        keras.layers.Conv2D(2, 2, activation="tanh"), keras.layers.Flatten()],
+    "strides": lambda: [keras.layers.Conv2D(2, 2, 2, activation="tanh")],
+}  # fmt: skip
+
+
+def assert_as_by_nested_tapes(trace, network, outer, rng):
+    """Gradient, Laplacian and the gradient of that in the weights; the plan must say exact."""
     reference.randomize(network, rng)
     potential = Potential(network, outer, "float64")
     x = tf.constant(rng.normal(size=(3, 5, 4, 1)))
     plan = plan_trace(trace, potential, (5, 4, 1), TraceSettings())
+    assert plan.exact
 
     def run(method):
         with tf.GradientTape() as tape:
             curvature = method()
             loss = tf.reduce_sum(curvature.laplacian * [1.0, -2.0, 0.5])
-        return curvature, tape.gradient(loss, [v.value for v in network.trainable_variables])
+        weights = [v.value for v in network.trainable_variables]
+        return curvature, tape.gradient(loss, weights, unconnected_gradients="zero")
 
     got, gradients = run(lambda: compute_trace(plan, potential, x, keras.random.SeedGenerator(0)))
     expected, expected_gradients = run(lambda: nested_tape(potential, x))
@@ -104,3 +156,72 @@ def test_every_outer_function_has_the_nested_tapes_trace_and_weight_gradients(ou
     np.testing.assert_allclose(got.laplacian, expected.laplacian, rtol=1e-10)
     for gradient, wanted in zip(gradients, expected_gradients, strict=True):
         np.testing.assert_allclose(gradient, wanted, rtol=1e-8, atol=1e-11)
+
+
+@pytest.mark.parametrize("outer", [*OUTERS, LogSumExp()], ids=[*IDS, "log-sum-exp"])
+@pytest.mark.parametrize("trace", [pytest.param("basis", marks=pytest.mark.slow), "lattice"])
+@pytest.mark.parametrize("head", ["dense head", "convolution"])
+def test_every_outer_function_has_the_nested_tapes_trace_and_weight_gradients(
+    head, outer, trace, double_precision, rng
+):
+    assert_as_by_nested_tapes(trace, image_network(*NETWORKS[head]()), outer, rng)
+
+
+@pytest.mark.parametrize("outer", ["log-sum-exp", "weighted"])
+@pytest.mark.parametrize("kind", [kind for kind in NETWORKS if kind != "dense head"])
+def test_what_is_called_exact_is_so_for_outer_functions_that_tell_outputs_apart(
+    kind, outer, double_precision, rng
+):
+    network = image_network(*NETWORKS[kind]())
+    chosen = LogSumExp() if outer == "log-sum-exp" else Weighted(network.output_shape[1:])
+    assert_as_by_nested_tapes("exact", network, chosen, rng)
+
+
+@pytest.mark.parametrize("move", ["permute", "flatten"])
+@pytest.mark.parametrize("depth", [1, 2])
+def test_slopes_of_each_place_stay_at_their_place(move, depth, double_precision, rng):
+    layers = [keras.layers.Conv2D(2, 2, activation="tanh")] * (depth - 1)
+    moved = keras.layers.Permute((2, 1, 3)) if move == "permute" else keras.layers.Flatten()
+    network = keras.Sequential(
+        [keras.Input((5, 5, 1), dtype="float64"), keras.layers.Conv2D(2, 3, padding="same"),
+         *layers, moved, keras.layers.PReLU()]
+    )  # fmt: skip
+    reference.randomize(network, rng)
+    potential, x = Potential(network, HalfSquaredNorm(), "float64"), rng.normal(size=(2, 5, 5, 1))
+    plan = plan_trace("exact", potential, (5, 5, 1), TraceSettings())
+    assert plan.exact
+    got = compute_trace(plan, potential, tf.constant(x), keras.random.SeedGenerator(0))
+    expected = nested_tape(potential, tf.constant(x))
+    np.testing.assert_allclose(got.laplacian, expected.laplacian, rtol=1e-10)
+    np.testing.assert_allclose(got.gradient, expected.gradient, rtol=1e-9, atol=1e-12)
+
+
+def test_an_outer_function_that_says_what_it_puts_together_takes_fewer_probes(
+    double_precision, rng
+):
+    network = image_network()
+    assert_as_by_nested_tapes("exact", network, PairProducts(), rng)
+    settings = TraceSettings()
+    probes = {
+        type(outer).__name__: plan_trace(
+            "lattice", Potential(network, outer, "float64"), (5, 4, 1), settings
+        ).probe_count
+        for outer in (PairProducts(), GaussianLogPartition(), LogSumExp())
+    }
+    assert probes == {"PairProducts": 9, "GaussianLogPartition": 9, "LogSumExp": 20}
+
+
+def test_another_function_inherits_no_formulas(double_precision, rng):
+    class Shared(GaussianLogPartition):
+        def __call__(self, f):
+            return tf.square(super().__call__(f))
+
+    assert_as_by_nested_tapes("lattice", image_network(), Shared(), rng)
+
+
+def test_a_sum_over_outputs_that_is_given_as_something_else_is_refused():
+    with pytest.raises(TypeError, match=r"Mixed gives __call__ without jet.*subclass Outer"):
+
+        class Mixed(HalfSquaredNorm):
+            def __call__(self, f):
+                return tf.reduce_logsumexp(f, axis=1)

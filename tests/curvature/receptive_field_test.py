@@ -8,9 +8,8 @@ import tensorflow as tf
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
+from delvm_tf.curvature.boxes import Boxes, map_boxes
 from delvm_tf.curvature.receptive_field import (
-    Boxes,
-    map_boxes,
     pointwise,
     receptive_field,
     register_receptive_field,

@@ -49,3 +49,11 @@ def test_lengths_must_match():
 def test_labels_must_hold_both_classes_and_no_other(y):
     with pytest.raises(ValueError, match=r"must hold both classes, 0 \(normal\) and 1"):
         anomaly_metrics(y, SCORES, threshold=0.5)
+
+
+def test_infinite_scores_rank_highest_and_nan_is_refused():
+    y = np.array([0, 1, 0, 1])
+    infinite = anomaly_metrics(y, np.array([0.0, np.inf, 2.0, 1.0]), 1.5)
+    assert infinite == anomaly_metrics(y, np.array([0.0, 9.0, 2.0, 1.0]), 1.5)
+    with pytest.raises(ValueError, match="1 of 4 scores are NaN"):
+        anomaly_metrics(y, np.array([0.0, np.nan, 2.0, 1.0]), 1.5)

@@ -198,3 +198,101 @@ def test_a_model_that_is_not_adapted_is_refused_before_any_training(x):
     model = dv.DELVM(dv.networks.ffnn((4, 3), seed=0))
     with pytest.raises(ValueError, match="not adapted"):
         dv.fit_layerwise(model, x)
+
+
+class Fail(keras.callbacks.Callback):
+    """Stops a stage with an error."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self.model.stage.layer == self.layer:
+            raise RuntimeError("stopped")
+
+
+MODELS = {
+    "delvm": lambda: dv.DELVM(dv.networks.ffnn((5, 3), "softplus", seed=0)),
+    "cebm": lambda: dv.CEBM(dv.networks.ffnn((5, 3), "softplus", seed=0), latents=2),
+    "autoencoder": lambda: dv.Autoencoder(dv.networks.ffnn((5, 3), seed=0)),
+    "dbn": lambda: dv.DBN((5, 3), seed=0),
+    "dbm": lambda: dv.DBM((5, 3), seed=0),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "fails_at"),
+    [
+        ("delvm", None), ("delvm", 3), ("autoencoder", None), ("dbn", 2),
+        *(pytest.param(*each, marks=pytest.mark.slow) for each in (
+            ("cebm", None), ("dbn", None), ("dbm", None), ("dbm", 2), ("autoencoder", 3),
+        )),
+    ],
+)  # fmt: skip
+def test_the_model_is_compiled_as_before(x, name, fails_at):
+    model = MODELS[name]()
+    model.adapt(x)
+    optimizer = keras.optimizers.SGD(0.125)
+    metrics = [keras.metrics.MeanSquaredError(name="mine")]
+    model.compile(optimizer, metrics=metrics, steps_per_execution=2, jit_compile=False)
+    frozen = next(
+        layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.Dense)
+    )
+    frozen.trainable = False
+    before = dict(vars(model))
+    flags = [layer.trainable for layer in model._flatten_layers()]
+    settings = {**SETTINGS, "epochs": 1, "joint_epochs": 1}
+    if fails_at is None:
+        frozen.trainable = True
+        flags = [layer.trainable for layer in model._flatten_layers()]
+        dv.fit_layerwise(model, x, **settings)
+    else:
+        with pytest.raises(RuntimeError, match="stopped"):
+            dv.fit_layerwise(model, x, callbacks=[Fail(fails_at)], **settings)
+    assert model.optimizer is optimizer
+    assert int(optimizer.iterations) == 0
+    assert float(optimizer.learning_rate) == 0.125
+    assert model.steps_per_execution == 2
+    assert model.jit_compile is False
+    assert not hasattr(model, "stage")
+    assert {n: id(v) for n, v in vars(model).items()} == {n: id(v) for n, v in before.items()}
+    assert [layer.trainable for layer in model._flatten_layers()] == flags
+    logs = model.evaluate(x, np.zeros(len(x)), return_dict=True, verbose=0)
+    assert "mine" in logs
+
+
+def test_a_model_that_was_not_compiled_is_not(x):
+    model = make(x)
+    dv.fit_layerwise(model, x, epochs=1, **SETTINGS)
+    assert not model.compiled
+    assert getattr(model, "optimizer", None) is None
+
+
+def test_a_backup_folder_that_holds_something_else_is_refused(x, tmp_path):
+    (tmp_path / "thesis.tex").write_text("mine")
+    model = make(x)
+    weights = [w.numpy() for w in model.weights]
+    with pytest.raises(FileExistsError, match=r"thesis\.tex.*choose another folder"):
+        dv.fit_layerwise(model, x, epochs=1, backup_dir=tmp_path, **SETTINGS)
+    for before, after in zip(weights, model.weights, strict=True):
+        np.testing.assert_array_equal(before, after)
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_only_backups_are_removed_at_the_end(x, tmp_path):
+    folder = tmp_path / "backup"
+
+    class Add(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            (folder / "notes.txt").write_text("mine")
+            stage = folder / f"stage-{self.model.stage.layer}"
+            stage.mkdir(exist_ok=True)
+            (stage / "mine.h5").write_text("mine")
+
+    dv.fit_layerwise(make(x), x, epochs=[1, 0, 0], callbacks=[Add()], backup_dir=folder, **SETTINGS)
+    left = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+    assert left == ["notes.txt", "stage-1/mine.h5"]
+    (tmp_path / "empty").mkdir()
+    dv.fit_layerwise(make(x), x, epochs=[1, 0, 0], backup_dir=tmp_path / "empty", **SETTINGS)
+    assert list((tmp_path / "empty").iterdir()) == []

@@ -54,6 +54,23 @@ def test_a_histogram_of_equal_scores_can_be_drawn(tmp_path):
     assert_saves(plot_error_histogram([2.0] * 4, [0, 0, 1, 1], 2.0, "error"), tmp_path)
 
 
+def test_infinite_scores_are_counted_and_not_drawn(labelled, tmp_path):
+    scores, y = labelled
+    scores[[0, 1, -1]] = np.inf
+    figure = plot_error_histogram(scores, y, 2.5, "error")
+    normal, abnormal = figure.axes[0].containers
+    assert sum(bar.get_height() for bar in normal) == 198
+    assert sum(bar.get_height() for bar in abnormal) == 59
+    texts = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert {"normal, 2 infinite", "abnormal, 1 infinite"} <= set(texts)
+    assert_saves(figure, tmp_path)
+    with pytest.raises(ValueError, match="none of 2 scores is finite"):
+        plot_error_histogram([np.inf, np.nan], [0, 1], 2.5, "error")
+    highest = np.where(np.isinf(scores), 1e9, scores)
+    curves = [plot_roc_curves(y, {"a": values}).axes[0].lines[0] for values in (scores, highest)]
+    np.testing.assert_array_equal(curves[0].get_xydata(), curves[1].get_xydata())
+
+
 def test_there_is_one_roc_curve_for_each_method(labelled, rng, tmp_path):
     scores, y = labelled
     methods = {"ours": scores, "noise": rng.normal(size=260)}

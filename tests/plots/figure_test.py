@@ -72,3 +72,17 @@ def test_missing_matplotlib_is_said_with_the_remedy(monkeypatch, draw):
         ImportError, match=r"plots need matplotlib: pip install 'delvm_tf\[plots\]'"
     ):
         draw()
+
+
+def test_only_our_own_figure_is_replaced(tmp_path):
+    path = tmp_path / "a.png"
+    other, _ = new_figure(1, 1)
+    other.savefig(path)
+    theirs = path.read_bytes()
+    with pytest.raises(FileExistsError, match=r"a\.png exists, and this program did not write it"):
+        save_figure(other, path)
+    assert path.read_bytes() == theirs
+    save_figure(other, tmp_path / "b.png")
+    (tmp_path / "b.png").rename(tmp_path / "c.png")  # what it is, it says itself
+    save_figure(other, tmp_path / "c.png")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.png", "c.png"]

@@ -1,5 +1,6 @@
 """Files of every kind are scored as the model scores their rows; killed runs go on."""
 
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from pyarrow import csv, parquet
 
 import delvm_tf as dv
 from delvm_tf.datasets.archive import ContentsError
-from delvm_tf.datasets.streams import write_tfrecords
+from delvm_tf.datasets.streams import TableOptions, write_tfrecords
 from delvm_tf.runs import scoring
 from delvm_tf.runs.scoring import score_files
 from delvm_tf.serving import load
@@ -76,6 +77,9 @@ def write_images(folder, x, labels):
     return "**/*.png"
 
 
+TABLES = {write_csv: TableOptions(drop="label"), write_columns: TableOptions(drop="y")}
+
+
 @pytest.mark.parametrize("write", [write_npz, write_csv, write_columns, write_lists, write_records])
 @pytest.mark.parametrize("batch_size", [7, 256])
 def test_every_kind_of_file_gives_the_scores_of_its_rows(rows, tmp_path, write, batch_size):
@@ -83,7 +87,9 @@ def test_every_kind_of_file_gives_the_scores_of_its_rows(rows, tmp_path, write, 
     pattern = write(tmp_path, x, None)
     output = tmp_path / "out" / "scores.parquet"
     output.parent.mkdir()
-    summary = score_files(served, str(tmp_path / pattern), output, batch_size, features=True)
+    summary = score_files(
+        served, str(tmp_path / pattern), output, batch_size, features=True, table=TABLES.get(write)
+    )
     table = parquet.read_table(output)
     assert table.column_names[:2] == ["file", "row"]
     scores = detector.anomaly_score(x)
@@ -105,7 +111,7 @@ def test_every_kind_of_file_gives_the_scores_of_its_rows(rows, tmp_path, write, 
 def test_images_and_rows_of_pixels(pictures, tmp_path, write):
     detector, x, served = pictures
     pattern = write(tmp_path, x, None)
-    score_files(served, str(tmp_path / pattern), tmp_path / "s.parquet")
+    score_files(served, str(tmp_path / pattern), tmp_path / "s.parquet", table=TABLES.get(write))
     table = parquet.read_table(tmp_path / "s.parquet")
     np.testing.assert_allclose(table["anomaly_score"], detector.anomaly_score(x), rtol=1e-5)
 
@@ -183,9 +189,9 @@ def test_rows_that_do_not_fit_are_named(rows, tmp_path, x, message):
 def test_wrong_tables_are_refused(rows, tmp_path):
     served = rows[2]
     for table, message in (
-        ({"a": ["x"], "b": [1.0]}, "column a holds string, not numbers"),
-        ({"a": [1.0, None], "b": [1.0, 2.0]}, "column a has missing values"),
-        ({"x": [[1.0], [2.0, 3.0]]}, "lists of x must be all of one length"),
+        ({"a": ["x"], "b": [1.0]}, "column 'a' holds string, not numbers"),
+        ({"a": [1.0, None], "b": [1.0, 2.0]}, "row 1, column 'a', is missing"),
+        ({"x": [[1.0], [2.0, 3.0]]}, "lists of 'x' must be all of one length"),
     ):
         parquet.write_table(pyarrow.table(table), tmp_path / "t.parquet")
         with pytest.raises(ContentsError, match=message):
@@ -200,3 +206,62 @@ def test_wrong_requests_are_refused(rows, tmp_path):
         score_files(served, "*.npz", tmp_path / "scores.csv", features=True)
     with pytest.raises(FileNotFoundError, match="no file fits"):
         score_files(served, str(tmp_path / "*.npz"), tmp_path / "s.parquet")
+
+
+def test_only_a_table_of_scores_is_replaced(rows, tmp_path):
+    _, x, served = rows
+    np.savez(tmp_path / "a.npz", x=x)
+    for name, theirs in (
+        ("s.csv", b"file,row,price\n1,2,3\n"), ("s.parquet", b"mine"), ("t.csv", b"a,b\n1,2\n"),
+    ):  # fmt: skip
+        output = tmp_path / name
+        output.write_bytes(theirs)
+        with pytest.raises(FileExistsError, match=f"{name} exists, and this program did not"):
+            score_files(served, str(tmp_path / "*.npz"), output)
+        assert output.read_bytes() == theirs
+        output.unlink()
+        first = score_files(served, str(tmp_path / "*.npz"), output)
+        second = score_files(served, str(tmp_path / "*.npz"), output)
+        assert first.rows == second.rows == len(x)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.npz", "s.csv", "s.parquet", "t.csv"]
+
+
+def test_a_users_folder_of_the_name_of_the_parts_is_refused(rows, tmp_path):
+    _, x, served = rows
+    np.savez(tmp_path / "a.npz", x=x)
+    theirs = tmp_path / "s.csv.partial"
+    theirs.mkdir()
+    (theirs / "0.json").write_text("{}")
+    with pytest.raises(FileExistsError, match="not written by this program"):
+        score_files(served, str(tmp_path / "*.npz"), tmp_path / "s.csv")
+    assert (theirs / "0.json").read_text() == "{}"
+
+
+def test_a_full_disk_loses_no_finished_part(rows, tmp_path, monkeypatch):
+    _, x, served = rows
+    pattern = str(tmp_path / write_npz(tmp_path, x, None))
+    monkeypatch.setattr(scoring, "_PART_FILES", 1)
+    old = tmp_path / "s.parquet"
+    score_files(served, pattern, old)
+    before = old.read_bytes()
+    np.savez(tmp_path / "9.npz", x=x[:5])
+    write = parquet.ParquetWriter.write_table
+    written = []
+
+    def full(self, table, *args, **kwargs):
+        if len(written) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written.append(table)
+        return write(self, table, *args, **kwargs)
+
+    monkeypatch.setattr(parquet.ParquetWriter, "write_table", full)
+    with pytest.raises(OSError, match="No space left"):
+        score_files(served, pattern, old)
+    assert old.read_bytes() == before
+    monkeypatch.setattr(parquet.ParquetWriter, "write_table", write)
+    asked = []
+    predict = served.predict
+    monkeypatch.setattr(served, "predict", lambda x, **k: asked.append(len(x)) or predict(x, **k))
+    score_files(served, pattern, old)
+    assert len(asked) < 4
+    assert not list(tmp_path.glob("*.partial*"))

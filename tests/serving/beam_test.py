@@ -23,6 +23,7 @@ from apache_beam.testing.util import assert_that
 from pyarrow import parquet
 
 import delvm_tf as dv
+from delvm_tf.datasets.streams import TableOptions
 from delvm_tf.runs.scoring import score_files
 from delvm_tf.serving import DamagedModelError, load
 from delvm_tf.serving.beam import Score, ScoreFiles
@@ -268,3 +269,51 @@ def test_no_file_and_unknown_files_are_errors(exported, tmp_path):
     (tmp_path / "a.txt").write_text("1,2,3")
     with pytest.raises(Exception, match="unknown kind"), TestPipeline("FnApiRunner") as pipeline:
         pipeline | ScoreFiles(str(tmp_path / "*.txt"), str(folder))
+
+
+def test_columns_are_matched_by_name(tmp_path, caplog):
+    x = np.random.default_rng(0).normal([3, -40, 900], [1, 5, 70], (50, 3))
+    model = dv.DELVM(dv.networks.ffnn((4,), seed=0), normalization="zscore")
+    model.adapt(x)
+    model.normalization.feature_names = ("a", "b", "c")
+    dv.export_saved_model(model, tmp_path / "models", warmup=())
+    rows = [",".join(map(repr, map(float, (row[2], row[0], 7, row[1])))) for row in x]
+    (tmp_path / "a.csv").write_text("\n".join(["c,a,other,b", *rows]))
+
+    def check(rows):
+        errors = np.asarray(model.reconstruction_error(x))
+        assert sorted(row["row"] for row in rows) == list(range(50))
+        for row in rows:
+            np.testing.assert_allclose(row["reconstruction_error"], errors[row["row"]], rtol=1e-4)
+
+    run(lambda p: p | ScoreFiles(f"{tmp_path}/*.csv", str(tmp_path / "models")), check)
+    assert "no such columns: other" in caplog.text
+    (tmp_path / "a.csv").write_text("0,1,2,3\n" + "\n".join(rows))
+    folder = str(tmp_path / "models")
+    with pytest.raises(Exception, match="pass header=True"):
+        run(lambda p: p | ScoreFiles(f"{tmp_path}/*.csv", folder), check)
+    table = TableOptions(header=True, columns=[1, 3, 0])
+    with pytest.raises(Exception, match="it lacks 'a', 'b', 'c' and has '1', '3', '0' besides"):
+        run(lambda p: p | ScoreFiles(f"{tmp_path}/*.csv", folder, table=table), check)
+    (tmp_path / "a.csv").write_text("\n".join(rows))
+    table = TableOptions(header=False, columns=[1, 3, 0])
+    run(lambda p: p | ScoreFiles(f"{tmp_path}/*.csv", folder, table=table), check)
+
+    served = [{"b": row[1], "c": row[2], "a": row[0]} for row in x]
+    pairs = [*enumerate(served), ("bad", {"a": 1.0}), ("masked", np.ma.masked_greater(x[0], 3))]
+    with TestPipeline(runner="FnApiRunner") as pipeline:
+        result = pipeline | beam.Create(pairs) | Score(folder, skip_refused=True)
+
+        def scored(found):
+            errors = np.asarray(model.reconstruction_error(x))
+            assert len(found) == 50
+            for key, outputs in found:
+                np.testing.assert_allclose(outputs["reconstruction_error"], errors[key], rtol=1e-4)
+
+        def refused(found):
+            reasons = dict(found)
+            assert "lacks b, c" in reasons["bad"]
+            assert "masked" in reasons["masked"]
+
+        assert_that(result["scores"], scored, label="scored")
+        assert_that(result["refused"], refused, label="refused")

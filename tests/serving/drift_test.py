@@ -65,12 +65,25 @@ def test_few_scores_give_no_verdict(rng):
     assert monitor.verdict == "too few"
 
 
-@pytest.mark.parametrize("scores", [[1.0, math.nan], [math.inf], [[1.0, 2.0]]])
-def test_what_is_no_score_is_refused(scores):
+def test_scores_that_overflowed_count_among_the_highest():
+    monitor = DriftMonitor(ScoreHistogram.of(np.arange(100.0)))
+    monitor.update([50.0, math.inf, math.nan, -math.inf])
+    assert monitor.counts[-1] == 3
+    assert monitor.rows == 4
+
+
+@pytest.mark.parametrize("scores", [[[1.0, 2.0]], 1.0])
+def test_what_is_no_list_of_scores_is_refused(scores):
     monitor = DriftMonitor(ScoreHistogram.of([1.0, 2.0, 3.0]))
     with pytest.raises(ValueError, match=r"expected finite scores \(n,\)"):
         monitor.update(scores)
     assert monitor.rows == 0
+
+
+@pytest.mark.parametrize("scores", [[1.0, math.nan], [1.0, math.inf]])
+def test_a_reference_must_be_finite(scores):
+    with pytest.raises(ValueError, match=r"expected finite scores \(n,\)"):
+        ScoreHistogram.of(scores)
 
 
 @pytest.mark.parametrize(

@@ -181,9 +181,9 @@ def test_a_score_that_overflows_is_not_normal_either(tmp_path, rng):
     x = rng.normal(size=(50, 4)).astype(np.float32)
     model = dv.DELVM(dv.networks.ffnn((3,), activation="relu", seed=0), normalization="none")
     model.adapt(x)
-    detector = dv.AnomalyDetector(model, score="energy").fit(x)
+    detector = dv.AnomalyDetector(model, score_name="energy").fit(x)
     found = run(dv.export_onnx(detector, tmp_path / "a.onnx"), np.float32(1e25) * np.sign(x))
-    assert np.isnan(found["anomaly_score"]).any()
+    assert np.isposinf(found["anomaly_score"]).all()
     assert found["is_anomaly"].all()
 
 
@@ -218,3 +218,17 @@ def test_without_tf2onnx_the_error_says_what_to_install(detector, tmp_path, monk
     monkeypatch.setitem(__import__("sys").modules, "tf2onnx", None)
     with pytest.raises(ImportError, match=r"pip install 'delvm_tf\[onnx\]'"):
         dv.export_onnx(detector, tmp_path / "a.onnx")
+
+
+def test_only_a_file_of_this_function_is_replaced(detector, tmp_path):
+    path = tmp_path / "a.onnx"
+    theirs = onnx.helper.make_model(onnx.helper.make_graph([], "theirs", [], []))
+    for content in (b"mine", theirs.SerializeToString()):
+        path.write_bytes(content)
+        with pytest.raises(FileExistsError, match=r"a\.onnx exists, and this program did not"):
+            dv.export_onnx(detector, path)
+        assert path.read_bytes() == content
+    path.unlink()
+    first = dv.export_onnx(detector, path, "reconstruct").read_bytes()
+    assert dv.export_onnx(detector, path, "reconstruction_error").read_bytes() != first
+    assert [p.name for p in tmp_path.iterdir()] == ["a.onnx"]

@@ -98,7 +98,10 @@ class RestServer:
             outputs = function(**{name: value if name != "x" else tf.constant(value, tf.float32)})
         except (tf.errors.InvalidArgumentError, TypeError) as error:
             return 400, {"error": str(error)}
-        outputs = {n: v.numpy().tolist() for n, v in outputs.items()}
+        outputs = {
+            n: (v.numpy().astype(str) if v.dtype == tf.string else v.numpy()).tolist()
+            for n, v in outputs.items()
+        }
         return 200, {"outputs": outputs if len(outputs) > 1 else next(iter(outputs.values()))}
 
     def close(self):

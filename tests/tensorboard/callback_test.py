@@ -10,6 +10,7 @@ import urllib.request
 import keras
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 import delvm_tf as dv
 
@@ -73,6 +74,31 @@ def test_errors_threshold_and_curves(run):
         table = tf.make_ndarray(event.tensor_proto)  # left, right, count
         assert table[:, 2].sum() == (y == value).sum()
         assert table[0, 0] == pytest.approx(errors[y == value].min(), rel=1e-5)
+
+
+@pytest.mark.parametrize("bad", [[3], [45, 46], range(50)])
+def test_errors_that_overflow_do_not_stop_a_run(tmp_path, rng, bad):
+    """They rank highest, and the others are shown as ever."""
+    import tensorflow as tf
+
+    from delvm_tf.tensorboard.pictures import write_errors
+
+    x, y = rng.normal(size=(50, 4)), np.repeat([0, 1], [30, 20])
+    errors = rng.gamma(2.0, size=50) + y
+    errors[list(bad)] = np.where(np.asarray(bad) % 2, np.inf, np.nan)
+
+    class Model:
+        def reconstruction_error(self, rows):
+            return errors if len(rows) == 50 else errors[:30]
+
+        def reconstruct(self, rows):
+            return rows
+
+    with tf.summary.create_file_writer(str(tmp_path)).as_default(step=0):
+        figures = write_errors(Model(), x, y, None, 0)
+    ranked = np.where(np.isfinite(errors), errors, 1e9)
+    assert figures["auroc"] == pytest.approx(roc_auc_score(y, ranked))
+    assert ("threshold" in figures) == np.isfinite(errors[:30]).all()
 
 
 def test_projector(run):
@@ -146,3 +172,22 @@ def test_what_cannot_be_is_refused(tmp_path):
     model.compile("adam")
     with pytest.raises(OSError, match="cannot write a log"):
         model.fit(x + np.arange(4)[:, None], verbose=0, callbacks=[log])
+
+
+def test_a_users_files_in_the_folder_are_not_replaced(tmp_path, rng):
+    x = rng.normal(size=(20, 4)).astype("float32")
+    model = dv.DELVM(dv.networks.ffnn((3,), seed=0))
+    model.adapt(x)
+    model.compile("adam")
+    (tmp_path / ".try").write_text("mine")
+    model.fit(x, verbose=0, callbacks=[dv.TensorBoard(tmp_path, x)])
+    model.fit(x, verbose=0, callbacks=[dv.TensorBoard(tmp_path, x)])  # its own are replaced
+    assert (tmp_path / ".try").read_text() == "mine"
+    (tmp_path / "projector_config.pbtxt").unlink()
+    (tmp_path / "features.tsv").write_text("mine")
+    weights = [w.numpy() for w in model.trainable_weights]
+    with pytest.raises(FileExistsError, match=r"features\.tsv exists, and this program did not"):
+        model.fit(x, verbose=0, callbacks=[dv.TensorBoard(tmp_path, x)])
+    assert (tmp_path / "features.tsv").read_text() == "mine"
+    for before, after in zip(weights, model.trainable_weights, strict=True):
+        np.testing.assert_array_equal(before, after)

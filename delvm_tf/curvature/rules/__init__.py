@@ -1,8 +1,8 @@
 """Propagation rules of Keras's layers; importing this package registers them.
 
-Layers that are missing here are differentiated automatically, one at a time: recurrent and
-attention layers, embeddings, wrappers, `Dot` and `Masking`. So are activations like sparsemax and
-glu, which are not elementwise, and those that are not Keras's own.
+Layers that are missing here are differentiated automatically, one at a time: unrolled recurrent
+and attention layers, embeddings, wrappers, `Dot` and `Masking`. So are activations like sparsemax
+and glu, which are not elementwise, and those that are not Keras's own.
 """
 
 from delvm_tf.curvature.rules import (

@@ -32,7 +32,9 @@ def affine_rule(layer: Any, jet: TaylorJet, linear: LinearMap, bias: Any = None)
         return tf.cast(linear(tf.cast(t, layer.compute_dtype)), dtype)
 
     def with_bias(t: tf.Tensor) -> tf.Tensor:
-        return product(t) + tf.cast(bias, dtype)
+        shift = tf.cast(bias, dtype)
+        # Where it can, TensorFlow sums the gradient in the bias beside that in the kernel.
+        return tf.nn.bias_add(product(t), shift) if shift.shape.rank == 1 else product(t) + shift
 
     mapped = linear_rule(jet, product, None if bias is None else with_bias)
     return activated(layer.activation, mapped)

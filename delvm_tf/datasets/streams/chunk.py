@@ -9,39 +9,59 @@ import numpy as np
 
 from delvm_tf.datasets.archive import ContentsError
 from delvm_tf.datasets.dataset import Array
+from delvm_tf.datasets.streams.reading import Reading
 
 CHUNK_BYTES = 2**20  # of rows that are read at a time
-DTYPES = ("float32", "float64", "float16", "uint8", "int32", "int64")
+DTYPES = (
+    "float32", "float64", "float16", "uint8", "uint16", "uint32", "uint64", "int8", "int16",
+    "int32", "int64",
+)  # fmt: skip
+EXACT = 2**53  # float64 holds every integer up to it, and rounds others to it
 
 
 class Chunk(NamedTuple):
-    """Some rows, (rows, ...), and their labels, (rows,) int64, if the file has any."""
+    """Some rows.
+
+    Attributes:
+        x: (rows, ...).
+        y: labels, (rows,), if the file has any that are wanted.
+        names: of the columns of x, if they have any.
+        left_out: names of columns of the file that were not asked for.
+    """
 
     x: Array
     y: Array | None
+    names: tuple[str, ...] | None = None
+    left_out: tuple[str, ...] = ()
 
 
-Reader = Callable[[Path, bool], Iterator[Chunk]]
+Reader = Callable[[Path, Reading], Iterator[Chunk]]
 
 
 class Form(NamedTuple):
-    """What every row must be: its shape, and the type of its values."""
+    """What every row must be: its shape, the type of its values, and the names of its columns."""
 
     shape: tuple[int, ...]
     dtype: str
+    names: tuple[str, ...] | None = None
 
 
 def form_of(chunk: Chunk, origin: object) -> Form:
     """The form of a first chunk.
 
     Raises:
-        ContentsError: if its values are no real numbers.
+        ContentsError: if its values are no real numbers, or its rows single numbers.
     """
     if chunk.x.dtype.name not in DTYPES:
         raise ContentsError(
             f"{origin} holds values of type {chunk.x.dtype}; expected one of {', '.join(DTYPES)}"
         )
-    return Form(tuple(chunk.x.shape[1:]), chunk.x.dtype.name)
+    if chunk.x.ndim < 2:
+        raise ContentsError(
+            f"{origin} holds single numbers, expected rows (rows, ...); save x[:, None] if each is "
+            f"a row of one value"
+        )
+    return Form(tuple(chunk.x.shape[1:]), chunk.x.dtype.name, chunk.names)
 
 
 def rows_in_chunk(row_bytes: int) -> int:
@@ -51,7 +71,7 @@ def rows_in_chunk(row_bytes: int) -> int:
 
 def checked(
     chunks: Iterator[Chunk], form: Form | None, labels: bool, origin: object
-) -> Iterator[tuple[Array, Array]]:
+) -> Iterator[Chunk]:
     """The chunks as they are read, and zeros for labels where none are wanted.
 
     Without a form, rows must be as the first one is.
@@ -62,24 +82,34 @@ def checked(
     first = 0
     try:
         for chunk in chunks:
-            x, y = chunk
+            x, y, names, _ = chunk
             form = form or form_of(chunk, origin)
             if tuple(x.shape[1:]) != form.shape or x.dtype.name != form.dtype:
                 raise ContentsError(
                     f"{origin}: rows have shape {tuple(x.shape[1:])} and type {x.dtype}, expected "
                     f"{form.shape} and {form.dtype} as in the first; convert it, or leave it out"
                 )
+            if names != form.names:
+                raise ContentsError(
+                    f"{origin}: its columns are {names}, expected {form.names} as in the first "
+                    f"file (None: without names); write all files alike"
+                )
             if x.dtype.kind == "f":
-                finite = np.isfinite(x).reshape(len(x), -1).all(axis=1)
+                finite = np.isfinite(x).reshape(len(x), -1)
                 if not finite.all():
-                    row = first + int(np.flatnonzero(~finite)[0])
+                    row, column = (int(k[0]) for k in np.nonzero(~finite))
+                    where = f", column {names[column]!r}," if names else ""
                     raise ContentsError(
-                        f"{origin}: row {row} has NaN or infinite values; fill or remove it"
+                        f"{origin}: row {first + row}{where} has NaN or infinite values; fill or "
+                        f"remove it"
                     )
             if labels and y is None:
                 raise ContentsError(f"{origin} has no labels; pass labels=False to go without")
+            whole = np.zeros(len(x), "int64") if y is None else whole_labels(y, first, origin)
+            if len(whole) != len(x):
+                raise ContentsError(f"{origin}: {len(whole)} labels for {len(x)} rows")
             first += len(x)
-            yield x, np.zeros(len(x), "int64") if y is None else y.astype("int64")
+            yield chunk._replace(y=whole)
     except (ContentsError, ImportError):
         raise
     except Exception as error:  # damage shows in zipfile, zlib, TensorFlow, NumPy ...
@@ -89,17 +119,64 @@ def checked(
         ) from error
 
 
-def rows_of(file: Path, reader: Reader, shape: tuple[int, ...]) -> Iterator[tuple[int, Array]]:
+def whole_labels(y: Array, first: int, origin: object) -> Array:
+    """Labels as int64, (rows,).
+
+    Args:
+        y: integers, booleans, or whole numbers of another type.
+        first: number of the first row.
+        origin: where they are from, for the message.
+
+    Raises:
+        ContentsError: for anything else, and for fractions; they are never cut.
+    """
+    y = np.asarray(y)
+    if y.ndim != 1 or y.dtype.kind not in "biuf":
+        raise ContentsError(
+            f"{origin}: labels of shape {y.shape} and type {y.dtype}, expected one integer a row; "
+            f"number the classes 0, 1, ..."
+        )
+    if y.dtype.kind == "f":
+        wrong = ~np.isfinite(y) | (y != np.rint(y)) | (np.abs(y) >= EXACT)
+    else:
+        wrong = y > np.iinfo("int64").max if y.dtype == np.uint64 else np.zeros(len(y), bool)
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise ContentsError(
+            f"{origin}: the label of row {first + row} is {y[row]}, not an integer; labels number "
+            f"classes 0, 1, ..., so choose another column, or make classes of these values"
+        )
+    return y.astype("int64")
+
+
+def check_unmasked(x: object, origin: object) -> None:
+    """Refuse masked values, which `np.asarray` would take for data.
+
+    Raises:
+        ContentsError: if there are any.
+    """
+    if np.ma.is_masked(x):
+        raise ContentsError(f"{origin} has masked values; fill them or remove their rows")
+
+
+def rows_of(
+    file: Path, reader: Reader, shape: tuple[int, ...], reading: Reading
+) -> Iterator[tuple[int, Chunk]]:
     """The rows of a file as (rows, *shape), a few at a time, each time after the first's number.
 
     Raises:
         ContentsError: naming the file, if it is damaged, has no rows, or rows of another size.
     """
     number = 0
-    for x, _ in checked(reader(file, False), None, False, file):
+    for chunk in checked(reader(file, reading), None, False, file):
+        x = chunk.x
         if x.shape[1:] not in (shape, (math.prod(shape),)):
-            raise ContentsError(f"{file}: rows have shape {x.shape[1:]}, expected {shape}")
-        yield number, x.reshape(-1, *shape)
+            hint = "" if chunk.names is None else (
+                f"; its columns are {', '.join(chunk.names[:20])}: choose those of the model with "
+                f"columns= or drop="
+            )  # fmt: skip
+            raise ContentsError(f"{file}: rows have shape {x.shape[1:]}, expected {shape}{hint}")
+        yield number, chunk._replace(x=x.reshape(-1, *shape))
         number += len(x)
     if not number:
         raise ContentsError(f"{file} has no rows")

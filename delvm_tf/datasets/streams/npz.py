@@ -1,4 +1,7 @@
-"""Arrays `x` and, for labels, `y` of an .npz file, read row by row out of the archive."""
+"""Arrays `x` and, for labels, `y` of an .npz file, read row by row out of the archive.
+
+A masked array is saved without its mask, which no reader can know of; booleans are read as 0 and 1.
+"""
 
 import math
 import zipfile
@@ -11,19 +14,23 @@ import numpy as np
 
 from delvm_tf.datasets.archive import ContentsError
 from delvm_tf.datasets.streams.chunk import Chunk, rows_in_chunk
+from delvm_tf.datasets.streams.reading import Reading
 
 
-def chunks(path: Path, labels: bool) -> Iterator[Chunk]:
+def chunks(path: Path, reading: Reading) -> Iterator[Chunk]:
     """The rows of `x`, and of `y` if wanted. Memory: a chunk, however large the array."""
     with zipfile.ZipFile(path) as archive, ExitStack() as stack:
         x = _Rows(stack, archive, "x", path)
-        y = _Rows(stack, archive, "y", path) if labels else None
+        y = _Rows(stack, archive, "y", path) if reading.labels else None
         if y is not None and y.shape != x.shape[:1]:
             raise ContentsError(f"{path}: y has shape {y.shape}, expected {x.shape[:1]}")
         step = rows_in_chunk(x.row_bytes)
         for start in range(0, x.shape[0], step):
             n = min(step, x.shape[0] - start)
             yield Chunk(x.read(n), None if y is None else y.read(n))
+        for array in (x, y):
+            if array is not None:
+                array.end()
 
 
 class _Rows:
@@ -56,4 +63,11 @@ class _Rows:
         if len(data) < n * self.row_bytes:
             raise EOFError("the array ends early")
         rows = np.frombuffer(data, self.dtype).reshape(n, *self.shape[1:])
+        if self.dtype.kind == "b":
+            return rows.astype("uint8")
         return rows.astype(self.dtype.newbyteorder("="), copy=False)
+
+    def end(self) -> None:
+        """Read to the end, where the archive compares its checksum."""
+        if self._file.read(1):
+            raise EOFError("the array has more values than its header says")

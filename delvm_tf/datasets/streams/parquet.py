@@ -1,4 +1,4 @@
-"""Rows of a Parquet file: a column x of lists, or one column per value."""
+"""Rows of a Parquet file: one column of lists, or one column per value."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,18 +7,19 @@ from typing import Any
 import numpy as np
 
 from delvm_tf.datasets.archive import ContentsError
-from delvm_tf.datasets.streams.chunk import Chunk
-from delvm_tf.datasets.streams.table import LABELS
+from delvm_tf.datasets.streams.chunk import EXACT, Chunk
+from delvm_tf.datasets.streams.reading import Reading, select
 
 _ROWS = 1024
 
 
-def chunks(path: Path, labels: bool) -> Iterator[Chunk]:
-    """The rows; labels are the column called y, label, class or target, which is no value.
+def chunks(path: Path, reading: Reading) -> Iterator[Chunk]:
+    """The rows as float64, which holds all types of numbers but large integers.
 
     Raises:
         ImportError: if pyarrow is missing.
-        ContentsError: if there are other columns than numbers, missing values or no labels.
+        ContentsError: for columns that hold no numbers, missing values, and integers that float64
+            does not hold, with column and row.
     """
     try:
         from pyarrow import parquet, types
@@ -26,23 +27,31 @@ def chunks(path: Path, labels: bool) -> Iterator[Chunk]:
         raise ImportError("Parquet needs pyarrow: pip install 'delvm_tf[parquet]'") from error
     with parquet.ParquetFile(path) as file:
         schema = file.schema_arrow
-        label = next((name for name in schema.names if name.lower() in LABELS), None)
-        if labels and label is None:
-            raise ContentsError(f"{path}: no column is called {', '.join(LABELS)}")
-        values = [name for name in schema.names if name != label]
-        lists = values == ["x"] and _is_list_of_numbers(types, schema.field("x").type)
-        for name in [] if lists else values:
-            if not _is_number(types, schema.field(name).type):
+        pandas = schema.pandas_metadata or {}
+        index = [name for name in pandas.get("index_columns", ()) if isinstance(name, str)]
+        selected = select(schema.names, len(schema.names), reading, path, index)
+        features = [schema.field(k) for k in selected.features]
+        lists = len(features) == 1 and _is_list_of_numbers(types, features[0].type)
+        label = None if selected.label is None else schema.field(selected.label)
+        for field in [*([] if lists else features), *([] if label is None else [label])]:
+            if not _is_number(types, field.type):
                 raise ContentsError(
-                    f"{path}: column {name} holds {schema.field(name).type}, not numbers; keep "
-                    f"the columns of values, or one column x of lists, and a label"
+                    f"{path}: column {field.name!r} holds {field.type}, not numbers; "
+                    f"{_hint(types, field.type)}"
                 )
-        for batch in file.iter_batches(_ROWS):
-            for name in batch.schema.names:
-                if batch.column(name).null_count:
-                    raise ContentsError(f"{path}: column {name} has missing values; fill them")
-            x = _lists(batch, path) if lists else _columns(batch, values)
-            yield Chunk(x, batch.column(label).to_numpy(False) if labels and label else None)
+        start = 0
+        wanted = [field.name for field in (*features, *([] if label is None else [label]))]
+        for batch in file.iter_batches(_ROWS, columns=wanted):
+            values = [_present(batch, name, start, path) for name in wanted]
+            if lists:
+                x, names = _lists(values[0], features[0].name, start, path), None
+            else:
+                of = zip(values, features, strict=False)
+                x = np.stack([_floats(v, f.name, start, path) for v, f in of], axis=1)
+                names = selected.names
+            y = None if label is None else _labels(values[-1])
+            yield Chunk(x, y, names, selected.left_out)
+            start += len(batch)
 
 
 def _is_list_of_numbers(types: Any, kind: Any) -> bool:
@@ -51,23 +60,67 @@ def _is_list_of_numbers(types: Any, kind: Any) -> bool:
 
 
 def _is_number(types: Any, kind: Any) -> bool:
-    return bool(types.is_integer(kind) or types.is_floating(kind))
+    return bool(
+        types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)
+        or types.is_decimal(kind)
+    )  # fmt: skip
 
 
-def _columns(batch: Any, names: list[str]) -> np.ndarray:
-    columns = [batch.column(name).to_numpy(zero_copy_only=False) for name in names]
-    return np.stack(columns, axis=1).astype("float32")
+def _hint(types: Any, kind: Any) -> str:
+    if types.is_temporal(kind):
+        return "convert times to numbers, such as seconds since a start, or pass drop="
+    if types.is_dictionary(kind) or types.is_string(kind) or types.is_large_string(kind):
+        return "encode categories as numbers, or pass drop="
+    return "pass drop= to leave it out, or columns= with those of numbers"
 
 
-def _lists(batch: Any, path: Path) -> np.ndarray:
+def _present(batch: Any, name: str, start: int, path: Path) -> Any:
+    column = batch.column(name)
+    if column.null_count:
+        row = start + column.is_null().to_pylist().index(True)
+        raise ContentsError(
+            f"{path}: row {row}, column {name!r}, is missing; fill it or remove the row"
+        )
+    return column
+
+
+def _floats(column: Any, name: str, start: int, path: Path) -> np.ndarray:
+    from pyarrow import types
+
+    if types.is_decimal(column.type):
+        exact: Any = column.to_pylist()
+        values = np.array([float(value) for value in exact], "float64")
+    else:
+        exact = column.to_numpy(zero_copy_only=False)
+        values = exact.astype("float64")
+    if not types.is_floating(column.type):
+        for k in np.flatnonzero(np.abs(values) >= EXACT):
+            if int(exact[k]) != int(values[k]):
+                raise ContentsError(
+                    f"{path}: row {start + k}, column {name!r}, is {exact[k]}, an integer that "
+                    f"float64 does not hold; leave the column out with drop= if it is a number of "
+                    f"the row"
+                )
+    return values
+
+
+def _labels(column: Any) -> np.ndarray:
+    from pyarrow import types
+
+    if types.is_decimal(column.type):
+        return np.array([float(value) for value in column.to_pylist()])
+    return column.to_numpy(zero_copy_only=False)
+
+
+def _lists(column: Any, name: str, start: int, path: Path) -> np.ndarray:
     from pyarrow import compute
 
-    column = batch.column("x")
     lengths = np.unique(compute.list_value_length(column).to_numpy(zero_copy_only=False))
     values = column.flatten()
     if len(lengths) != 1 or values.null_count:
         raise ContentsError(
-            f"{path}: the lists of x must be all of one length and without missing values; their "
-            f"lengths are {lengths[:5].tolist()}"
+            f"{path}: the lists of {name!r} must be all of one length and without missing values; "
+            f"after row {start} their lengths are {lengths[:5].tolist()}"
         )
-    return values.to_numpy(zero_copy_only=False).astype("float32").reshape(len(column), -1)
+    length = int(lengths[0])
+    return _floats(values, name, start, path).reshape(len(column), length)

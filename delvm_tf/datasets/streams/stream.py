@@ -1,31 +1,36 @@
 """One function for all sources."""
 
-import glob
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from delvm_tf.datasets.streams import images, npz, parquet, table, tfrecord
+from delvm_tf.datasets.archive import ContentsError
+from delvm_tf.datasets.streams import csv_table, images, npz, parquet, tfrecord
 from delvm_tf.datasets.streams.chunk import (
     Chunk,
     Form,
     Reader,
+    check_unmasked,
     checked,
     form_of,
     rows_in_chunk,
+    whole_labels,
 )
+from delvm_tf.datasets.streams.reading import Column, Reading, TableOptions
+from delvm_tf.paths import matching
 
 READERS: dict[str, Reader] = {
     ".npz": npz.chunks,
-    ".csv": table.chunks,
+    ".csv": csv_table.chunks,
     ".parquet": parquet.chunks,
     ".tfrecord": tfrecord.chunks,
     **dict.fromkeys(images.SUFFIXES, images.chunks),
 }
+TABLES = (csv_table.chunks, parquet.chunks)
 _FILES_AT_ONCE = 4
 
 
@@ -37,8 +42,19 @@ def stream(
     seed: int = 0,
     reshuffle: bool = True,
     shard: tuple[int, int] | None = None,
+    *,
+    label: Column | None = None,
+    columns: Sequence[Column] | Column | None = None,
+    drop: Sequence[Column] | Column = (),
+    index: Sequence[Column] | Column = (),
+    header: bool | None = None,
+    separator: str = ",",
 ) -> tf.data.Dataset:
     """Batches of x, or (x, y), read while they are used, in constant memory.
+
+    Where the columns of a table have names, the result has them as `feature_names_in_`, which
+    `model.adapt` keeps; columns of several files are matched by name. What `map`, `take` and the
+    like make of the result has none.
 
     The form of a row is that of the first one, which is read at once; whatever differs from it
     ends the run with the name of the file and the row. The same seed gives the same order.
@@ -49,7 +65,8 @@ def stream(
             .bmp); `"tfds:name/split"` for TensorFlow Datasets; or a function that makes a generator
             of rows x or (x, y).
         batch_size: rows of a batch, over all replicas.
-        labels: give (x, y); y of an image is the number of its folder.
+        labels: give (x, y) with integers y: the array y of .npz, the label of a record, the number
+            of an image's folder. For tables give `label` instead.
         shuffle: rows in the buffer that the next one is drawn from; 0 keeps the order. Files are
             shuffled too.
         seed: of the order.
@@ -58,24 +75,41 @@ def stream(
             files where there are as many as parts, else every number-th row. For
             `tf.distribute.MultiWorkerMirroredStrategy` give each worker its part: TensorFlow then
             shards no further.
+        label: of tables: the column of the labels, which must be integers; gives (x, y). Columns
+            are given by name, or by number from 0.
+        columns: of tables: the features, in this order; all other columns by default.
+        drop: of tables: columns to leave out.
+        index: of tables: columns that number the rows, left out too.
+        header: of .csv: whether the first line names the columns; settled by types, or refused
+            where it may be either, by default.
+        separator: of .csv: what stands between cells.
 
     Raises:
         FileNotFoundError: if no file fits the pattern.
-        ContentsError: if the first rows are damaged or no numbers.
+        ContentsError: if the first rows are damaged or no numbers, or it is not clear what the
+            columns of a table mean.
         ValueError: for files of several or unknown kinds, no rows, or numbers out of range.
         tf.errors.InvalidArgumentError: while reading, with the words of a `ContentsError`.
     """
     if batch_size < 1 or shuffle < 0:
         raise ValueError(f"batch_size must be positive, shuffle not negative: {batch_size=}")
-    index, parts = shard or (0, 1)
-    if not 0 <= index < parts:
+    number, parts = shard or (0, 1)
+    if not 0 <= number < parts:
         raise ValueError(f"shard must be (index, number) with 0 <= index < number, got {shard}")
+    table = TableOptions(label, columns, drop, index, header, separator)
+    names: tuple[str, ...] | None = None
+    labels = labels or label is not None
+    if table.given and (callable(source) or str(source).startswith("tfds:")):
+        raise _only_tables(table)
     if isinstance(source, str) and source.startswith("tfds:"):
-        dataset = _from_tfds(source.removeprefix("tfds:"), labels).shard(parts, index)
+        dataset = _from_tfds(source.removeprefix("tfds:"), labels).shard(parts, number)
     elif callable(source):
-        dataset = _from_generator(source, labels).shard(parts, index)
+        dataset = _from_generator(source, labels).shard(parts, number)
     else:
-        dataset = _from_files(str(source), labels, shuffle > 0, seed, reshuffle, index, parts)
+        reading = Reading(labels, table)
+        dataset, names = _from_files(
+            str(source), reading, shuffle > 0, seed, reshuffle, number, parts
+        )
     if shuffle:
         dataset = dataset.shuffle(shuffle, seed, reshuffle_each_iteration=reshuffle)
     dataset = dataset.batch(batch_size)
@@ -84,7 +118,9 @@ def stream(
     options = tf.data.Options()
     policy = tf.data.experimental.AutoShardPolicy
     options.experimental_distribute.auto_shard_policy = policy.OFF if shard else policy.DATA
-    return dataset.with_options(options).prefetch(tf.data.AUTOTUNE)
+    dataset = dataset.with_options(options).prefetch(tf.data.AUTOTUNE)
+    dataset.feature_names_in_ = names
+    return dataset
 
 
 def files_of(pattern: str) -> tuple[list[Path], Reader]:
@@ -94,7 +130,7 @@ def files_of(pattern: str) -> tuple[list[Path], Reader]:
         FileNotFoundError: if there are none.
         ValueError: if they are of several kinds or of an unknown one.
     """
-    files = sorted(Path(p) for p in glob.glob(pattern, recursive=True) if Path(p).is_file())
+    files = matching(pattern)
     if not files:
         raise FileNotFoundError(f"no file fits {pattern}; check the folder, and quote the pattern")
     readers = {reader_of(file) for file in files}
@@ -113,19 +149,47 @@ def reader_of(file: str | Path) -> Reader:
         ValueError: if it is of an unknown kind.
     """
     reader = READERS.get(Path(file).suffix.lower())
+    if reader is None and Path(file).suffix.lower() in (".gz", ".bz2", ".xz", ".zip", ".zst"):
+        raise ValueError(f"{file} is compressed; unpack it first")
     if reader is None:
         raise ValueError(f"{file} is of an unknown kind; expected one of {', '.join(READERS)}")
     return reader
 
 
+def is_of_images(reader: Reader) -> bool:
+    """Whether a reader gives images."""
+    return reader is images.chunks
+
+
+def check_options(reader: Reader, table: TableOptions) -> None:
+    """Refuse options of tables for other files.
+
+    Raises:
+        ValueError: naming the options.
+    """
+    if table.given and reader not in TABLES:
+        raise _only_tables(table)
+
+
+def _only_tables(table: TableOptions) -> ValueError:
+    return ValueError(
+        f"{', '.join(table.given)}: options of tables (.csv, .parquet), and the source is another; "
+        f"leave them out, and pass labels=True for labels"
+    )
+
+
 def _from_files(
-    pattern: str, labels: bool, shuffled: bool, seed: int, reshuffle: bool, index: int, parts: int
-) -> tf.data.Dataset:
+    pattern: str, reading: Reading, shuffled: bool, seed: int, reshuffle: bool, index: int,
+    parts: int,
+) -> tuple[tf.data.Dataset, tuple[str, ...] | None]:  # fmt: skip
+    """Single rows of files, and the names of their columns."""
     files, reader = files_of(pattern)
-    first = next(checked(reader(files[0], labels), None, labels, files[0]), None)
+    check_options(reader, reading.table)
+    first = next(checked(reader(files[0], reading), None, reading.labels, files[0]), None)
     if first is None:
         raise ValueError(f"{files[0]} has no rows")
-    form = form_of(Chunk(*first), files[0])
+    form = form_of(first, files[0])
+    reading = reading._replace(names=form.names)
     folders = images.folder_numbers(files)
     whole = len(files) >= parts
     own = files[index::parts] if whole else files
@@ -133,9 +197,10 @@ def _from_files(
     def read(number: Any) -> Iterator[tuple[Any, Any]]:
         path = own[int(number)]
         start = 0
-        for x, y in checked(reader(path, labels), form, labels, path):
-            if reader is images.chunks:
+        for x, y, *_ in checked(reader(path, reading), form, reading.labels, path):
+            if is_of_images(reader):
                 y = np.full(len(x), folders[path.parent])
+            assert y is not None  # as `checked` gives it
             keep = slice(None) if whole else slice((index - start) % parts, None, parts)
             start += len(x)
             yield x[keep], y[keep]
@@ -146,10 +211,11 @@ def _from_files(
     numbers = tf.data.Dataset.range(len(own))
     if shuffled:
         numbers = numbers.shuffle(len(own), seed, reshuffle_each_iteration=reshuffle)
-    return numbers.interleave(
+    rows = numbers.interleave(
         lambda k: tf.data.Dataset.from_generator(read, output_signature=signature, args=(k,)),
         cycle_length=_FILES_AT_ONCE, num_parallel_calls=_FILES_AT_ONCE, deterministic=True,
     ).unbatch()  # fmt: skip
+    return rows, form.names
 
 
 def _from_generator(source: Callable[[], Any], labels: bool) -> tf.data.Dataset:
@@ -157,8 +223,12 @@ def _from_generator(source: Callable[[], Any], labels: bool) -> tf.data.Dataset:
     first = next(iter(source()), None)
     if first is None:
         raise ValueError("the generator has no rows")
-    if labels != isinstance(first, tuple):
-        raise ValueError(f"the generator must give {'(x, y)' if labels else 'x'} with {labels=}")
+    pair = isinstance(first, tuple) and not hasattr(first, "_fields") and len(first) == 2
+    if labels != isinstance(first, tuple) or pair != labels:
+        raise ValueError(
+            f"the generator must give {'(x, y)' if labels else 'x'} with {labels=}, got "
+            f"{type(first).__name__}"
+        )
 
     form: Form = form_of(_stacked([first], labels), "the generator")
     number = rows_in_chunk(int(np.asarray(first[0] if labels else first).nbytes))
@@ -173,12 +243,21 @@ def _from_generator(source: Callable[[], Any], labels: bool) -> tf.data.Dataset:
         tf.TensorSpec((None, *form.shape), form.dtype), tf.TensorSpec((None,), tf.int64),
     )  # fmt: skip
     return tf.data.Dataset.from_generator(
-        lambda: checked(chunks(), form, labels, origin), output_signature=signature
+        lambda: (chunk[:2] for chunk in checked(chunks(), form, labels, origin)),
+        output_signature=signature,
     ).unbatch()
 
 
 def _stacked(rows: list[Any], labels: bool) -> Chunk:
     x, y = zip(*rows, strict=True) if labels else (rows, np.zeros(len(rows)))
+    for row in x:
+        check_unmasked(row, "a row of the generator")
+        if any(hasattr(row, names) for names in ("keys", "columns", "column_names")):
+            raise ContentsError(
+                f"the generator gives rows of type {type(row).__name__}, whose names would be "
+                f"lost, expected arrays; for instance row.to_numpy(), or "
+                f"[row[name] for name in names]"
+            )
     return Chunk(np.stack(x), np.asarray(y))
 
 
@@ -188,6 +267,18 @@ def _from_tfds(name: str, labels: bool) -> tf.data.Dataset:
     from delvm_tf.datasets import tfds_builders  # noqa: F401  so that ecg5000 is known
 
     name, _, split = name.partition("/")
-    return tfds.load(name, split=split or "train", as_supervised=True).map(
-        lambda x, y: (x, tf.cast(y, tf.int64))
-    )
+    rows = tfds.load(name, split=split or "train", as_supervised=True)
+    if not labels:
+        return rows.map(lambda x, y: (x, tf.zeros((), tf.int64)))
+
+    def numbered(x: Any, y: Any) -> Any:
+        return x, tf.ensure_shape(tf.numpy_function(whole, [y], tf.int64), ())
+
+    def whole(y: Any) -> Any:
+        return whole_labels(np.asarray(y)[None], 0, name)[0]
+
+    # Integers are the usual case, and stay in the graph.
+    kind = rows.element_spec[1]
+    if kind.dtype.is_integer and kind.shape.rank == 0 and kind.dtype != tf.uint64:
+        return rows.map(lambda x, y: (x, tf.cast(y, tf.int64)))
+    return rows.map(numbered)

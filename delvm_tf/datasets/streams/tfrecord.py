@@ -1,5 +1,6 @@
 """TFRecord files of `tf.train.Example`: x as raw bytes, shape, dtype and, with labels, y."""
 
+import math
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -9,18 +10,22 @@ import numpy as np
 import tensorflow as tf
 
 from delvm_tf.datasets.archive import ContentsError
-from delvm_tf.datasets.streams.chunk import DTYPES, Chunk
+from delvm_tf.datasets.streams.chunk import DTYPES, Chunk, check_unmasked, whole_labels
+from delvm_tf.datasets.streams.reading import Reading
+from delvm_tf.ownership import make_folder, whole
+from delvm_tf.paths import local_path
 
 _RECORDS = 256
+_NO_LABEL = -(2**63)
 _SCHEMA = {
     "x": tf.io.FixedLenFeature([], tf.string),
     "shape": tf.io.VarLenFeature(tf.int64),
     "dtype": tf.io.FixedLenFeature([], tf.string),
-    "y": tf.io.FixedLenFeature([], tf.int64, default_value=-1),
+    "y": tf.io.FixedLenFeature([], tf.int64, default_value=_NO_LABEL),
 }
 
 
-def chunks(path: Path, labels: bool) -> Iterator[Chunk]:
+def chunks(path: Path, reading: Reading) -> Iterator[Chunk]:
     """The rows of a file that `write_tfrecords` wrote."""
     for records in tf.data.TFRecordDataset(str(path)).batch(_RECORDS):
         parsed = tf.io.parse_example(records, _SCHEMA)
@@ -28,9 +33,16 @@ def chunks(path: Path, labels: bool) -> Iterator[Chunk]:
         shapes = np.unique(tf.sparse.to_dense(parsed["shape"]).numpy(), axis=0)
         if len(dtypes) > 1 or len(shapes) > 1 or not dtypes <= set(DTYPES):
             raise ContentsError(f"{path}: rows of several shapes or types, or unknown ones")
-        x = np.frombuffer(b"".join(parsed["x"].numpy()), dtypes.pop())
+        parts, dtype = parsed["x"].numpy(), dtypes.pop()
+        row_bytes = np.dtype(dtype).itemsize * math.prod(shapes[0].tolist())
+        if any(len(part) != row_bytes for part in parts):
+            raise ContentsError(f"{path}: rows of other sizes than their shapes {shapes[0]} say")
+        x = np.frombuffer(b"".join(parts), dtype).reshape(-1, *shapes[0])
         y = parsed["y"].numpy()
-        yield Chunk(x.reshape(-1, *shapes[0]), y if (y >= 0).all() else None)
+        without = y == _NO_LABEL
+        if reading.labels and without.any() and not without.all():
+            raise ContentsError(f"{path}: some rows have labels and others have none")
+        yield Chunk(x, y if reading.labels and not without.any() else None)
 
 
 def write_tfrecords(
@@ -48,22 +60,24 @@ def write_tfrecords(
 
     Raises:
         FileExistsError: if there are such files.
-        ValueError: for no rows, or values that are no real numbers.
+        ValueError: for no rows, masked values, values that are no real numbers, labels that are
+            no integers, or a folder that is an address such as `gs://`.
+        OSError: if the folder cannot be written.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = local_path(folder, "the folder of the records")
+    if rows_per_file < 1:
+        raise ValueError(f"rows_per_file must be positive, got {rows_per_file!r}")
+    make_folder(folder)
     if any(folder.glob("rows-*.tfrecord")):
         raise FileExistsError(f"{folder} has rows-*.tfrecord already; choose another folder")
     files: list[Path] = []
     rows = _examples(batches)
     for first in rows:
         target = folder / f"rows-{len(files):05d}.tfrecord"
-        partial = target.with_suffix(".partial")
-        with tf.io.TFRecordWriter(str(partial)) as writer:
+        with whole(target, replace=False) as partial, tf.io.TFRecordWriter(str(partial)) as writer:
             writer.write(first)
             for _, row in zip(range(rows_per_file - 1), rows, strict=False):
                 writer.write(row)
-        partial.replace(target)
         files.append(target)
     if not files:
         raise ValueError("there are no rows to write")
@@ -73,12 +87,13 @@ def write_tfrecords(
 def _examples(batches: Iterable[Any]) -> Iterator[bytes]:
     for batch in batches:
         x, y = batch if isinstance(batch, tuple) else (batch, None)
+        check_unmasked(x, "the batch")
         x = np.asarray(x)
         if x.dtype.name not in DTYPES or x.ndim < 2:
             raise ValueError(
                 f"expected batches (rows, ...) of {', '.join(DTYPES)}, got {x.dtype} {x.shape}"
             )
-        labels = [None] * len(x) if y is None else np.asarray(y).tolist()
+        labels = [None] * len(x) if y is None else whole_labels(y, 0, "the batch").tolist()
         for row, label in zip(x, labels, strict=True):
             feature = {
                 "x": tf.train.Feature(bytes_list=tf.train.BytesList(value=[row.tobytes()])),

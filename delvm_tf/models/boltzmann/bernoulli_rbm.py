@@ -149,7 +149,7 @@ class BernoulliRBM(EnergyModel):
         return tf.clip_by_value(z, 0.0, 1.0)
 
     def gibbs_step(self, state: tf.Tensor, seed: tf.Tensor, visible_noise: float) -> tf.Tensor:
-        """H given v, then v given h, binary; its probabilities if `visible_noise` is 0."""
+        """Draw h given v, then v given h, binary; its probabilities if `visible_noise` is 0."""
         h = self.sample_hidden(state, noise.fold(seed, 0))
         return self.sample_visible(h, noise.fold(seed, 1), visible_noise)
 

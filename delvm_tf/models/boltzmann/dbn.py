@@ -222,13 +222,12 @@ class DBN(EnergyModel):
         return stage_of(self, self.machines, depth, self.objective.upper_inputs)
 
     def get_config(self) -> dict[str, Any]:
-        """Configuration for saving."""
-        first = self.machines[0]
+        """Configuration for saving; units, objectives and precision are those of the machines."""
+        config = super().get_config()
+        del config["objective"]
         return {
-            **super().get_config(),
-            "objective": keras.saving.serialize_keras_object(first.objective),
-            "units": list(self.units),
-            "visible_precision": first.visible.precision,
+            **config,
+            "machines": [keras.saving.serialize_keras_object(m) for m in self.machines],
             "upper_inputs": self.objective.upper_inputs,
             "kernel_initializer": keras.saving.serialize_keras_object(self.kernel_initializer),
             "seed": self.seed,

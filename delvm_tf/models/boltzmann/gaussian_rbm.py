@@ -139,7 +139,7 @@ class GaussianRBM(RealRBM):
         )
 
     def gibbs_step(self, state: tf.Tensor, seed: tf.Tensor, visible_noise: float) -> tf.Tensor:
-        """H given x, then x given h: one round of exact block Gibbs sampling."""
+        """Draw h given x, then x given h: one round of exact block Gibbs sampling."""
         h = self.sample_hidden(state, noise.fold(seed, 0))
         return self.sample_visible(h, noise.fold(seed, 1), visible_noise)
 

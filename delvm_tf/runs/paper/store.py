@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from delvm_tf.ownership import make_folder, read_json, write_json
 from delvm_tf.runs.paper.cells import Cell
-from delvm_tf.runs.results import make_folder, read_json, write_json
 
 
 class CellStore:

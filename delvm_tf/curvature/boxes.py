@@ -1,0 +1,52 @@
+"""The part of a network's input that each element of one of its tensors depends on."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Indices = npt.NDArray[np.int64]
+FAR = 2**30  # beyond every index
+
+
+class Boxes(NamedTuple):
+    """The part of the input that each element of one tensor of the network depends on.
+
+    The input axes take the place of the batch axis, so that axis numbers of Keras layers hold.
+
+    Attributes:
+        lo: first index along each axis of the input, (input axes, ...); `FAR` for an element that
+            depends on nothing, such as one of a padding.
+        hi: last index along each axis of the input, (input axes, ...); `-FAR` for an element that
+            depends on nothing.
+    """
+
+    lo: Indices
+    hi: Indices
+
+
+def map_boxes(lower: Callable[..., Indices], *boxes: Boxes) -> Boxes:
+    """Boxes whose first indices are `lower` of the given first indices.
+
+    The last indices follow from the same function, as max(a, b) = −min(−a, −b).
+    """
+    return Boxes(lower(*(box.lo for box in boxes)), -lower(*(-box.hi for box in boxes)))
+
+
+def union(boxes: Boxes, axis: int | Sequence[int]) -> Boxes:
+    """Boxes of the same shape, with every element along an axis (or several) seeing all of it."""
+    axes = axis if isinstance(axis, int) else tuple(axis)
+    return map_boxes(
+        lambda side: np.broadcast_to(side.min(axis=axes, keepdims=True), side.shape), boxes
+    )
+
+
+def everything(inputs: Sequence[Boxes], shape: tuple[int, ...]) -> Boxes:
+    """The union of all boxes of all inputs, for every element of an output of this shape."""
+
+    def lower(*sides: Indices) -> Indices:
+        first = np.min([side.reshape(len(side), -1).min(axis=1) for side in sides], axis=0)
+        return np.broadcast_to(first.reshape(-1, *(1 for _ in shape)), (len(first), *shape))
+
+    return map_boxes(lower, *inputs)

@@ -1,0 +1,195 @@
+"""How files are to be read, and which columns of a table that means."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+from delvm_tf.datasets.archive import ContentsError
+
+Column = str | int
+# What pandas calls a column without a name, and an index that it stores in Parquet.
+_INDEX = re.compile(r"Unnamed: \d+(\.\d+)*|__index_level_\d+__")
+
+
+def _several(columns: Sequence[Column] | Column | None) -> tuple[Column, ...]:
+    if columns is None:
+        return ()
+    return (columns,) if isinstance(columns, str | int) else tuple(columns)
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """What the files of a table (.csv, .parquet) mean; nothing of it is guessed.
+
+    A column is given by its name, or by its number from 0, which may be negative.
+
+    Args:
+        label: the column of labels, which is no feature.
+        columns: the features, in this order; by default all columns that the others do not name.
+        drop: columns to leave out.
+        index: the column, or columns, that number the rows, such as the index that pandas writes;
+            left out.
+        header: whether the first line of a .csv file names the columns. None settles it by the
+            types of its cells, and refuses a line that may be either.
+        separator: what stands between the cells of a .csv file.
+
+    Raises:
+        ValueError: for a separator that is not one character, what is no column, or a column of
+            two uses.
+    """
+
+    label: Column | None = None
+    columns: Sequence[Column] | Column | None = None
+    drop: Sequence[Column] | Column = ()
+    index: Sequence[Column] | Column = ()
+    header: bool | None = None
+    separator: str = ","
+
+    def __post_init__(self) -> None:
+        if len(self.separator) != 1 or self.separator in '"\r\n.':
+            raise ValueError(f"separator must be one character such as ';', got {self.separator!r}")
+        for name in ("columns", "drop", "index"):
+            if (given := getattr(self, name)) is not None:
+                object.__setattr__(self, name, _several(given))
+        if self.columns == ():
+            raise ValueError("columns is empty; name at least one, or leave it out to take all")
+        named = [*_several(self.columns), *self.left_out, self.label]
+        if wrong := [
+            c for c in named if isinstance(c, bool) or not isinstance(c, str | int | None)
+        ]:
+            raise ValueError(f"a column is given by name or number, got {wrong[0]!r}")
+        others = [*self.left_out, *(() if self.label is None else (self.label,))]
+        if twice := [c for c in _several(self.columns) if c in others]:
+            raise ValueError(f"columns names {twice[0]!r}, which is to be left out or the label")
+
+    @property
+    def left_out(self) -> tuple[Column, ...]:
+        """The columns of `drop` and `index`."""
+        return (*_several(self.drop), *_several(self.index))
+
+    @property
+    def given(self) -> list[str]:
+        """Names of the options that are not as by default."""
+        return [f.name for f in fields(self) if getattr(self, f.name) != f.default]
+
+
+class Reading(NamedTuple):
+    """How to read a file.
+
+    Attributes:
+        labels: whether labels are wanted.
+        table: what the columns of a table mean.
+        names: that the columns must have, in any order; those of the first file or of a model.
+        lenient: columns beside `names` are left out and not refused, as where a model asks for
+            its columns; and a table without names may stand for one with names.
+    """
+
+    labels: bool = False
+    table: TableOptions = TableOptions()
+    names: tuple[str, ...] | None = None
+    lenient: bool = False
+
+
+class Selection(NamedTuple):
+    """Columns of a file.
+
+    Attributes:
+        features: their positions, in the order of the features.
+        label: its position, or None.
+        names: of the features, or None.
+        left_out: names of columns that a model does not ask for.
+    """
+
+    features: list[int]
+    label: int | None
+    names: tuple[str, ...] | None
+    left_out: tuple[str, ...] = ()
+
+
+def select(
+    names: Sequence[str] | None, width: int, reading: Reading, origin: object,
+    index: Sequence[str] = (),
+) -> Selection:  # fmt: skip
+    """Which columns of a table are wanted.
+
+    Args:
+        names: of its columns, "" where one has none; None if there are no names.
+        width: number of columns.
+        reading: what is wanted.
+        origin: the file, for messages.
+        index: names of columns that the file itself says are an index.
+
+    Raises:
+        ContentsError: for columns that are not there or whose meaning is not clear, with the
+            option to pass.
+    """
+    options = reading.table
+    if names is not None:
+        if twice := sorted({n for n in names if n and list(names).count(n) > 1}):
+            raise ContentsError(
+                f"{origin}: several columns are called {', '.join(map(repr, twice[:5]))}; rename "
+                f"them"
+            )
+        names = [name or f"Unnamed: {k}" for k, name in enumerate(names)]
+
+    def place(column: Column) -> int:
+        if isinstance(column, str):
+            if names is not None and column in names:
+                return names.index(column)
+            known = "no names of columns" if names is None else f"the columns {_some(names)}"
+            raise ContentsError(
+                f"{origin} has no column {column!r}; it has {known}"
+                + ("; pass its number, or header=True" if names is None else "")
+            )
+        if not -width <= column < width:
+            raise ContentsError(f"{origin} has no column {column}; it has {width} columns")
+        return int(column) % width
+
+    label = None if options.label is None else place(options.label)
+    if reading.labels and label is None:
+        example = "label=-1 for the last one" if names is None else f"one of {_some(names)}"
+        raise ContentsError(f"{origin}: pass label=, the column of the labels: {example}")
+    if options.columns is not None:
+        features = [place(column) for column in _several(options.columns)]
+        if len(set(features)) < len(features) or label in features:
+            raise ContentsError(f"{origin}: columns names a column twice, or the label")
+    else:
+        out = {label, *map(place, options.left_out)}
+        features = [k for k in range(width) if k not in out]
+    if not features:
+        raise ContentsError(f"{origin}: no column is left as a feature")
+    if names is None:
+        if reading.names is not None and not reading.lenient:
+            raise ContentsError(
+                f"{origin} has no names of columns, and the first file has: {_some(reading.names)}"
+            )
+        return Selection(features, label, None)
+
+    own = [names[k] for k in features]
+    asked = reading.names if reading.lenient else None
+    odd = [n for n in own if _INDEX.fullmatch(n) or n in index]
+    if options.columns is None and (odd := [n for n in odd if asked is None or n in asked]):
+        raise ContentsError(
+            f"{origin}: column {names.index(odd[0])}, {odd[0]!r}, is an index or has no name; pass "
+            f"index={odd[0]!r} to leave it out, or columns= with all features to keep it"
+        )
+    if reading.names is None:
+        return Selection(features, label, tuple(own))
+    missing = [n for n in reading.names if n not in own]
+    more = [n for n in own if n not in reading.names]
+    if missing or (more and not reading.lenient):
+        who = "the model was trained on" if reading.lenient else "the first file has"
+        lines = f"lacks {_some(missing)}" if missing else ""
+        lines += " and " if missing and more else ""
+        lines += f"has {_some(more)} besides" if more else ""
+        raise ContentsError(
+            f"{origin}: its columns are not those that {who}: it {lines}; rename its columns, or "
+            f"name those that are wanted"
+        )
+    features = [names.index(n) for n in reading.names]
+    return Selection(features, label, tuple(reading.names), tuple(more))
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names[:20])) + (", ..." if len(names) > 20 else "")

@@ -1,0 +1,381 @@
+"""Text is read as it was written, or refused with the place and the option to pass."""
+
+import csv
+import io
+import re
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow
+import pytest
+import tensorflow as tf
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pyarrow import csv as arrow_csv
+
+import delvm_tf as dv
+from delvm_tf.columns import names_of
+from delvm_tf.datasets import ContentsError
+from delvm_tf.datasets.streams import TableOptions, csv_table, stream
+from delvm_tf.datasets.streams.reading import Reading
+
+
+def table(path, text=None, **options):
+    """Features, labels and names as the reader gives them."""
+    if text is not None:
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    chunks = list(csv_table.chunks(path, Reading(table=TableOptions(**options))))
+    if not chunks:
+        return np.zeros((0, 0)), None, None
+    y = None if chunks[0].y is None else np.concatenate([c.y for c in chunks])
+    return np.concatenate([c.x for c in chunks]), y, chunks[0].names
+
+
+def read(dataset):
+    return np.concatenate(list(dataset.as_numpy_iterator()))
+
+
+AMBIGUOUS = [
+    "0,1,2\n5.1,3.5,1.4\n",  # what pandas writes for an array
+    ",0,1,2\n0,5.1,3.5,1.4\n",
+    "2019,2020,2021\n1,2,3\n",
+    "400.0,400.5,401.0\n.1,.2,.3\n",  # wavelengths
+    "-2,-1,0\n.1,.2,.3\n",  # lags
+    "7\n8\n",
+    "True,False\n1,2\n",
+    "1e-05,0.001\n1,2\n",
+    "1,a,2\n1,2,3\n",
+    "sensor,2019\n1,2\n",
+    "NA,a\n1,2\n",
+    "5.1,3.5,\n1,2,3\n",
+]
+
+
+@pytest.mark.parametrize("text", AMBIGUOUS)
+def test_a_first_line_that_may_be_either_is_refused(text, tmp_path):
+    path = tmp_path / "a.csv"
+    with pytest.raises(ContentsError, match=r"pass header=True .* header=False"):
+        table(path, text)
+    path.write_text(text)
+    with pytest.raises(ContentsError, match="pass header=True"):
+        stream(path)
+
+
+def test_the_option_settles_it(tmp_path):
+    path = tmp_path / "a.csv"
+    x, _, names = table(path, "0,1,2\n5.1,3.5,1.4\n", header=True)
+    np.testing.assert_array_equal(x, [[5.1, 3.5, 1.4]])
+    assert names == ("0", "1", "2")
+    x, _, names = table(path, header=False)
+    np.testing.assert_array_equal(x, [[0, 1, 2], [5.1, 3.5, 1.4]])
+    assert names is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0.5,-1,7\n2,3,4\n",
+        "0,0,7\n1,2,3\n",
+        "3.5,2,7\n1,2,3\n",
+        "1.000000000000000000e+00,2.000000000000000000e+00\n3,4\n",
+    ],
+)
+def test_numbers_that_name_nothing_are_data(text, tmp_path):
+    assert len(table(tmp_path / "a.csv", text)[0]) == 2
+
+
+@pytest.mark.parametrize("missing", ["", "NA", "?", "nan", "NULL", "None", "<NA>", "-"])
+@pytest.mark.parametrize("row", [0, 1])
+def test_missing_values_are_refused_where_they_are(missing, row, tmp_path):
+    """A first row with one is no header, and does not shift the others."""
+    lines = ["-1.5,2,2", "1,2,3"]
+    lines[row] = f"-1.5,{missing},2"
+    with pytest.raises(ContentsError, match=rf"row {row} \(line {row + 1}\), column 1, is missing"):
+        table(tmp_path / "a.csv", "\n".join(lines) + "\n")
+
+
+def test_an_index_is_no_feature(tmp_path):
+    frame = pd.DataFrame({"a": [1.5, 2.5], "b": [3.0, 4.0]})
+    path = tmp_path / "a.csv"
+    frame.to_csv(path)
+    for _ in range(2):
+        with pytest.raises(ContentsError, match=r"'Unnamed: 0', is an index .*index='Unnamed: 0'"):
+            stream(path)
+        ds = stream(path, index=0)
+        np.testing.assert_array_equal(read(ds), frame)
+        assert names_of(ds) == ("a", "b")
+        pd.read_csv(path).to_csv(path, index=False)  # now it is called Unnamed: 0
+    x, _, names = table(path, columns=["b", "Unnamed: 0"])
+    assert names == ("b", "Unnamed: 0")
+    np.testing.assert_array_equal(x, [[3, 0], [4, 1]])
+
+
+@pytest.mark.parametrize("name", ["y", "label", "class", "target", "Y"])
+def test_no_name_makes_a_label(name, tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text(f"x,{name},z\n1.5,2.5,3\n4,5,6\n")
+    ds = stream(path)
+    assert names_of(ds) == ("x", name, "z")
+    np.testing.assert_array_equal(read(ds), [[1.5, 2.5, 3], [4, 5, 6]])
+    with pytest.raises(ContentsError, match=f"pass label=.*'x', '{name}', 'z'"):
+        stream(path, labels=True)
+    with pytest.raises(ContentsError, match=r"label of row 0 is 2.5, not an integer"):
+        stream(path, label=name)
+
+
+def test_labels_are_integers_and_never_cut(tmp_path):
+    path = tmp_path / "a.csv"
+    x, y, _ = table(path, "a,b\n1,3\n2,-9007199254740993\n", label="b")
+    assert y.tolist() == [3, -9007199254740993]
+    np.testing.assert_array_equal(x, [[1], [2]])
+    for text, expected in (("a,b\n1,True\n2,False\n", [1, 0]), ("a,b\n1,1.0\n2,0e0\n", [1, 0])):
+        path.write_text(text)
+        (pair,) = stream(path, label=-1).as_numpy_iterator()
+        assert pair[1].tolist() == expected
+        assert pair[1].dtype == "int64"
+    path.write_text("a,b\n" + "1,0\n" * 3 + "1,0.5\n")
+    with pytest.raises(ContentsError, match=r"label of row 3 is 0.5"):
+        stream(path, label="b")
+    with pytest.raises(ContentsError, match="holds 'cat', not a number"):
+        table(path, "a,b\n1,cat\n", label="b")
+
+
+def test_columns_are_chosen_ordered_and_dropped(tmp_path):
+    path = tmp_path / "a.csv"
+    text = "id,a,b,c,y\n10,1,2,3,0\n11,4,5,6,1\n"
+    x, y, names = table(path, text, columns=["c", "a"], label="y")
+    assert names == ("c", "a")
+    np.testing.assert_array_equal(x, [[3, 1], [6, 4]])
+    assert y.tolist() == [0, 1]
+    x, y, names = table(path, drop=["b"], index="id", label=-1)
+    assert names == ("a", "c")
+    assert table(path, columns=(-2, 1))[2] == ("c", "a")
+    for options, message in (
+        ({"columns": ["z"]}, "no column 'z'; it has the columns 'id', 'a'"),
+        ({"drop": ["z"]}, "no column 'z'"),
+        ({"index": 9}, "no column 9; it has 5 columns"),
+        ({"label": "a", "columns": [1, 2]}, "twice, or the label"),
+        ({"drop": ["id", "a", "b", "c", "y"]}, "no column is left"),
+    ):
+        with pytest.raises(ContentsError, match=message):
+            table(path, **options)
+    for options, message in (
+        ({"columns": ["a"], "drop": ["a"]}, "names 'a', which is to be left out"),
+        ({"columns": []}, "columns is empty"),
+        ({"index": True}, "by name or number, got True"),
+        ({"separator": "::"}, "must be one character"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            stream(path, **options)
+
+
+def test_files_are_matched_by_name(tmp_path):
+    (tmp_path / "1.csv").write_text("a,b,y\n1,2,0\n")
+    (tmp_path / "2.csv").write_text("y,b,a\n1,4.5,3\n")
+    x, y = zip(*stream(f"{tmp_path}/*.csv", label="y").as_numpy_iterator(), strict=True)
+    np.testing.assert_array_equal(np.concatenate(x), [[1, 2], [3, 4.5]])
+    assert np.concatenate(y).tolist() == [0, 1]
+    for text, message in (
+        ("a,y\n1,0\n", r"2\.csv.*lacks 'b'"),
+        ("a,b,c,y\n1,2,3,0\n", r"2\.csv.*has 'c' besides"),
+        ("a,d,y\n1,2,0\n", r"2\.csv.*lacks 'b' and has 'd' besides"),
+        ("1,2,1\n", r"2\.csv has no column 'y'; it has no names"),
+    ):
+        (tmp_path / "2.csv").write_text(text)
+        with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+            list(stream(f"{tmp_path}/*.csv", label="y"))
+    (tmp_path / "2.csv").write_text("1,2,1\n")
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"2\.csv has no names of columns"):
+        list(stream(f"{tmp_path}/*.csv"))
+    (tmp_path / "1.csv").write_text("2,2\n")
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"2\.csv: rows have shape \(3,\)"):
+        list(stream(f"{tmp_path}/*.csv"))
+
+
+def test_numbers_keep_their_offset(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("t,n\n1700000000.25,9007199254740992\n1700000001.5,2\n")
+    found = read(stream(path))
+    assert found.dtype == "float64"
+    np.testing.assert_array_equal(found, [[1700000000.25, 2.0**53], [1700000001.5, 2]])
+    path.write_text("id,v\n1,2\n9007199254740993,2\n")
+    with pytest.raises(
+        ContentsError, match=r"row 1 \(line 3\), column 0 \('id'\), is 90.*93.*drop="
+    ):
+        stream(path)
+    assert read(stream(path, drop="id")).tolist() == [[2], [2]]
+
+
+def test_a_model_trains_on_a_table(tmp_path):
+    x = np.random.default_rng(0).normal([1.7e9, 0], [5, 1], (64, 2))
+    pd.DataFrame(x, columns=["t", "v"]).to_csv(tmp_path / "a.csv", index=False)
+    ds = stream(tmp_path / "a.csv", 32)
+    model = dv.DELVM(dv.networks.ffnn((3,), seed=0), normalization="zscore")
+    model.adapt(ds)
+    model.compile("adam")
+    model.fit(ds, epochs=1, verbose=0)
+    assert np.isfinite(model.reconstruction_error(ds)).all()
+
+
+REFUSED = {
+    "a;b\n1;2\n": "separator=';'",
+    "a\tb\n1\t2\n": r"separator='\\t'",
+    "a b\n1 2\n": "separator=' '",
+    "a,b\n1,2;3\n": "separator=';'",
+    'a,b\n1,"2,5"\n': "decimal point",
+    "a,b\n1,2\n3\n": r"row 1 \(line 3\) has 1 values, expected 2",
+    "a,b\n1,2,3\n": r"row 0 \(line 2\) has 3 values, expected 2",
+    'a,b\n1,2\n\n"3\n",4,5\n': r"row 1 \(line 5\) has 3 values",
+    "a,b,\n1,2,\n": "'Unnamed: 2', is an index or has no name",
+    "# a,b\n1,2\n": "a comment it seems",
+    "a,b\n# 1,2\n1,2\n": "remove comments",
+    "a,b\n1,2020-01-01\n": "holds '2020-01-01', not a number",
+    "a,b\n1,1_000\n": "holds '1_000'",
+    "a,b\n1,١٢\n": "holds '١٢'",
+    "a,b\n1,0x10\n": "holds '0x10'",
+    "a,b\n1,inf\n": "is infinite",
+    "a,b\n1,5%\n": "holds '5%'",
+    "a,a\n1,2\n": "several columns are called 'a'",
+    "'a','b'\n1,2\n": "quoted by '",
+    "a\n1\n\n2\n": "line 3 is blank in a file of one column",
+    "a\n\n": "line 2 is blank in a file of one column",
+    '""\n': "may be names of columns or data",
+    'a\n1\n""\n': r"row 1 \(line 3\), column 0 \('a'\), is missing",
+    'a,b\n1,"2\n': "cannot be read",
+    "a,b\n1,\"2\"3\n": "cannot be read",
+    b"\x1f\x8b\x08\x00": "is gzip",
+    "a,b\n1,2\n".encode("utf-16"): "is UTF-16",
+    b"\xe9,b\n1,2\n": "expected UTF-8 text",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", REFUSED, ids=repr)
+def test_what_is_refused_says_what_to_do(text, tmp_path):
+    with pytest.raises(ContentsError, match=REFUSED[text]):
+        table(tmp_path / "a.csv", text)
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        (b"\xef\xbb\xbfa,b\r\n1,2\r\n3,4\r\n", {}),
+        ("\n\na,b\n\n1,2\n \n3,4\n\n\n", {}),
+        ("a,b\r1,2\r3,4", {}),
+        ('"a","b"\n"1"," 2"\n3,4.\n', {}),
+        ("a;b\n+1;2\n3;4e0\n", {"separator": ";"}),
+        ("a\tb\n1\t2\n3\t4\n", {"separator": "\t"}),
+        ("a  b\n1  2\n3 4\n", {"separator": " "}),
+        ("a,b,\n1,2,\n3,4,\n", {"drop": [2]}),
+        ("a,b,c\n1,2,x y\n3,4,\n", {"columns": ["a", "b"]}),
+    ],
+)
+def test_what_is_read(text, options, tmp_path):
+    if options.get("separator") == " ":
+        with pytest.raises(ContentsError):  # several blanks are several cells
+            table(tmp_path / "a.csv", text, **options)
+        return
+    x, _, names = table(tmp_path / "a.csv", text, **options)
+    np.testing.assert_array_equal(x, [[1, 2], [3, 4]])
+    assert names == ("a", "b")
+
+
+def test_compressed_names_and_options_of_tables_elsewhere(tmp_path):
+    (tmp_path / "a.csv.gz").write_bytes(b"\x1f\x8b")
+    with pytest.raises(ValueError, match="compressed; unpack it first"):
+        stream(tmp_path / "a.csv.gz")
+    np.savez(tmp_path / "a.npz", x=np.zeros((2, 2)))
+    with pytest.raises(ValueError, match=r"label, header: options of tables"):
+        stream(tmp_path / "a.npz", label="y", header=True)
+    with pytest.raises(ValueError, match="options of tables"):
+        stream(lambda: iter([np.zeros(2)]), columns=["a"])
+
+
+# Without \r, which pandas leaves without quotes: "a\r" ends as "a" in a file of CRLF does.
+NAMES = st.lists(
+    st.text(st.characters(codec="utf-8", exclude_characters="\x00\r"), min_size=1, max_size=6),
+    min_size=1, max_size=4, unique=True,
+)  # fmt: skip
+VALUES = st.one_of(
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.integers(-(2**60), 2**60),
+    st.booleans(),
+    st.sampled_from([None, float("nan"), float("inf"), 1700000000.123, 0.1, "text"]),
+)
+
+
+@st.composite
+def frames(draw):
+    names = draw(NAMES)
+    rows = draw(st.integers(1, 4))
+    kinds = [draw(st.sampled_from(["float", "int", "bool", "any"])) for _ in names]
+    simple = {
+        "float": st.floats(allow_nan=False, allow_infinity=False), "int": st.integers(-99, 99),
+        "bool": st.booleans(), "any": VALUES,
+    }  # fmt: skip
+    return {n: [draw(simple[k]) for _ in range(rows)] for n, k in zip(names, kinds, strict=True)}
+
+
+def by_csv(columns, path, **dialect):
+    rows = [list(columns), *map(list, zip(*columns.values(), strict=True))]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, **dialect).writerows(rows)
+
+
+WRITERS = {
+    "csv": by_csv,
+    "csv all quoted": lambda c, p: by_csv(c, p, quoting=csv.QUOTE_ALL),
+    "csv text quoted": lambda c, p: by_csv(c, p, quoting=csv.QUOTE_NONNUMERIC),
+    "csv quoted by '": lambda c, p: by_csv(c, p, quoting=csv.QUOTE_NONNUMERIC, quotechar="'"),
+    "csv semicolon": lambda c, p: by_csv(c, p, delimiter=";"),
+    "csv tab": lambda c, p: by_csv(c, p, dialect="excel-tab"),
+    "csv unix": lambda c, p: by_csv(c, p, dialect="unix"),
+    "csv escaped": lambda c, p: by_csv(c, p, doublequote=False, escapechar="\\"),
+    "pandas": lambda c, p: pd.DataFrame(c).to_csv(p, index=False),
+    "pandas index": lambda c, p: pd.DataFrame(c).to_csv(p),
+    "pandas BOM": lambda c, p: pd.DataFrame(c).to_csv(p, index=False, encoding="utf-8-sig"),
+    "pandas comma": lambda c, p: pd.DataFrame(c).to_csv(p, index=False, sep=";", decimal=","),
+    "pandas ?": lambda c, p: pd.DataFrame(c).to_csv(p, index=False, na_rep="?"),
+    "pandas CRLF": lambda c, p: pd.DataFrame(c).to_csv(p, index=False, lineterminator="\r\n"),
+    "polars": lambda c, p: pl.DataFrame(c, strict=False).write_csv(p),
+    "pyarrow": lambda c, p: arrow_csv.write_csv(pyarrow.Table.from_pandas(pd.DataFrame(c)), p),
+    "no names": lambda c, p: pd.DataFrame(c).to_csv(p, index=False, header=False),
+}
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(columns=frames(), separator=st.sampled_from([",", ";", "\t"]))
+def test_what_others_write_comes_back_equal_or_is_refused(writer, columns, separator, tmp_path):
+    path = tmp_path / "a.csv"
+    try:
+        WRITERS[writer](columns, path)
+    except Exception:  # what they cannot write is no file
+        return
+    try:
+        x, _, names = table(path, separator=separator)
+    except ContentsError:
+        return
+    expected = np.array([[float(v) for v in values] for values in columns.values()]).T
+    assert x.shape == expected.shape
+    if writer != "polars" and writer != "pyarrow":  # those give integers beside floats their type
+        exact = [[int(v) == v == w for v, w in zip(*pair, strict=True)]
+                 for pair in zip(columns.values(), x.T, strict=True)
+                 if all(isinstance(v, int) for v in pair[0])]  # fmt: skip
+        assert all(map(all, exact))
+    np.testing.assert_array_equal(x, expected)
+    assert names == (None if writer == "no names" else tuple(columns))
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.binary(max_size=60) | st.text("0123456789,;.\n\r\"'# eEabNA?-", max_size=60))
+def test_any_bytes_are_rows_of_numbers_or_refused(data, tmp_path):
+    try:
+        x, *_ = table(tmp_path / "a.csv", data)
+    except ContentsError:
+        return
+    assert x.dtype == "float64"
+    text = (data if isinstance(data, str) else data.decode("utf-8-sig")).replace("\ufeff", "")
+    lines = [r for r in csv.reader(io.StringIO(text, newline="")) if any(c.strip() for c in r)]
+    assert len(lines) - 1 <= len(x) <= len(lines)
+    assert len(x) == 0 or np.isfinite(x).all() or re.search(r"[eE]|\d{308}", text)
