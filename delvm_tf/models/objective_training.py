@@ -7,9 +7,10 @@ import numpy as np
 import tensorflow as tf
 
 from delvm_tf.curvature.sums import sum_per_example
-from delvm_tf.distribution.shares import Share, at_least_one_row, share_of_batch
+from delvm_tf.distribution.shares import Share, at_least_one_row, share_of_batch, true_in_all
 from delvm_tf.models import inputs
 from delvm_tf.models.divergence import DivergenceGuard
+from delvm_tf.models.updates import DeferredUpdates, evaluation_seeds, run_if
 from delvm_tf.models.worker_training import WorkerTraining
 from delvm_tf.objectives.objective import Objective, ObjectiveValue
 
@@ -39,8 +40,10 @@ class ObjectiveTraining(WorkerTraining):
         self._health = {
             "nonfinite_inputs": keras.metrics.Sum(name="nonfinite_inputs"),
             "nonfinite_steps": keras.metrics.Sum(name="nonfinite_steps"),
-            "input_power": keras.metrics.Mean(name="input_power"),
+            "watched_error": keras.metrics.Mean(name="watched_error"),
+            "watched_nothing": keras.metrics.Mean(name="watched_nothing"),
         }
+        self._evaluated = keras.metrics.Sum(name="evaluated_batches")
 
     def compile(self, optimizer: Any = "adam", **kwargs: Any) -> None:
         """Choose the optimizer and, if wanted, metrics. The loss is the model's objective.
@@ -152,41 +155,86 @@ class ObjectiveTraining(WorkerTraining):
         """One step of the optimizer on the objective; a step that is not finite changes nothing."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         z = self._normalize(x)
+        variables = self.trainable_variables
+        self._require_trainable(variables)
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         share = share_of_batch(z)
         with tf.GradientTape() as tape:
-            value = self._compute_share(z, share, training=True)
-            sum_of_losses, regularization = self._loss_parts(value, sample_weight)
+            with DeferredUpdates() as updates:
+                value = self._compute_share(z, share, training=True)
+            sum_of_losses, regularization = self._loss_parts(value, sample_weight, updates.losses)
             # Replicas' gradients are summed, so each contributes its share.
             part = sum_of_losses / tf.cast(share.total, sum_of_losses.dtype)
             scaled = self.optimizer.scale_loss(part + regularization / replicas)
-        loss = self._mean_loss(value, sample_weight)
-        variables = self.trainable_variables
+        loss = _mean_loss(sum_of_losses, regularization, value)
         gradients = tape.gradient(scaled, variables)
-        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
-            # It needs to see the overflow of float16 gradients, and leaves out such steps itself.
-            _, norm, _ = _zero_unless_finite(gradients, loss)
-            norm /= self.optimizer.scale_loss(tf.ones((), norm.dtype))
-            finite = tf.math.is_finite(loss)
-        else:
-            gradients, norm, finite = _zero_unless_finite(gradients, loss)
-        self._trackers["gradient_norm"].update_state(norm * replicas)
-        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
-
+        norm = tf.linalg.global_norm([tf.cast(g, "float32") for g in gradients if g is not None])
         inputs_finite = tf.reduce_all(tf.math.is_finite(z))
+        sound = inputs_finite & tf.math.is_finite(loss)
+        finite = true_in_all(sound & tf.math.is_finite(norm))
+        self._update_if(finite, gradients, updates)
+
+        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
+            # Gradients that overflow are how it finds its scale, and no sign of divergence.
+            norm /= self.optimizer.scale_loss(tf.ones((), norm.dtype))
+        else:
+            sound = finite
+        norm = tf.where(finite, norm, 0.0)
+        self._trackers["gradient_norm"].update_state(norm * replicas)
         self._health["nonfinite_inputs"].update_state(tf.cast(~inputs_finite, tf.float32))
-        self._health["nonfinite_steps"].update_state(tf.cast(~finite, tf.float32))
-        self._health["input_power"].update_state(sum_per_example(tf.square(z)))
+        self._health["nonfinite_steps"].update_state(tf.cast(~sound, tf.float32))
+        watched = value.watched or (value.reconstruction_error, sum_per_example(tf.square(z)))
+        self._health["watched_error"].update_state(watched[0])
+        self._health["watched_nothing"].update_state(watched[1])
         return self._update_metrics(loss, value, y, sample_weight)
 
+    def _update_if(
+        self, finite: tf.Tensor, gradients: list[tf.Tensor | None], updates: DeferredUpdates
+    ) -> None:
+        """Let the optimizer take its step and set what else the step sets, if it is finite."""
+        if not self.optimizer.built:
+            self.optimizer.build(self.trainable_variables)
+        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
+            # It must see what overflows to find its scale, and then leaves out the step itself; but
+            # in each replica it looks at that one's gradients alone.
+            first = next(i for i, g in enumerate(gradients) if g is not None)
+            gradients = list(gradients)
+            gradients[first] = tf.where(finite, gradients[first], np.nan)
+            self._step(gradients)
+            run_if(finite, _assign, updates.variables, updates.values)
+        else:
+            run_if(finite, self._step_and_assign, gradients, updates.variables, updates.values)
+
+    def _step(self, gradients: list[tf.Tensor | None]) -> None:
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
+
+    def _step_and_assign(
+        self, gradients: list[tf.Tensor | None], variables: list[Any], values: list[tf.Tensor]
+    ) -> None:
+        self._step(gradients)
+        _assign(variables, values)
+
+    def _require_trainable(self, variables: list[Any]) -> None:
+        if not variables:
+            raise ValueError(
+                f"{self.name} has no trainable weights, so there is nothing to fit; set "
+                f"trainable = True on the model or on some of its layers"
+            )
+
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """The objective and metrics on a batch, without training."""
+        """The objective and metrics on a batch, without training.
+
+        Nothing of the model changes, neither random generators nor chains, and each evaluation
+        draws the same random numbers.
+        """
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         z = self._normalize(x)
-        value = self._compute_share(z, share_of_batch(z), training=False)
-        results = self._update_metrics(
-            self._mean_loss(value, sample_weight), value, y, sample_weight
-        )
+        batch = tf.cast(tf.convert_to_tensor(self._evaluated.total), tf.int32)
+        with DeferredUpdates(evaluation_seeds(self, batch)) as updates:
+            value = self._compute_share(z, share_of_batch(z), training=False)
+        self._evaluated.update_state(1.0)
+        parts = self._loss_parts(value, sample_weight, updates.losses)
+        results = self._update_metrics(_mean_loss(*parts, value), value, y, sample_weight)
         return {name: result for name, result in results.items() if name != "gradient_norm"}
 
     def _compute_share(self, z: tf.Tensor, share: Share, training: bool) -> ObjectiveValue:
@@ -199,20 +247,16 @@ class ObjectiveTraining(WorkerTraining):
         rows = tf.shape(z)[0]
         return tf.nest.map_structure(lambda t: t[:rows], value)
 
-    def _loss_parts(self, value: ObjectiveValue, sample_weight: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        """Sum over the batch of the weighted losses, and the regularisers of the weights."""
+    def _loss_parts(
+        self, value: ObjectiveValue, sample_weight: Any, added: list[tf.Tensor]
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Sum over the batch of the weighted losses, and the regularisers of weights and layers."""
         losses = value.loss
         if sample_weight is not None:
             losses = losses * tf.reshape(tf.cast(sample_weight, losses.dtype), (-1,))
         zero = tf.zeros((), losses.dtype)
-        regularization = [tf.cast(r, losses.dtype) for r in self.losses]
+        regularization = [tf.cast(r, losses.dtype) for r in (*added, *self.losses)]
         return tf.reduce_sum(losses), tf.add_n([zero, *regularization])
-
-    def _mean_loss(self, value: ObjectiveValue, sample_weight: Any) -> tf.Tensor:
-        """Mean over the batch of the weighted losses, plus the regularisers; 0 of no example."""
-        sum_of_losses, regularization = self._loss_parts(value, sample_weight)
-        rows = tf.cast(tf.shape(value.loss)[0], sum_of_losses.dtype)
-        return tf.math.divide_no_nan(sum_of_losses, rows) + regularization
 
     def _update_metrics(
         self, loss: tf.Tensor, value: ObjectiveValue, y: Any, sample_weight: Any
@@ -233,16 +277,15 @@ class ObjectiveTraining(WorkerTraining):
 
     def get_metrics_result(self) -> dict[str, tf.Tensor]:
         """Loss, terms of the objective, reconstruction error and compiled metrics."""
-        hidden = {metric.name for metric in self._health.values()}
+        hidden = {metric.name for metric in (*self._health.values(), self._evaluated)}
         results = super().get_metrics_result()
         return {name: value for name, value in results.items() if name not in hidden}
 
     def health(self) -> dict[str, float]:
         """What `DivergenceGuard` looks at, over the current epoch so far."""
-        watched = {**self._health, "reconstruction_error": self._trackers["reconstruction_error"]}
         return {
             name: float(keras.ops.convert_to_numpy(metric.result()))
-            for name, metric in watched.items()
+            for name, metric in self._health.items()
         }
 
 
@@ -256,14 +299,14 @@ def _guarded(callbacks: Any) -> Any:
     return [DivergenceGuard(), *given]
 
 
-def _zero_unless_finite(
-    gradients: list[tf.Tensor | None], loss: tf.Tensor
-) -> tuple[list[tf.Tensor | None], tf.Tensor, tf.Tensor]:
-    """The gradients, or zeros if the loss or any is not finite; their norm; whether they were."""
-    norm = tf.linalg.global_norm([tf.cast(g, "float32") for g in gradients if g is not None])
-    finite = tf.math.is_finite(loss)
-    for gradient in gradients:
-        if gradient is not None:
-            finite &= tf.reduce_all(tf.math.is_finite(gradient))
-    zeroed = [None if g is None else tf.where(finite, g, tf.zeros((), g.dtype)) for g in gradients]
-    return zeroed, tf.where(finite, norm, 0.0), finite
+def _assign(variables: list[Any], values: list[tf.Tensor]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+def _mean_loss(
+    sum_of_losses: tf.Tensor, regularization: tf.Tensor, value: ObjectiveValue
+) -> tf.Tensor:
+    """Mean over the batch of the weighted losses, plus the regularisers; 0 of no example."""
+    rows = tf.cast(tf.shape(value.loss)[0], sum_of_losses.dtype)
+    return tf.math.divide_no_nan(sum_of_losses, rows) + regularization
