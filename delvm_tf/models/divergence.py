@@ -24,7 +24,8 @@ class DivergenceGuard(keras.callbacks.Callback):
 
     Raises:
         TrainingDiverged: from `fit`, when the run has diverged.
-        ValueError: from `fit`, when the data hold NaN or infinite values, or no data came.
+        ValueError: from `fit`, when the data hold NaN or infinite values, or sample weights that
+            are no weights, or no data came.
     """
 
     def __init__(self, factor: float = 1e3, check_every: int = 50):
@@ -78,6 +79,12 @@ class DivergenceGuard(keras.callbacks.Callback):
                 f"{health['nonfinite_inputs']:.0f} training batches of epoch {self._epoch} hold "
                 f"NaN or infinite values; remove or fill them first. The weights were not touched "
                 f"by those batches."
+            )
+        if health["bad_weights"] > 0:
+            raise ValueError(
+                f"{health['bad_weights']:.0f} training batches of epoch {self._epoch} hold sample "
+                f"weights that are negative, NaN or infinite. The weights of the model were not "
+                f"touched by those batches."
             )
         error, nothing = health["watched_error"], health["watched_nothing"]
         if health["nonfinite_steps"] > 0:

@@ -8,7 +8,9 @@ import tensorflow as tf
 
 from delvm_tf.curvature.sums import sum_per_example
 from delvm_tf.distribution.shares import Share, at_least_one_row, share_of_batch, true_in_all
-from delvm_tf.models import inputs
+from delvm_tf.metrics.allowed import check_metrics, flat_metrics
+from delvm_tf.metrics.ranking import RankingMetric
+from delvm_tf.models import fit_arguments, inputs
 from delvm_tf.models.divergence import DivergenceGuard
 from delvm_tf.models.updates import DeferredUpdates, evaluation_seeds, run_if
 from delvm_tf.models.worker_training import WorkerTraining
@@ -39,26 +41,43 @@ class ObjectiveTraining(WorkerTraining):
         }
         self._health = {
             "nonfinite_inputs": keras.metrics.Sum(name="nonfinite_inputs"),
+            "bad_weights": keras.metrics.Sum(name="bad_weights"),
             "nonfinite_steps": keras.metrics.Sum(name="nonfinite_steps"),
             "watched_error": keras.metrics.Mean(name="watched_error"),
             "watched_nothing": keras.metrics.Mean(name="watched_nothing"),
         }
+        self._ranks = False  # whether a compiled metric does
+        self._labels_optional = False  # in training, for validation has some
         self._evaluated = keras.metrics.Sum(name="evaluated_batches")
 
     def compile(self, optimizer: Any = "adam", **kwargs: Any) -> None:
         """Choose the optimizer and, if wanted, metrics. The loss is the model's objective.
 
-        Metrics given here compare the labels y with the reconstruction error of each example.
+        Metrics given here compare the labels y with the reconstruction error of each example, which
+        has no upper end: `dv.metrics.AUROC()` and `dv.metrics.AveragePrecision()` rank it. These
+        two are reported at the end of an epoch or of `evaluate`, not batch by batch. Training data
+        without labels are left out of metrics if the validation data have some.
 
         Args:
             optimizer: a Keras optimizer or its name.
             **kwargs: as for `keras.Model.compile`, without `loss` and `loss_weights`.
+
+        Raises:
+            ValueError: for a loss, or metrics of probabilities or classes, such as
+                `keras.metrics.AUC` or accuracy.
         """
         if kwargs.get("loss") is not None or kwargs.get("loss_weights") is not None:
             raise ValueError(
                 "the loss of this model is its objective; pass objective=... when the model "
                 "is made, and no loss to compile"
             )
+        given = {name: kwargs.get(name) for name in ("metrics", "weighted_metrics")}
+        for name, metrics in given.items():
+            check_metrics(metrics, name)
+            kwargs[name] = metrics or None
+        self._ranks = any(
+            isinstance(metric, RankingMetric) for metric in flat_metrics(list(given.values()))
+        )
         super().compile(optimizer=optimizer, **kwargs)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
@@ -90,15 +109,22 @@ class ObjectiveTraining(WorkerTraining):
         Raises:
             TypeError: if x does not hold real numbers.
             ValueError: if the model is not adapted, or x is empty, of the wrong shape, or has a NaN
-                or infinity, or labels or weights have another length.
+                or infinity, or labels or weights have another length, weights are negative, or
+                numbers of rows, steps or epochs are too small.
             TrainingDiverged: if training runs away; the model keeps its last good weights.
             WorkerLost: if another worker cannot be reached any more.
         """
-        y = self._checked_labels(x, y, sample_weight)
+        fit_arguments.check_counts(batch_size=batch_size, epochs=epochs, **kwargs)
+        for data in (x, validation_data):
+            fit_arguments.check_structure(data)
+        runs = epochs - kwargs.get("initial_epoch", 0)
+        fit_arguments.check_validation(validation_data, runs, **kwargs)
+        fit_arguments.check_class_weight(kwargs.get("class_weight"), x, y)
+        self._labels_optional = validation_data is not None
+        y, sample_weight = self._checked(x, y, sample_weight, self._labels_optional)
         if isinstance(validation_data, tuple | list) and validation_data:
-            unpacked = keras.utils.unpack_x_y_sample_weight(tuple(validation_data))
-            labels = self._checked_labels(*unpacked)
-            validation_data = (unpacked[0], labels, unpacked[2])
+            own = keras.utils.unpack_x_y_sample_weight(tuple(validation_data))
+            validation_data = (own[0], *self._checked(*own))
         self._create_variables(x)
         try:
             return super().fit(
@@ -107,6 +133,7 @@ class ObjectiveTraining(WorkerTraining):
                 sample_weight=sample_weight, **kwargs,
             )  # fmt: skip
         finally:
+            self._labels_optional = False
             # Set by BackupAndRestore, and left there, so that the next fit would skip epochs.
             self._initial_epoch = None
 
@@ -130,30 +157,55 @@ class ObjectiveTraining(WorkerTraining):
         **kwargs: Any,
     ) -> Any:
         """The objective and metrics on data; arguments as for `keras.Model.evaluate`."""
-        y = self._checked_labels(x, y, sample_weight)
+        fit_arguments.check_counts(batch_size=batch_size, **kwargs)
+        y, sample_weight = self._checked(x, y, sample_weight)
         return super().evaluate(
             x, y, batch_size=batch_size, verbose=verbose, sample_weight=sample_weight, **kwargs
         )
 
-    def _checked_labels(self, x: Any, y: Any, sample_weight: Any) -> Any:
-        """Check what is in memory; zeros for y where Keras would drop weights for lack of it."""
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """One training step on a batch; arguments as for `keras.Model.train_on_batch`."""
+        fit_arguments.check_class_weight(class_weight, x, y)
+        return super().train_on_batch(x, y, sample_weight, class_weight, return_dict)
+
+    def _checked(
+        self, x: Any, y: Any, sample_weight: Any, labels_optional: bool = False
+    ) -> tuple[Any, Any]:
+        """Labels and weights after all checks of what is in memory.
+
+        Labels are zeros in place of none where Keras would drop the weights for lack of them.
+        """
         if inputs.is_array(x) or self.built:
             self._require_adapted()
         if not inputs.is_array(x):
-            return y
+            return y, sample_weight
         checked = inputs.check_array(x, self.input_shape_or_none, type(self).__name__)
-        inputs.check_lengths(checked, y)
-        inputs.check_lengths(checked, sample_weight, "sample_weight")
-        if y is None and self._compile_metrics is not None:
+        y = fit_arguments.checked_labels(checked, y, self._ranks)
+        sample_weight = fit_arguments.checked_weights(checked, sample_weight)
+        if y is None and not labels_optional:
+            self._require_no_metrics()
+        if y is None and sample_weight is not None:
+            self._require_no_metrics()
+            y = np.zeros(len(checked))
+        return y, sample_weight
+
+    def _require_no_metrics(self) -> None:
+        if self._compile_metrics is not None:
             raise ValueError(
                 "the metrics given to compile compare labels with the reconstruction error, "
                 "but the data hold no labels y"
             )
-        return np.zeros(len(checked)) if y is None and sample_weight is not None else y
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """One step of the optimizer on the objective; a step that is not finite changes nothing."""
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        x, y, sample_weight = fit_arguments.unpacked(data)
         z = self._normalize(x)
         variables = self.trainable_variables
         self._require_trainable(variables)
@@ -170,7 +222,8 @@ class ObjectiveTraining(WorkerTraining):
         gradients = tape.gradient(scaled, variables)
         norm = tf.linalg.global_norm([tf.cast(g, "float32") for g in gradients if g is not None])
         inputs_finite = tf.reduce_all(tf.math.is_finite(z))
-        sound = inputs_finite & tf.math.is_finite(loss)
+        weights_sound = _sound_weights(sample_weight)
+        sound = inputs_finite & weights_sound & tf.math.is_finite(loss)
         finite = true_in_all(sound & tf.math.is_finite(norm))
         self._update_if(finite, gradients, updates)
 
@@ -182,11 +235,12 @@ class ObjectiveTraining(WorkerTraining):
         norm = tf.where(finite, norm, 0.0)
         self._trackers["gradient_norm"].update_state(norm * replicas)
         self._health["nonfinite_inputs"].update_state(tf.cast(~inputs_finite, tf.float32))
+        self._health["bad_weights"].update_state(tf.cast(~weights_sound, tf.float32))
         self._health["nonfinite_steps"].update_state(tf.cast(~sound, tf.float32))
         watched = value.watched or (value.reconstruction_error, sum_per_example(tf.square(z)))
         self._health["watched_error"].update_state(watched[0])
         self._health["watched_nothing"].update_state(watched[1])
-        return self._update_metrics(loss, value, y, sample_weight)
+        return self._update_metrics(loss, value, y, sample_weight, training=True)
 
     def _update_if(
         self, finite: tf.Tensor, gradients: list[tf.Tensor | None], updates: DeferredUpdates
@@ -227,14 +281,15 @@ class ObjectiveTraining(WorkerTraining):
         Nothing of the model changes, neither random generators nor chains, and each evaluation
         draws the same random numbers.
         """
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        x, y, sample_weight = fit_arguments.unpacked(data)
         z = self._normalize(x)
         batch = tf.cast(tf.convert_to_tensor(self._evaluated.total), tf.int32)
         with DeferredUpdates(evaluation_seeds(self, batch)) as updates:
             value = self._compute_share(z, share_of_batch(z), training=False)
         self._evaluated.update_state(1.0)
         parts = self._loss_parts(value, sample_weight, updates.losses)
-        results = self._update_metrics(_mean_loss(*parts, value), value, y, sample_weight)
+        loss = _mean_loss(*parts, value)
+        results = self._update_metrics(loss, value, y, sample_weight, training=False)
         return {name: result for name, result in results.items() if name != "gradient_norm"}
 
     def _compute_share(self, z: tf.Tensor, share: Share, training: bool) -> ObjectiveValue:
@@ -259,21 +314,39 @@ class ObjectiveTraining(WorkerTraining):
         return tf.reduce_sum(losses), tf.add_n([zero, *regularization])
 
     def _update_metrics(
-        self, loss: tf.Tensor, value: ObjectiveValue, y: Any, sample_weight: Any
+        self, loss: tf.Tensor, value: ObjectiveValue, y: Any, sample_weight: Any, training: bool
     ) -> dict[str, tf.Tensor]:
         self._loss_tracker.update_state(loss, sample_weight=tf.shape(value.loss)[0])
         for name, per_example in value.terms.items():
             self._trackers[name].update_state(per_example, sample_weight=sample_weight)
         error = value.reconstruction_error
         self._trackers["reconstruction_error"].update_state(error, sample_weight=sample_weight)
-        if self._compile_metrics is not None:
-            if y is None:
-                raise ValueError(
-                    "the metrics given to compile compare labels with the reconstruction error, "
-                    "but the data hold no labels y"
-                )
-            self._compile_metrics.update_state(y, error, sample_weight=sample_weight)
-        return self.get_metrics_result()
+        left_out: set[str] = set()
+        if self._compile_metrics is not None and y is not None:
+            # One column each: Keras averages the last axis before it weighs examples.
+            y = y[:, tf.newaxis] if y.shape.rank == 1 else y
+            self._compile_metrics.update_state(
+                y, error[:, tf.newaxis], sample_weight=sample_weight
+            )
+            left_out = {metric.name for metric in self._ranking_metrics()}
+        elif self._compile_metrics is not None:
+            if not (training and self._labels_optional):
+                self._require_no_metrics()
+            if not self._compile_metrics.built:
+                self._compile_metrics.build(error[:, tf.newaxis], error[:, tf.newaxis])
+            left_out = {metric.name for metric in self._compile_metrics.metrics}
+        results = self.get_metrics_result()
+        return {name: result for name, result in results.items() if name not in left_out}
+
+    def _ranking_metrics(self) -> list[RankingMetric]:
+        """The compiled metrics that sort all scores, which would take too long at every step."""
+        compiled = [] if self._compile_metrics is None else self._compile_metrics.metrics
+        return [metric for metric in compiled if isinstance(metric, RankingMetric)]
+
+    def _get_metrics_result_or_logs(self, logs: Any) -> Any:
+        """Metrics at the end of an epoch: those of the last step, and those that rank."""
+        ranked = {m.name: m.result() for m in self._ranking_metrics() if not m.empty}
+        return {**super()._get_metrics_result_or_logs(logs), **ranked}
 
     def get_metrics_result(self) -> dict[str, tf.Tensor]:
         """Loss, terms of the objective, reconstruction error and compiled metrics."""
@@ -302,6 +375,14 @@ def _guarded(callbacks: Any) -> Any:
 def _assign(variables: list[Any], values: list[tf.Tensor]) -> None:
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
+
+
+def _sound_weights(sample_weight: Any) -> tf.Tensor:
+    """Whether no weight is negative, NaN or infinite."""
+    if sample_weight is None:
+        return tf.constant(True)
+    weights = tf.cast(sample_weight, tf.float32)
+    return tf.reduce_all(tf.math.is_finite(weights) & (weights >= 0))
 
 
 def _mean_loss(
