@@ -113,9 +113,7 @@ class RankingMetric(keras.metrics.Metric, abc.ABC):
         return int(keras.ops.convert_to_numpy(tf.convert_to_tensor(self._seen))) == 0
 
     @abc.abstractmethod
-    def _of_sorted(
-        self, scores: tf.Tensor, positive: tf.Tensor, negative: tf.Tensor
-    ) -> tf.Tensor:
+    def _of_sorted(self, scores: tf.Tensor, positive: tf.Tensor, negative: tf.Tensor) -> tf.Tensor:
         """The metric of scores from the highest down, (n,), and their weights in each class."""
 
     def get_config(self) -> dict[str, Any]:
@@ -144,9 +142,7 @@ class AUROC(RankingMetric):
     def __init__(self, capacity: int = 2**20, name: str = "auroc", dtype: Any = None):
         super().__init__(capacity, name, dtype)
 
-    def _of_sorted(
-        self, scores: tf.Tensor, positive: tf.Tensor, negative: tf.Tensor
-    ) -> tf.Tensor:
+    def _of_sorted(self, scores: tf.Tensor, positive: tf.Tensor, negative: tf.Tensor) -> tf.Tensor:
         above, level, _ = _cumulated(scores, positive)
         all_positive = tf.reduce_sum(tf.cast(positive, tf.float64))
         weights = tf.cast(negative, tf.float64)
@@ -173,9 +169,7 @@ class AveragePrecision(RankingMetric):
     def __init__(self, capacity: int = 2**20, name: str = "average_precision", dtype: Any = None):
         super().__init__(capacity, name, dtype)
 
-    def _of_sorted(
-        self, scores: tf.Tensor, positive: tf.Tensor, negative: tf.Tensor
-    ) -> tf.Tensor:
+    def _of_sorted(self, scores: tf.Tensor, positive: tf.Tensor, negative: tf.Tensor) -> tf.Tensor:
         _, _, found = _cumulated(scores, positive)
         _, _, wrong = _cumulated(scores, negative)
         precision = tf.math.divide_no_nan(found, found + wrong)

@@ -325,9 +325,7 @@ class ObjectiveTraining(WorkerTraining):
         if self._compile_metrics is not None and y is not None:
             # One column each: Keras averages the last axis before it weighs examples.
             y = y[:, tf.newaxis] if y.shape.rank == 1 else y
-            self._compile_metrics.update_state(
-                y, error[:, tf.newaxis], sample_weight=sample_weight
-            )
+            self._compile_metrics.update_state(y, error[:, tf.newaxis], sample_weight=sample_weight)
             left_out = {metric.name for metric in self._ranking_metrics()}
         elif self._compile_metrics is not None:
             if not (training and self._labels_optional):

@@ -3,6 +3,8 @@
 Run as a program, since devices are made before TensorFlow starts.
 """
 
+import sys
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -60,7 +62,7 @@ def main():
             model.train_on_batch(rows(None))
             moved = any(not np.array_equal(a, b) for a, b in zip(after, state(model), strict=True))
             finite = all(np.isfinite(value).all() for value in state(model))
-            print(policy, len(before), same, shrunk, moved, finite)
+            sys.stdout.write(f"{policy} {len(before)} {same} {shrunk} {moved} {finite}\n")
 
 
 if __name__ == "__main__":

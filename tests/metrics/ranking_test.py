@@ -57,7 +57,7 @@ def test_what_has_no_answer_is_nan(kind):
 
 def test_what_cannot_be_counted_is_refused():
     metric = dv.metrics.AUROC(capacity=3)
-    with pytest.raises(tf.errors.InvalidArgumentError, match="must be 1 .abnormal. and 0"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"must be 1 .abnormal. and 0"):
         metric.update_state([-1, 1], [1.0, 2.0])
     metric.update_state([0, 1], [1.0, 2.0])
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"room for 3 examples.*capacity"):
@@ -146,9 +146,7 @@ def test_a_mean_over_examples_weighs_each_once():
     x, y = data()
     made = model(weighted_metrics=["mean_squared_error"])
     weights = np.linspace(0, 2, 90).astype("float32")
-    found = made.evaluate(
-        x, y, sample_weight=weights, batch_size=40, verbose=0, return_dict=True
-    )
+    found = made.evaluate(x, y, sample_weight=weights, batch_size=40, verbose=0, return_dict=True)
     errors = made.reconstruction_error(x).numpy()
     expected = np.average((errors - y) ** 2, weights=weights)
     assert found["mean_squared_error"] == pytest.approx(expected, rel=1e-5)

@@ -92,10 +92,12 @@ def fit(model, *batches, **kwargs):
 
 MODELS = {**{name: lambda name=name, **k: energy_model(name, **k) for name in OBJECTIVES},
           "batch statistics and dropout": autoencoder}  # fmt: skip
+FAST = ("levels", "buffer", "batch statistics and dropout")
+ALL = [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in MODELS]
 
 
 class TestAStepThatIsNotFinite:
-    @pytest.mark.parametrize("name", MODELS)
+    @pytest.mark.parametrize("name", ALL)
     def test_changes_no_weight_no_moment_no_statistic_and_no_chain(self, name):
         model = fit(MODELS[name](), rows())
         before = state(model)
@@ -171,7 +173,7 @@ class TestAStepThatIsNotFinite:
 
 
 class TestEvaluation:
-    @pytest.mark.parametrize("name", MODELS)
+    @pytest.mark.parametrize("name", ALL)
     def test_changes_nothing_and_gives_the_same_numbers_again(self, name):
         model = fit(MODELS[name](), rows())
         before = state(model)
@@ -179,7 +181,7 @@ class TestEvaluation:
         assert_same(state(model), before)
         assert model.evaluate(rows(), batch_size=BATCH, verbose=0) == first
 
-    @pytest.mark.parametrize("name", MODELS)
+    @pytest.mark.parametrize("name", ALL)
     def test_training_is_the_same_with_and_without_validation(self, name):
         alone, watched = MODELS[name](), MODELS[name]()
         arguments = {"batch_size": BATCH, "epochs": 3, "verbose": 0}

@@ -109,6 +109,8 @@ class TestOneLevel:
             assert tuple(value.terms) == model.objective.term_names == ("denoising",)
             np.testing.assert_allclose(value.loss, value.terms["denoising"])
         np.testing.assert_allclose(value.reconstruction_error, model.reconstruction_error(z))
+        first, second = (delvm(DenoisingScoreMatching(0.5, seed=3)) for _ in range(2))
+        np.testing.assert_array_equal(losses(first, z, True), losses(second, z, False))
 
     @pytest.mark.parametrize("sigma", [0.5, (1.0, 0.5)])
     def test_a_training_step_asks_for_one_gradient(self, sigma, rng):
@@ -139,8 +141,6 @@ class TestOneLevel:
         model.visible.root.assign([1.0, 99.5, 99.5])  # of the data's density with noise
         history = model.fit(x, epochs=2, verbose=0).history
         assert history["reconstruction_error"][-1] > 1e3 * np.square(x).sum(axis=1).mean()
-        first, second = (delvm(DenoisingScoreMatching(0.5, seed=3)) for _ in range(2))
-        np.testing.assert_array_equal(losses(first, z, True), losses(second, z, False))
 
 
 class TestSeveralLevels:

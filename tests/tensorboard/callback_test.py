@@ -216,8 +216,15 @@ def test_many_normal_rows_leave_room_for_the_abnormal_ones(tmp_path):
 
 
 def test_settings_of_any_kind_are_shown(tmp_path):
-    settings = {"units": (8, 4), "layers": [1], "nothing": None, "rate": np.float32(0.5),
-                "steps": np.int64(3), "seeded": True, "kind": "delvm", "policy": {"a": 1}}  # fmt: skip
+    settings = {
+        "units": (8, 4),
+        "layers": [1],
+        "nothing": None,
+        "rate": np.float32(0.5),
+        "steps": np.int64(3),
+        "seeded": True,
+        "policy": {"a": 1},
+    }
     model = dv.GaussianRBM(2, normalization="none", seed=0)
     model.compile("adam")
     x = np.random.default_rng(0).normal(size=(8, 3)).astype("float32")
