@@ -7,7 +7,7 @@ registered classes. Everything with heavy or optional dependencies is imported o
 import importlib
 from typing import Any
 
-from delvm_tf import curvature, distribution, networks, noise, normalization, samplers
+from delvm_tf import curvature, distribution, metrics, networks, noise, normalization, samplers
 from delvm_tf.models.autoencoder import Autoencoder
 from delvm_tf.models.boltzmann.bernoulli_rbm import BernoulliRBM
 from delvm_tf.models.boltzmann.conv_rbm import ConvRBM
@@ -70,6 +70,7 @@ __all__ = [
     "curvature",
     "distribution",
     "fit_layerwise",
+    "metrics",
     "networks",
     "noise",
     "normalization",

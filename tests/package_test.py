@@ -18,7 +18,9 @@ LAYERS = [
     "objectives", "samplers",
     "curvature",
 ]  # fmt: skip
-INDEPENDENT = ["datasets", "distribution", "evaluation", "networks", "normalization", "patches"]
+INDEPENDENT = [
+    "datasets", "distribution", "evaluation", "metrics", "networks", "normalization", "patches",
+]  # fmt: skip
 
 
 def imports_of(package):

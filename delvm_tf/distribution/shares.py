@@ -84,3 +84,11 @@ def mean_over_replicas(values: tf.Tensor) -> tf.Tensor:
     if replica()[1] == 1:
         return values
     return tf.distribute.get_replica_context().all_reduce("MEAN", values)
+
+
+def true_in_all(condition: tf.Tensor) -> tf.Tensor:
+    """Whether a condition, a scalar, holds in all replicas. Cost: one reduction of a number."""
+    if replica()[1] == 1:
+        return condition
+    context = tf.distribute.get_replica_context()
+    return context.all_reduce("SUM", tf.cast(~condition, tf.float32)) < 0.5

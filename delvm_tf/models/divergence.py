@@ -12,10 +12,11 @@ class TrainingDiverged(RuntimeError):
 class DivergenceGuard(keras.callbacks.Callback):
     """Watches the training of an `EnergyModel`; `fit` adds one by itself.
 
-    A training step whose loss or gradient is not finite never reaches the weights. The guard also
+    A training step whose inputs, loss or gradient are not finite changes nothing. The guard also
     takes a run for diverged when the mean reconstruction error exceeds `factor` times the mean
-    squared norm of the inputs, which is the error of a model that predicts nothing. It then sets
-    the weights back to the end of the last good epoch (or the start) and raises.
+    squared norm of the inputs, which is the error of a model that predicts nothing; denoising is
+    judged by its loss likewise. It then sets the weights back to the end of the last good epoch (or
+    the start) and raises.
 
     Args:
         factor: how much worse than predicting nothing counts as diverged.
@@ -23,7 +24,8 @@ class DivergenceGuard(keras.callbacks.Callback):
 
     Raises:
         TrainingDiverged: from `fit`, when the run has diverged.
-        ValueError: from `fit`, when the data hold NaN or infinite values, or no data came.
+        ValueError: from `fit`, when the data hold NaN or infinite values, or sample weights that
+            are no weights, or no data came.
     """
 
     def __init__(self, factor: float = 1e3, check_every: int = 50):
@@ -34,10 +36,12 @@ class DivergenceGuard(keras.callbacks.Callback):
         self._good_epoch = 0
         self._epoch = 0
         self._batches_seen = 0
+        self._training = False
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Remember the weights that training starts from."""
         self._batches_seen = 0
+        self._training = True
         self._good_weights = self.model.get_weights() if self.model.built else None
         self._good_epoch = 0
 
@@ -50,6 +54,15 @@ class DivergenceGuard(keras.callbacks.Callback):
         self._batches_seen += 1
         if self._batches_seen % self.check_every == 0:
             self._check()
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        """Look at the epoch before validation, which begins to count anew."""
+        if self._training:
+            self._check()
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Look no more."""
+        self._training = False
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Look at the run, and keep its weights if it is well."""
@@ -67,11 +80,17 @@ class DivergenceGuard(keras.callbacks.Callback):
                 f"NaN or infinite values; remove or fill them first. The weights were not touched "
                 f"by those batches."
             )
-        error, nothing = health["reconstruction_error"], health["input_power"]
+        if health["bad_weights"] > 0:
+            raise ValueError(
+                f"{health['bad_weights']:.0f} training batches of epoch {self._epoch} hold sample "
+                f"weights that are negative, NaN or infinite. The weights of the model were not "
+                f"touched by those batches."
+            )
+        error, nothing = health["watched_error"], health["watched_nothing"]
         if health["nonfinite_steps"] > 0:
             what = "the loss or its gradient is no longer finite"
         elif nothing > 0 and error > self.factor * nothing:
-            what = f"the reconstruction error is {error / nothing:.3g} times the inputs' own power"
+            what = f"the error is {error / nothing:.3g} times that of a model that predicts nothing"
         else:
             return
         if self._good_weights is None:

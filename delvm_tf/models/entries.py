@@ -11,6 +11,7 @@ import tensorflow as tf
 from delvm_tf.arrays import as_array, as_values, is_array
 from delvm_tf.columns import check_names, names_of
 from delvm_tf.models import inputs
+from delvm_tf.models.fit_arguments import require_one_tensor
 from delvm_tf.models.objective_training import ObjectiveTraining
 
 Names = Sequence[str] | None
@@ -233,6 +234,7 @@ class CheckedEntries(ObjectiveTraining):
             element = read(element, first=True)
             self._build_for(tuple(inputs.inputs_of(element).shape)[1:])
             return _after(element, x, read)
+        require_one_tensor(x)
         if hasattr(x, "shape") or hasattr(x, "collect"):
             as_array(x)  # raises, and says what to do
         known = hasattr(x, "__iter__") and not isinstance(x, str | bytes | dict | Sequence | Set)
@@ -246,6 +248,7 @@ class CheckedEntries(ObjectiveTraining):
     def _check_spec(self, spec: Any) -> None:
         """What is known of the batches of a stream beforehand."""
         owner = type(self).__name__
+        require_one_tensor(spec)
         if not isinstance(spec, tf.TensorSpec):
             raise TypeError(
                 f"{owner} expects batches of dense tensors, got {spec}; map the data set to one "

@@ -40,8 +40,11 @@ def shuffled_epochs(
         first: number of the first epoch, from 0.
         last: number of the epoch after the last.
     """
-    parts = [p if isinstance(p, tf.Tensor) else np.asarray(p) for p in (x, y, sample_weight)
-             if p is not None]  # fmt: skip
+    with tf.device("CPU"):
+        # Tensors, which the graph of the data refers to; it would hold a copy of NumPy's arrays,
+        # and graphs end at 2 GB.
+        parts = [p if isinstance(p, tf.Tensor) else tf.convert_to_tensor(np.asarray(p))
+                 for p in (x, y, sample_weight) if p is not None]  # fmt: skip
     rows = len(parts[0])
 
     def batches(epoch: tf.Tensor) -> tf.data.Dataset:

@@ -14,6 +14,7 @@ from delvm_tf.distribution.cluster import LOST_WORKER, WorkerLost, cluster
 from delvm_tf.models import inputs
 from delvm_tf.models.backups import check_backup_folder
 from delvm_tf.models.epochs import backed_up_epoch, shuffled_epochs
+from delvm_tf.models.fit_arguments import unpacked
 from delvm_tf.models.wide_arrays import WideArrays
 from delvm_tf.ownership import whole
 
@@ -143,7 +144,7 @@ class WorkerTraining(WideArrays):
             return
         if iterator is not None:
             data_batch = next(next(batches) for _, _, batches in iterator)
-        x, y, _ = keras.utils.unpack_x_y_sample_weight(data_batch)
+        x, y, _ = unpacked(data_batch)
         with self.distribute_strategy.scope():
             x = _local_value(x)
             if not self.built:
@@ -152,7 +153,7 @@ class WorkerTraining(WideArrays):
                 self.optimizer.build(self.trainable_variables)
             if self._compile_metrics is not None and y is not None:
                 y = _local_value(y)
-                self._compile_metrics.build(y, tf.zeros(y.shape[:1]))
+                self._compile_metrics.build(y, tf.zeros((y.shape[0], 1)))
 
 
 @contextlib.contextmanager

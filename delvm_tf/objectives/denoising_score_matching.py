@@ -44,9 +44,11 @@ class DenoisingScoreMatching(Objective):
 
     Source: Vincent (2011), A connection between score matching and denoising autoencoders, eq. 11;
     Li, Chen and Sommer (2019), Learning energy-based models in high-dimensional spaces with
-    multi-scale denoising score matching, eq. 7. Cost: ∇E and its gradient in the weights, and one
-    more ∇E for the reconstruction error, which is that of x without noise. `evaluate` draws noise
-    too.
+    multi-scale denoising score matching, eq. 7. Cost: ∇E and its gradient in the weights.
+
+    While training, the reconstruction error that is reported is that of the noisy input,
+    ‖∇E(x + σε)‖², because the other one would cost one more ∇E; at a small σ it is much larger. In
+    `evaluate`, which draws noise for the loss too, it is that of x, ‖∇E(x)‖².
 
     Args:
         sigma: the level σ, in normalised units; or several, from the largest to the smallest; or
@@ -119,15 +121,23 @@ class DenoisingScoreMatching(Objective):
             index = tf.cast(u * len(self.ladder), tf.int32)
             sigma = tf.gather(levels, tf.minimum(index, len(self.ladder) - 1))
         drawn = tf.ensure_shape(noise.normal(tf.shape(z), noise.fold(seed, 1), z.dtype), z.shape)
-        denoising = denoising_loss(model, z, drawn, sigma, self._reference(levels))
-        clean = tf.stop_gradient(model.normalized_gradient(z))
+        sigma = _per_example(sigma, z)
+        noisy = z + sigma * drawn
+        gradient = model.normalized_gradient(noisy)
+        denoising = denoising_loss(gradient, drawn, sigma, self._reference(levels))
+        seen = gradient if training else model.normalized_gradient(z)
         loss, terms = denoising, {"denoising": denoising}
         if self.learned:
             log_sigma = tf.cast(tf.convert_to_tensor(self.log_sigma), z.dtype)
             parzen = leave_one_out_loss(require_pairs(z) if training else z, log_sigma)
             loss += parzen
             terms.update(parzen=parzen, sigma=tf.fill(tf.shape(z)[:1], levels[-1]))
-        return ObjectiveValue(loss, terms, sum_per_example(tf.square(clean)))
+        return ObjectiveValue(
+            loss=loss,
+            terms=terms,
+            reconstruction_error=sum_per_example(tf.square(tf.stop_gradient(seen))),
+            watched=(denoising, 0.5 * sum_per_example(tf.square(drawn))),
+        )
 
     def noise_levels(self, dtype: Any = tf.float32) -> tf.Tensor:
         """The present levels from the largest to the smallest, (levels,), without gradient."""
@@ -163,18 +173,19 @@ class DenoisingScoreMatching(Objective):
 
 
 def denoising_loss(
-    model: Any, z: tf.Tensor, drawn: tf.Tensor, sigma: tf.Tensor, reference: tf.Tensor
+    gradient: tf.Tensor, drawn: tf.Tensor, sigma: tf.Tensor, reference: tf.Tensor
 ) -> tf.Tensor:
-    """½‖(σ₀²/σ)∇E(z + σε) − ε‖², (batch,).
+    """½‖(σ₀²/σ)∇E − ε‖², (batch,).
 
     Args:
-        model: the `EnergyModel`.
-        z: normalised inputs, (batch, ...).
-        drawn: the noise ε, shape of z.
-        sigma: the level σ, a scalar or (batch,).
+        gradient: ∇E at the noisy inputs x + σε, (batch, ...).
+        drawn: the noise ε, of the same shape.
+        sigma: the level σ, a scalar or (batch, 1, ...).
         reference: the level σ₀, a scalar.
     """
-    if sigma.shape.rank:
-        sigma = tf.reshape(sigma, (-1,) + (1,) * (z.shape.rank - 1))
-    gradient = model.normalized_gradient(z + sigma * drawn)
     return 0.5 * sum_per_example(tf.square(tf.square(reference) / sigma * gradient - drawn))
+
+
+def _per_example(sigma: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
+    """A level of each example, (batch,), so that it multiplies z; a scalar as it is."""
+    return tf.reshape(sigma, (-1,) + (1,) * (z.shape.rank - 1)) if sigma.shape.rank else sigma

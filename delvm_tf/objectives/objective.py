@@ -14,11 +14,15 @@ class ObjectiveValue(NamedTuple):
         loss: the loss of each example, (batch,).
         terms: named parts of it, each (batch,), shown as metrics.
         reconstruction_error: ‖∇E‖² of each example, (batch,).
+        watched: an error of each example and that of a model that predicts nothing, (batch,) each,
+            which tell `DivergenceGuard` of a run that diverges; unless given, the reconstruction
+            error and the squared norm of the inputs.
     """
 
     loss: tf.Tensor
     terms: dict[str, tf.Tensor]
     reconstruction_error: tf.Tensor
+    watched: tuple[tf.Tensor, ...] = ()
 
 
 class Objective(keras.layers.Layer, abc.ABC):
@@ -68,16 +72,25 @@ class Objective(keras.layers.Layer, abc.ABC):
         """
 
     def save_own_variables(self, store: Any) -> None:
-        """Save all state, random generators too, which Keras would leave out."""
-        for index, variable in enumerate(self.variables):
+        """Save the state, random generators too, which Keras would leave out.
+
+        Keras saves that of layers within, such as chains.
+        """
+        for index, variable in enumerate(self._own_variables()):
             store[str(index)] = keras.ops.convert_to_numpy(variable)
 
     def load_own_variables(self, store: Any) -> None:
         """Restore what `save_own_variables` saved."""
-        if len(store.keys()) != len(self.variables):
+        own = self._own_variables()
+        if len(store.keys()) != len(own):
             raise ValueError(
-                f"{self.name} has {len(self.variables)} state variables, but the file holds "
+                f"{self.name} has {len(own)} state variables, but the file holds "
                 f"{len(store.keys())}; it was saved with another objective"
             )
-        for index, variable in enumerate(self.variables):
+        for index, variable in enumerate(own):
             variable.assign(store[str(index)])
+
+    def _own_variables(self) -> list[Any]:
+        """All state but the weights of layers within."""
+        within = {id(v) for layer in self._layers for v in layer.weights}
+        return [variable for variable in self.variables if id(variable) not in within]

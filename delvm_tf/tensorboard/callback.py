@@ -1,6 +1,7 @@
 """A Keras callback that shows a run in TensorBoard."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,17 +32,20 @@ class TensorBoard(keras.callbacks.TensorBoard):
     Args:
         log_dir: folder of the log.
         validation: x or (x, y) in raw units, with y 1 for abnormal and 0 for normal rows. Of more
-            than `rows` the first ones are used.
+            than `rows` the first ones are used, with labels the first ones of both kinds in the
+            proportion that they have.
         normal: normal training rows whose errors give the threshold; those of `validation` if None.
-        hparams: settings to show on the page of hyperparameters, by name.
+        hparams: settings to show on the page of hyperparameters, by name; those that are neither
+            numbers, texts nor bools are shown as text.
         every: epochs between pictures.
         budget: share of the time that pictures may take.
         rows: of the validation data at most.
         **kwargs: as for `keras.callbacks.TensorBoard`; no graph is written unless asked for.
 
     Raises:
-        ValueError: for settings out of range, wrong labels, data that are no array, or a folder
-            that is an address such as `gs://`.
+        TypeError: if hparams is no dict, or the data are no array of numbers.
+        ValueError: for settings out of range, wrong data or labels, or a folder that is an address
+            such as `gs://`.
         FileExistsError: from `fit`, before training, if the folder has files of the names that the
             projector's get, and they were not written by this callback.
         OSError: from `fit`, before training, if the folder cannot be written.
@@ -68,19 +72,11 @@ class TensorBoard(keras.callbacks.TensorBoard):
                 f"every must be at least 1, rows at least 2 and budget in (0, 1], got {every!r}, "
                 f"{rows!r}, {budget!r}"
             )
-        x, y = validation if isinstance(validation, tuple | list) else (validation, None)
-        if x is not None:
-            x = np.asarray(inputs.check_array(x, None, "validation"))[:rows]
-        if y is not None:
-            inputs.check_lengths(validation[0], y)
-            y = np.asarray(y)[:rows]
-            if not np.isin(y, (0, 1)).all() or len(np.unique(y)) < 2:
-                raise ValueError(
-                    "the labels of validation must be 1 for abnormal and 0 for normal rows, and "
-                    "the rows used must hold both; leave y out for other labels"
-                )
+        if hparams is not None and not isinstance(hparams, Mapping):
+            raise TypeError(f"hparams must be a dict of settings by name, got {hparams!r}")
+        x, y = _validation_rows(validation, rows)
         self.x, self.y = x, y
-        self.normal = None if normal is None else np.asarray(normal)[:rows]
+        self.normal = None if normal is None else _array(normal, "normal")[:rows]
         self.hparams = hparams
         self.every = every
         self.budget = budget
@@ -108,7 +104,7 @@ class TensorBoard(keras.callbacks.TensorBoard):
             from tensorboard.plugins.hparams import api
 
             with tf.summary.create_file_writer(self.pictures).as_default(step=0):
-                api.hparams(dict(self.hparams))
+                api.hparams({name: _shown(value) for name, value in self.hparams.items()})
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Scalars of a batch, if they are wanted; Keras prepares them even where no file is."""
@@ -145,3 +141,46 @@ class TensorBoard(keras.callbacks.TensorBoard):
         self._drawn = epoch
         self._cost = time.perf_counter() - started
         self._spent += self._cost
+
+
+def _array(x: Any, what: str) -> np.ndarray:
+    if not isinstance(x, list) and not inputs.is_array(x):
+        raise TypeError(f"{what} must be an array in memory, got {type(x).__name__}")
+    return np.asarray(inputs.check_array(x, None, what))
+
+
+def _validation_rows(validation: Any, rows: int) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """The rows to show and their labels: the first ones, of both kinds if there are labels."""
+    if validation is None:
+        return None, None
+    if isinstance(validation, tuple | list) and len(validation) not in (1, 2):
+        raise ValueError(f"validation must be x or (x, y), got {len(validation)} parts")
+    x, y, _ = keras.utils.unpack_x_y_sample_weight(
+        tuple(validation) if isinstance(validation, list) else validation
+    )
+    x = _array(x, "validation")
+    if y is None:
+        return x[:rows], None
+    y = np.asarray(y).reshape(-1)
+    inputs.check_lengths(x, y)
+    if not np.isin(y, (0, 1)).all() or len(np.unique(y)) < 2:
+        raise ValueError(
+            "the labels of validation must be 1 for abnormal and 0 for normal rows, with both "
+            "there; leave y out for other labels"
+        )
+    if len(y) <= rows:
+        return x, y.astype(int)
+    abnormal = min(max(1, round(rows * float(np.mean(y))), rows - int(np.sum(y == 0))), rows - 1)
+    kept = np.sort(
+        np.concatenate(
+            [np.flatnonzero(y == 1)[:abnormal], np.flatnonzero(y == 0)[: rows - abnormal]]
+        )
+    )
+    return x[kept], y[kept].astype(int)
+
+
+def _shown(value: Any) -> Any:
+    """A setting as TensorBoard takes it: a number, a text or a bool."""
+    if hasattr(value, "item") and np.ndim(value) == 0:
+        value = value.item()
+    return value if isinstance(value, bool | int | float | str) else str(value)

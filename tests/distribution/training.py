@@ -48,13 +48,14 @@ def rows(shape):
 def make(case):
     import keras
 
+    import delvm_tf as dv
     from delvm_tf.catalog import make_model, make_objective
 
     model, objective, settings, layers = CASES[case]
     keras.utils.set_random_seed(0)
     made = make_model(model, make_objective(objective, seed=0, **settings), seed=0, **layers)
     made.adapt(rows(layers.get("input_shape", (6,))))
-    made.compile(keras.optimizers.Adam(1e-2), metrics=[keras.metrics.AUC(name="auc")])
+    made.compile(keras.optimizers.Adam(1e-2), metrics=[dv.metrics.AUROC()])
     return made
 
 

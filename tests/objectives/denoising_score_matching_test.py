@@ -71,7 +71,8 @@ class TestOneLevel:
             z = tf.tile(tf.constant(x), (drawn.shape[0] // 3, 1))
 
             def loss():
-                denoising = denoising_loss(model, z, drawn, sigma, sigma)
+                gradient = model.normalized_gradient(z + sigma * drawn)
+                denoising = denoising_loss(gradient, drawn, sigma, sigma)
                 constant = 0.5 * tf.reduce_sum(tf.square(drawn), axis=1)
                 return tf.reduce_mean(denoising - constant) / tf.square(sigma)
 
@@ -107,9 +108,39 @@ class TestOneLevel:
             value = model.objective.compute(model, z, training)
             assert tuple(value.terms) == model.objective.term_names == ("denoising",)
             np.testing.assert_allclose(value.loss, value.terms["denoising"])
-            np.testing.assert_allclose(value.reconstruction_error, model.reconstruction_error(z))
+        np.testing.assert_allclose(value.reconstruction_error, model.reconstruction_error(z))
         first, second = (delvm(DenoisingScoreMatching(0.5, seed=3)) for _ in range(2))
         np.testing.assert_array_equal(losses(first, z, True), losses(second, z, False))
+
+    @pytest.mark.parametrize("sigma", [0.5, (1.0, 0.5)])
+    def test_a_training_step_asks_for_one_gradient(self, sigma, rng):
+        """That at the noisy input, whose error is reported while training."""
+        model, asked = delvm(DenoisingScoreMatching(sigma, seed=3)), []
+        gradient = model.normalized_gradient
+
+        def counted(z):
+            asked.append((z, gradient(z)))
+            return asked[-1][1]
+
+        model.normalized_gradient = counted
+        z = tf.constant(rng.normal(size=(5, 3)))
+        value = model.objective.compute(model, z, training=True)
+        ((noisy, slope),) = asked
+        assert np.all(noisy != z)
+        squared = np.square(slope).sum(axis=1)
+        np.testing.assert_allclose(value.reconstruction_error, squared, rtol=1e-6)
+
+    def test_small_noise_is_not_taken_for_divergence(self, rng):
+        """At the noisy input ‖∇E‖² is far above the inputs' own power, also at the optimum."""
+        x = rng.normal(size=(60, 3)) * [1.0, 0.01, 0.01]
+        network = dv.networks.ffnn((3,), "linear", use_bias=False, kernel_initializer="zeros")
+        model = dv.DELVM(network, objective=DenoisingScoreMatching(1e-3, seed=0),
+                         normalization="none", visible_precision="diagonal")  # fmt: skip
+        model.compile(keras.optimizers.Adam(1e-4))
+        model.build((None, 3))
+        model.visible.root.assign([1.0, 99.5, 99.5])  # of the data's density with noise
+        history = model.fit(x, epochs=2, verbose=0).history
+        assert history["reconstruction_error"][-1] > 1e3 * np.square(x).sum(axis=1).mean()
 
 
 class TestSeveralLevels:

@@ -10,6 +10,7 @@ import urllib.request
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from sklearn.metrics import roc_auc_score
 
 import delvm_tf as dv
@@ -164,6 +165,14 @@ def test_what_cannot_be_is_refused(tmp_path):
         dv.TensorBoard(tmp_path, (x, np.arange(4)))
     with pytest.raises(ValueError, match="3 entries"):
         dv.TensorBoard(tmp_path, (x, np.array([0, 1, 0])))
+    with pytest.raises(ValueError, match="with both there"):
+        dv.TensorBoard(tmp_path, (x, np.zeros(4)))
+    with pytest.raises(ValueError, match="3 parts"):
+        dv.TensorBoard(tmp_path, (x, np.zeros(4), np.ones(4)))
+    with pytest.raises(TypeError, match="validation must be an array in memory, got _TensorSlice"):
+        dv.TensorBoard(tmp_path, tf.data.Dataset.from_tensor_slices(x))
+    with pytest.raises(TypeError, match="hparams must be a dict"):
+        dv.TensorBoard(tmp_path, hparams=[1])
     with pytest.raises(ValueError, match="budget"):
         dv.TensorBoard(tmp_path, budget=0)
     (tmp_path / "file").write_text("")
@@ -191,3 +200,41 @@ def test_a_users_files_in_the_folder_are_not_replaced(tmp_path, rng):
     assert (tmp_path / "features.tsv").read_text() == "mine"
     for before, after in zip(weights, model.trainable_weights, strict=True):
         np.testing.assert_array_equal(before, after)
+
+
+def test_many_normal_rows_leave_room_for_the_abnormal_ones(tmp_path):
+    """As test sets come: all normal rows first, and only few abnormal ones."""
+    x = np.arange(3000, dtype="float32")[:, None] * np.ones(3, "float32")
+    y = np.repeat([0, 1], [2970, 30])
+    log = dv.TensorBoard(tmp_path, (x, y), rows=100)
+    assert log.x[:, 0].tolist() == [*range(99), 2970]
+    assert log.y.tolist() == [0] * 99 + [1]
+    mostly_abnormal = dv.TensorBoard(tmp_path, (x, 1 - y), rows=100)
+    assert mostly_abnormal.x[:, 0].tolist() == [*range(99), 2970]
+    assert mostly_abnormal.y.tolist() == [1] * 99 + [0]
+    assert dv.TensorBoard(tmp_path, x, rows=100).x[:, 0].tolist() == list(range(100))
+
+
+def test_settings_of_any_kind_are_shown(tmp_path):
+    settings = {
+        "units": (8, 4),
+        "layers": [1],
+        "nothing": None,
+        "rate": np.float32(0.5),
+        "steps": np.int64(3),
+        "seeded": True,
+        "policy": {"a": 1},
+    }
+    model = dv.GaussianRBM(2, normalization="none", seed=0)
+    model.compile("adam")
+    x = np.random.default_rng(0).normal(size=(8, 3)).astype("float32")
+    model.fit(x, verbose=0, callbacks=[dv.TensorBoard(tmp_path, hparams=settings)])
+    from tensorboard.plugins.hparams import metadata
+
+    summary = read(tmp_path / "pictures").SummaryMetadata(metadata.SESSION_START_INFO_TAG)
+    shown = metadata.parse_session_start_info_plugin_data(summary.plugin_data.content).hparams
+    assert shown["units"].string_value == "(8, 4)"
+    assert shown["nothing"].string_value == "None"
+    assert shown["rate"].number_value == 0.5
+    assert shown["steps"].number_value == 3
+    assert shown["seeded"].bool_value is True
