@@ -1,7 +1,7 @@
 """The one place where whatever reaches a model is checked, before any work is lost."""
 
 import abc
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
 import keras
@@ -208,6 +208,8 @@ class CheckedEntries(ObjectiveTraining):
 
         def read(element: Any, first: bool = False) -> Any:
             batch = inputs.inputs_of(element)
+            if isinstance(batch, Mapping):
+                require_one_tensor(batch)
             if first or names_of(batch) is not None:
                 compare_names(names_of(batch) or names)
             rows = inputs.read_rows(batch, self.input_shape_or_none, owner)
