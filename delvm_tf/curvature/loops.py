@@ -6,6 +6,7 @@ grow without bound in practice, and from the third on its functions can be taken
 The first two, as in denoising score matching, are right and cheap.
 """
 
+import contextlib
 from typing import Any
 
 import tensorflow as tf
@@ -22,7 +23,9 @@ def find_loop(function: Any, input_shape: tuple[int, ...], dtype: Any) -> str | 
         input_shape: the shape of one input.
         dtype: the type of the inputs.
     """
-    with tf.init_scope():  # a graph of its own, even while a training step is being traced
+    # A graph of its own, also while a training step is being traced. A scope of initialisation
+    # records no gradients, so it is entered only there.
+    with contextlib.nullcontext() if tf.executing_eagerly() else tf.init_scope():
         spec = tf.TensorSpec((None, *input_shape), dtype)
         traced = tf.function(lambda x: function(x), autograph=False).get_concrete_function(spec)
     graph = traced.graph.as_graph_def()

@@ -114,6 +114,14 @@ def checked_weights(x: Any, sample_weight: Any) -> Any:
     return weights
 
 
+def is_unlabelled(x: Any, y: Any) -> bool:
+    """Whether data are known to hold no labels."""
+    if inputs.is_array(x):
+        return y is None
+    spec = getattr(x, "element_spec", None)
+    return spec is not None and keras.utils.unpack_x_y_sample_weight(spec)[1] is None
+
+
 def check_class_weight(class_weight: Any, x: Any, y: Any) -> None:
     """Refuse weights of classes that are no dict, or are given without labels.
 
@@ -128,9 +136,7 @@ def check_class_weight(class_weight: Any, x: Any, y: Any) -> None:
             f"class_weight must be a dict from the number of a class to its weight, such as "
             f"{{0: 1.0, 1: 5.0}}, got {class_weight!r}"
         )
-    spec = getattr(x, "element_spec", None)
-    unlabelled = spec is not None and keras.utils.unpack_x_y_sample_weight(spec)[1] is None
-    if (inputs.is_array(x) and y is None) or unlabelled:
+    if is_unlabelled(x, y):
         raise ValueError(
             "class_weight weighs examples by their labels, but the data hold no labels y; give "
             "labels, or sample_weight=..."

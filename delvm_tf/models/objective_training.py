@@ -118,7 +118,7 @@ class ObjectiveTraining(WorkerTraining):
         runs = epochs - kwargs.get("initial_epoch", 0)
         fit_arguments.check_validation(validation_data, runs, **kwargs)
         fit_arguments.check_class_weight(kwargs.get("class_weight"), x, y)
-        self._labels_optional = validation_data is not None
+        self._let_labels_lack(validation_data is not None)
         y, sample_weight = self._checked(x, y, sample_weight, self._labels_optional)
         if isinstance(validation_data, tuple | list) and validation_data:
             own = keras.utils.unpack_x_y_sample_weight(tuple(validation_data))
@@ -131,7 +131,6 @@ class ObjectiveTraining(WorkerTraining):
                 sample_weight=sample_weight, **kwargs,
             )  # fmt: skip
         finally:
-            self._labels_optional = False
             # Set by BackupAndRestore, and left there, so that the next fit would skip epochs.
             self._initial_epoch = None
 
@@ -171,7 +170,14 @@ class ObjectiveTraining(WorkerTraining):
     ) -> Any:
         """One training step on a batch; arguments as for `keras.Model.train_on_batch`."""
         fit_arguments.check_class_weight(class_weight, x, y)
+        self._let_labels_lack(False)
         return super().train_on_batch(x, y, sample_weight, class_weight, return_dict)
+
+    def _let_labels_lack(self, optional: bool) -> None:
+        """Whether a training step without labels leaves out the metrics, as its graph does."""
+        if optional != self._labels_optional:
+            self._labels_optional = optional
+            self.train_function = None
 
     def _checked(
         self, x: Any, y: Any, sample_weight: Any, labels_optional: bool = False
@@ -181,6 +187,8 @@ class ObjectiveTraining(WorkerTraining):
         Labels are zeros in place of none where Keras would drop the weights for lack of them.
         """
         if not inputs.is_array(x):
+            if not labels_optional and fit_arguments.is_unlabelled(x, y):
+                self._require_no_metrics()
             return y, sample_weight
         y = fit_arguments.checked_labels(x, y, self._ranks)
         sample_weight = fit_arguments.checked_weights(x, sample_weight)

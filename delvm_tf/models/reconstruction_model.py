@@ -138,6 +138,8 @@ class ReconstructionModel(CheckedEntries):
 
     def _normalize(self, x: tf.Tensor) -> tf.Tensor:
         inputs.check_dtype(x.dtype)
+        if x.shape.rank is None and self.built:  # a stream that says nothing of its batches
+            x = tf.ensure_shape(x, (None, *(self.input_shape_or_none or ())))
         inputs.check_shape(x.shape, self.input_shape_or_none, type(self).__name__)
         if not self.built:
             self.build((None, *x.shape[1:]))

@@ -64,6 +64,12 @@ def export_onnx(
         raise ValueError(
             f"unknown signature {signature!r}; as ONNX there are {', '.join(sorted(by_name))}"
         )
+    loop = find_loop(by_name[signature], tuple(model.normalization.shift.shape), tf.float32)
+    if loop is not None:
+        raise ValueError(
+            f"the network cannot be written as ONNX: it runs a loop, {loop}, as recurrent layers "
+            f"do, and ONNX has no gradient of a loop. Export a SavedModel, or use other layers."
+        )
     if not writes_files(model.distribute_strategy):
         return path
     make_folder(path.parent)  # before the work
@@ -76,15 +82,6 @@ def export_onnx(
         proto, _ = tf2onnx.convert.from_function(
             graph, input_signature=[x], opset=OPSET, custom_op_handlers=handlers()
         )
-    except ValueError as error:
-        loop = find_loop(by_name[signature], tuple(x.shape[1:]), x.dtype)
-        if loop is None:
-            raise
-        raise ValueError(
-            f"the network cannot be written as ONNX: it runs a loop, {loop}, as recurrent layers "
-            f"do, and the gradient of a loop has no counterpart there. Export a SavedModel, or use "
-            f"other layers."
-        ) from error
     finally:
         logger.setLevel(level)
     _refuse_unknown(proto)

@@ -54,6 +54,9 @@ EXAMPLES = {
     "TransposedDense": lambda: TransposedDense(4, use_bias=False),
     "TransposedConvolution": lambda: TransposedConvolution((6, 6, 2), (3, 3), (2, 2), "valid"),
     "Unpooling": lambda: Unpooling((6, 6, 2), (3, 3), (2, 2), "same"),
+    "FeedForward": lambda: dv.networks.ffnn((3, 2), seed=0),
+    "AUROC": lambda: dv.metrics.AUROC(capacity=100),
+    "AveragePrecision": lambda: dv.metrics.AveragePrecision(capacity=100),
     "Reconstruction": lambda: dv.Reconstruction(0.2, 5),
     "ScoreMatching": lambda: dv.ScoreMatching(
         "hutchinson", probes=3, cost=3.0, memory_budget=1.5, evaluation_trace="basis",

@@ -111,7 +111,7 @@ def test_every_energy_model_can_be_trained_on_it(rng):
 
 
 def test_only_models_that_reconstruct():
-    with pytest.raises(TypeError, match=r"needs a model that reconstructs .* Sequential does not"):
+    with pytest.raises(TypeError, match=r"needs a model that reconstructs .* FeedForward does not"):
         dv.Reconstruction().check_model(dv.networks.ffnn((3,)))
 
 

@@ -202,7 +202,8 @@ def test_evaluation_can_be_exact_while_training_is_not(rng):
     model.objective.evaluation_trace = None
     model.compile()
     first, second = (model.evaluate(x, verbose=0, return_dict=True) for _ in range(2))
-    assert first["loss"] != second["loss"]
+    assert first == second  # the same probes each time
+    assert first["loss"] != pytest.approx(expected["loss"], rel=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -162,7 +162,7 @@ def test_an_interrupted_run_goes_on_and_writes_everything_it_promises(
     assert {p.name for p in out.iterdir()} == {
         "config.json", "results.csv", "results.md", "densities.png", "chains.png",
     }  # fmt: skip
-    assert json.loads((out / "config.json").read_text())["points"] == "400"
+    assert json.loads((out / "config.json").read_text())["config"]["points"] == "400"
 
 
 def test_training_that_diverges_is_a_row_of_the_table(density, tmp_path):
