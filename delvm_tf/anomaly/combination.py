@@ -103,8 +103,8 @@ class ScoreCombination(BaseEstimator):
             ValueError: for no detectors, ones that do not score, a share outside (0, 1), or too
                 few examples.
         """
-        if not self.detectors:
-            raise ValueError("there must be one detector or more")
+        if not isinstance(self.detectors, Sequence) or not len(self.detectors):
+            raise ValueError(f"expected a list of one detector or more, got {self.detectors!r}")
         for each in self.detectors:
             if not hasattr(each, "score_samples"):
                 raise ValueError(

@@ -2,7 +2,7 @@
 
 import math
 import numbers
-from typing import Any
+from typing import Any, NoReturn
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from delvm_tf import columns, validation
-from delvm_tf.anomaly.labels import abnormal_rows, training_labels
+from delvm_tf.anomaly.labels import NO_CLASSES, read_labels, training_labels
 from delvm_tf.anomaly.thresholds import THRESHOLDS
 from delvm_tf.evaluation.metrics import auroc
 from delvm_tf.models.copies import full_copy, untrained_copy
@@ -97,24 +97,35 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
                 labels a batched `tf.data.Dataset` too, if the model takes one.
             y: labels, +1 for normal and −1 for abnormal as in scikit-learn; needed by `"best_f1"`
                 only. Abnormal rows are left out of training. 0 for normal and 1 for abnormal is
-                understood too, with a warning, for scikit-learn's scorers (`scoring="roc_auc"`)
-                read such labels the other way round; other numbers are ignored, with a warning.
+                understood too, with a warning: scikit-learn's scorers (`scoring="roc_auc"`) would
+                read such labels the other way round, and are then refused. Other numbers are
+                ignored, with a warning.
 
         Raises:
-            ValueError: for an unknown threshold or score, labels of the wrong length, of both
-                kinds or nothing but 1, too few examples, or scores that are not finite.
+            TypeError: for a stream of data, if the model takes arrays only.
+            ValueError: for an unknown threshold or score, labels of the wrong length or of both
+                kinds, too few examples, or scores that are not finite. The detector stays as it
+                was before.
         """
+        before = dict(vars(self))
+        try:
+            return self._fit(X, y)
+        except BaseException:  # a detector half of the old data and half of the new would mislead
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+
+    def _fit(self, X: Any, y: Any) -> "AnomalyDetector":
         self._check_arguments()
-        abnormal = None
+        labels = None
         if isinstance(X, STREAMS):
-            if y is not None:
-                raise ValueError("labels go with arrays; of a data set all rows count as normal")
-            self._remember_stream(X)
+            self._check_stream(X, y)
             array: Any = X
         else:
             least = 2 if self.epochs or self.threshold == "mean_std" else 1  # to have a spread
             array = validation.checked(self, X, reset=True, rows=least)
-            abnormal = training_labels(y, len(array), needed=self.threshold == "best_f1")
+            labels = training_labels(y, len(array), needed=self.threshold == "best_f1")
+        abnormal = None if labels is None else labels.abnormal
         model = self.model
         if self.epochs:
             normal = validation.with_names(X, array)
@@ -137,6 +148,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         self.threshold_rule_ = rule
         self.model_, self._score_name = model, name
         self.normal_scores_ = scores if abnormal is None else scores[~abnormal]
+        self._zero_one = None if labels is None else labels.zero_one
         return self
 
     def anomaly_score(self, X: Any) -> np.ndarray:
@@ -185,16 +197,17 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 
         Args:
             X: examples, (n, ...).
-            y: labels, +1 for normal and −1 for abnormal, or 0 for normal and 1 for abnormal.
+            y: labels, +1 for normal and −1 for abnormal, or 0 for normal and 1 for abnormal; of
+                the same kind as those given to `fit`, if any were.
 
         Raises:
-            ValueError: without labels of both classes.
+            ValueError: without labels of both classes, or for labels of another kind.
         """
         check_is_fitted(self)
         scores = self.anomaly_score(X)
         if y is None:
             raise ValueError("score is the AUROC, and needs labels y: +1 normal, -1 abnormal")
-        abnormal = abnormal_rows(y, len(scores))
+        abnormal = read_labels(y, len(scores), self._zero_one).abnormal
         if abnormal.all() or not abnormal.any():
             raise ValueError(
                 f"the AUROC needs normal and abnormal examples, and all {len(abnormal)} are "
@@ -239,6 +252,22 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             return self._score_name
         return resolved_score(self.model, self.score_name)
 
+    @property
+    def classes_(self) -> NoReturn:
+        """There are none; an AttributeError says what scorers of scikit-learn want instead."""
+        raise AttributeError(NO_CLASSES)
+
+    def __sklearn_tags__(self) -> Any:
+        """Tags; once fitted with labels 0 and 1, those of a classifier.
+
+        To scikit-learn these are classes, whose order its scorers ask of `classes_` before they
+        use `decision_function` or `predict`: the place to refuse what would be 1 − AUROC.
+        """
+        tags = super().__sklearn_tags__()
+        if getattr(self, "_zero_one", None):
+            tags.estimator_type = "classifier"
+        return tags
+
     def __sklearn_is_fitted__(self) -> bool:
         return "_threshold" in vars(self)
 
@@ -250,6 +279,22 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         keeps = self.epochs == 0 or not hasattr(model, "get_params")
         copied["model"] = full_copy(model) if keeps else clone(model, safe=False)
         return type(self)(**copied)
+
+    def set_params(self, **params: Any) -> "AnomalyDetector":
+        """Set arguments by name; `model__name` those of a model that has `set_params`.
+
+        Raises:
+            ValueError: for unknown names, or those of a Keras model, whose settings are fixed when
+                it is made.
+        """
+        nested = [name for name in params if name.startswith("model__")]
+        model = params.get("model", self.model)
+        if nested and not hasattr(model, "set_params"):
+            raise ValueError(
+                f"{nested[0]!r} cannot be set: a {type(model).__name__} has its settings when it "
+                f"is made; set a whole model, in a search {{'model': [model_a, model_b]}}"
+            )
+        return super().set_params(**params)
 
     def _check_arguments(self) -> None:
         if isinstance(self.threshold, str):
@@ -268,7 +313,14 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
                 raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
         resolved_score(self.model, self.score_name)
 
-    def _remember_stream(self, X: Any) -> None:
+    def _check_stream(self, X: Any, y: Any) -> None:
+        if not isinstance(self.model, ReconstructionModel):
+            raise TypeError(
+                f"{type(self.model).__name__} takes arrays only, got {type(X).__name__}; pass an "
+                f"array of all rows"
+            )
+        if y is not None:
+            raise ValueError("labels go with arrays; of a data set all rows count as normal")
         self.n_features_in_ = int(np.prod(shape_of_one(X) or ()))
         names = columns.names_of(X)
         for attribute in ("_shape_in", "feature_names_in_"):
@@ -280,8 +332,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         """A model that was trained on X, all normal."""
         if not self.warm_start:
             model = untrained_copy(self.model)
-        else:
-            model = self.model_ if hasattr(self, "model_") else full_copy(self.model)
+        else:  # a copy, for training may fail where scores and threshold must still agree
+            model = full_copy(getattr(self, "model_", self.model))
         if resolved_score(model, self.score_name) == "score_samples":
             return model.fit(X)
         normalization = getattr(model, "normalization", None)
@@ -297,6 +349,8 @@ def resolved_score(model: Any, name: str | None) -> str:
     """The score in use: the one asked for, or the first that the model has."""
     if name is not None and name not in SCORES:
         raise ValueError(f"unknown score {name!r}; expected one of {', '.join(SCORES)}")
+    if isinstance(model, type):
+        raise ValueError(f"model must be an object, got the class {model.__name__}: call it")
     for score in SCORES if name is None else (name,):
         if hasattr(model, score):
             return score

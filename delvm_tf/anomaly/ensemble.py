@@ -97,6 +97,8 @@ class ModelEnsemble(BaseEstimator):
     def _check(self) -> None:
         if isinstance(self.scores, str):
             raise ValueError(f"scores must be a sequence of names, got the text {self.scores!r}")
+        if not isinstance(self.models, Sequence):
+            raise ValueError(f"models must be a list of models, got {self.models!r}")
         if not len(self.models) or not len(self.scores):
             raise ValueError(
                 f"expected one model and one score or more, got {len(self.models)} models and "

@@ -1,20 +1,33 @@
 """Labels of detectors: +1 and −1 as in scikit-learn, or 0 and 1 as in this library's data."""
 
 import warnings
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from delvm_tf.arrays import as_values
+
 CONVENTIONS = "+1 (normal) and -1 (abnormal), or 0 (normal) and 1 (abnormal)"
+NO_CLASSES = (
+    "an AnomalyDetector ranks and decides by +1 (normal) and -1 (abnormal), so scikit-learn's "
+    "scorers would read labels of 0 (normal) and 1 (abnormal) the wrong way round; pass "
+    "np.where(y == 1, -1, 1) as y, or leave `scoring` out"
+)
 
 
-def training_labels(y: Any, n: int, needed: bool) -> np.ndarray | None:
-    """Which of n examples are abnormal, (n,) bool, or None if y says nothing of it.
+class Labels(NamedTuple):
+    """What labels say: which rows are abnormal, (n,) bool, and whether by 0 and 1."""
 
-    Warns of labels 0 and 1, for who ranks by `decision_function`, as scikit-learn's scorers do
-    (`scoring="roc_auc"`), takes the greater label for the more normal one; and of numbers of
-    another kind, such as classes or targets, which play no part, as in scikit-learn's outlier
-    detectors.
+    abnormal: np.ndarray
+    zero_one: bool
+
+
+def training_labels(y: Any, n: int, needed: bool) -> Labels | None:
+    """The labels of n training examples, or None if y says nothing of what is abnormal.
+
+    Nothing but 1 is +1, all normal, as in folds that train on normal rows alone. Warns of labels 0
+    and 1, which scikit-learn's scorers read the other way round; and of numbers of another kind,
+    such as classes or targets, which play no part, as in scikit-learn's outlier detectors.
 
     Args:
         y: labels, (n,), or None.
@@ -22,55 +35,67 @@ def training_labels(y: Any, n: int, needed: bool) -> np.ndarray | None:
         needed: whether the threshold needs labels.
 
     Raises:
-        ValueError: see `abnormal_rows`; labels of another kind are refused where they are needed.
+        ValueError: see `read_labels`; labels of another kind are refused where they are needed.
     """
     if y is None:
         return None
-    labels = _checked(y, n)
-    values = np.unique(labels)
+    numbers = _checked(y, n)
+    values = np.unique(numbers)
     if not needed and not np.isin(values, (-1, 0, 1)).all():
         warnings.warn(
             f"the values {values[:10].tolist()} of y do not say what is abnormal, and are ignored: "
             f"all rows count as normal. Labels are {CONVENTIONS}.",
-            UserWarning, stacklevel=3,
+            UserWarning, stacklevel=4,
         )  # fmt: skip
         return None
-    abnormal = abnormal_rows(labels, n)
-    if 0 in values:
+    labels = read_labels(y, n)
+    if labels.zero_one:
         warnings.warn(
-            "y is read as 0 = normal and 1 = abnormal, but scikit-learn's scorers, such as "
-            "scoring='roc_auc', expect the greater label for normal rows and would give 1 - AUROC; "
-            "pass np.where(y == 1, -1, 1), or leave `scoring` out",
-            UserWarning, stacklevel=3,
+            "y is read as 0 = normal and 1 = abnormal, but predict and decision_function are "
+            "greater for normal rows, so that scikit-learn's scorers (scoring='roc_auc') are "
+            "refused; pass np.where(y == 1, -1, 1) for them",
+            UserWarning, stacklevel=4,
         )  # fmt: skip
-    return abnormal
+    return labels
 
 
-def abnormal_rows(y: Any, n: int) -> np.ndarray:
-    """Which of n examples are abnormal, (n,) bool.
+def read_labels(y: Any, n: int, zero_one: bool | None = None) -> Labels:
+    """The labels of n examples.
+
+    Args:
+        y: labels, (n,).
+        n: number of examples.
+        zero_one: whether labels given before were 0 and 1, or +1 and −1; None if there were none.
 
     Raises:
-        ValueError: for another number of labels, for labels that are neither +1 and −1 nor 0 and 1,
-            and for nothing but 1, which may mean either.
+        ValueError: for another number of labels, masked ones, labels that are neither +1 and −1 nor
+            0 and 1, and for the one kind after the other.
     """
-    labels = _checked(y, n)
-    values = np.unique(labels)
-    if np.array_equal(values, [1]):
+    numbers = _checked(y, n)
+    values = np.unique(numbers)
+    by_sign = np.isin(values, (-1, 1)).all()
+    if not by_sign and not np.isin(values, (0, 1)).all():
+        raise ValueError(f"labels must be {CONVENTIONS}, got values {values[:10].tolist()}")
+    if len(values) == 1 and values[0] == 1:
+        # Bools are 0 and 1 whatever they are; a number 1 says nothing by itself.
+        found = np.asarray(y).dtype.kind == "b" or bool(zero_one)
+    else:
+        found = not by_sign
+    if zero_one is not None and found != zero_one:
+        kinds = ("+1 (normal) and -1 (abnormal)", "0 (normal) and 1 (abnormal)")
         raise ValueError(
-            f"all {n} labels are 1, which is normal beside -1 and abnormal beside 0; leave y out "
-            f"if all examples are normal"
+            f"the labels given to fit were read as {kinds[zero_one]}, and these have the values "
+            f"{values.tolist()}; give both in the same way"
         )
-    if np.isin(values, (-1, 1)).all():
-        return labels < 0
-    if np.isin(values, (0, 1)).all():
-        return labels > 0
-    raise ValueError(f"labels must be {CONVENTIONS}, got values {values[:10].tolist()}")
+    return Labels(numbers > 0 if found else numbers < 0, found)
 
 
 def _checked(y: Any, n: int) -> np.ndarray:
-    labels = np.asarray(y)
+    labels = np.asarray(as_values(y, "y"))
     if labels.shape != (n,):
-        raise ValueError(f"expected {n} labels y, one per example, got shape {labels.shape}")
+        raise ValueError(
+            f"expected {n} labels y of shape ({n},), one per example, got shape {labels.shape}"
+        )
     try:
         numbers = labels.astype(np.float64) if labels.dtype.kind in "biufO" else None
     except (TypeError, ValueError):
