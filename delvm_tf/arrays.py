@@ -156,6 +156,7 @@ Columns = tuple[list[Any], list[tuple[str, np.ndarray | None]]]
 
 def _pandas(x: Any) -> Columns:
     columns: list[tuple[str, np.ndarray | None]] = []
+    x = x.infer_objects()  # numbers in columns of objects; texts are not read as numbers
     for place, dtype in enumerate(x.dtypes):
         column = x.iloc[:, place]
         if getattr(dtype, "kind", "O") not in "fiub":

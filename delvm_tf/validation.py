@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 from sklearn.utils import _safe_indexing
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import _check_n_features, check_array, validate_data
 
+from delvm_tf.arrays import as_array
 from delvm_tf.columns import names_of
 
 
@@ -24,20 +25,23 @@ def checked(estimator: Any, X: Any, reset: bool, flat: bool = False, rows: int =
         rows: the fewest examples allowed.
 
     Raises:
-        TypeError: for sparse matrices.
+        TypeError: for what is no dense array, see `as_array`.
         ValueError: for another number of columns, or other names or another order of them; for NaN,
             infinite, masked or complex values, text, single examples and too few.
     """
-    if np.ma.is_masked(X):  # scikit-learn would take what lies below the mask for data
-        raise ValueError(
-            f"X is a masked array with {np.ma.count_masked(X)} masked values; leave out their rows "
-            f"(np.ma.compress_rows) or fill them (X.filled)"
-        )
-    vectors = flat or _dimensions(X) < 3
-    array = validate_data(
-        estimator, X, reset=reset, ensure_2d=vectors, allow_nd=not flat, ensure_min_samples=rows
+    validate_data(estimator, X, reset=reset, skip_check_array=True, ensure_2d=False)  # the names
+    array = as_array(X, "X")
+    array = check_array(
+        array,
+        estimator=estimator,
+        input_name="X",
+        ensure_2d=flat or array.ndim < 3,
+        allow_nd=not flat,
+        ensure_min_samples=rows,
     )
     shape = tuple(array.shape[1:])
+    if array.ndim == 2:
+        _check_n_features(estimator, array, reset=reset)
     if reset:
         estimator.n_features_in_ = int(np.prod(shape))
         estimator._shape_in = shape
@@ -63,11 +67,3 @@ def with_names(X: Any, array: np.ndarray) -> Any:
 def rows_of(X: Any, rows: np.ndarray) -> Any:
     """Some rows of an array or a data frame, by position and not by the labels of its index."""
     return _safe_indexing(X, rows)
-
-
-def _dimensions(X: Any) -> int:
-    shape = getattr(X, "shape", None)
-    try:
-        return len(np.asarray(X).shape if shape is None else shape)
-    except ValueError:  # lists of different lengths, which the check will name
-        return 2

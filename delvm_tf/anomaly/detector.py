@@ -148,7 +148,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         self.threshold_rule_ = rule
         self.model_, self._score_name = model, name
         self.normal_scores_ = scores if abnormal is None else scores[~abnormal]
-        self._zero_one = None if labels is None else labels.zero_one
+        self._zero_one = labels is not None and labels.zero_one
+        self._only_ones = labels is not None and labels.only_ones
         return self
 
     def anomaly_score(self, X: Any) -> np.ndarray:
@@ -197,17 +198,23 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 
         Args:
             X: examples, (n, ...).
-            y: labels, +1 for normal and −1 for abnormal, or 0 for normal and 1 for abnormal; of
-                the same kind as those given to `fit`, if any were.
+            y: labels, +1 for normal and −1 for abnormal, or 0 for normal and 1 for abnormal.
 
         Raises:
-            ValueError: without labels of both classes, or for labels of another kind.
+            ValueError: without labels of both classes, or for 0 and 1 after a `fit` whose labels
+                were nothing but 1.
         """
         check_is_fitted(self)
         scores = self.anomaly_score(X)
         if y is None:
             raise ValueError("score is the AUROC, and needs labels y: +1 normal, -1 abnormal")
-        abnormal = read_labels(y, len(scores), self._zero_one).abnormal
+        labels = read_labels(y, len(scores))
+        abnormal = labels.abnormal
+        if labels.zero_one and self._only_ones:
+            raise ValueError(
+                "fit was given nothing but 1, read as +1 (normal), and these labels are 0 and 1; "
+                "give both as +1 (normal) and -1 (abnormal)"
+            )
         if abnormal.all() or not abnormal.any():
             raise ValueError(
                 f"the AUROC needs normal and abnormal examples, and all {len(abnormal)} are "
@@ -264,7 +271,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         use `decision_function` or `predict`: the place to refuse what would be 1 − AUROC.
         """
         tags = super().__sklearn_tags__()
-        if getattr(self, "_zero_one", None):
+        if getattr(self, "_zero_one", False):
             tags.estimator_type = "classifier"
         return tags
 

@@ -16,10 +16,17 @@ NO_CLASSES = (
 
 
 class Labels(NamedTuple):
-    """What labels say: which rows are abnormal, (n,) bool, and whether by 0 and 1."""
+    """What labels say.
+
+    Args:
+        abnormal: which rows are, (n,) bool.
+        zero_one: whether it is said by 0 and 1.
+        only_ones: whether all are 1, which are then read as +1, normal.
+    """
 
     abnormal: np.ndarray
     zero_one: bool
+    only_ones: bool
 
 
 def training_labels(y: Any, n: int, needed: bool) -> Labels | None:
@@ -59,43 +66,27 @@ def training_labels(y: Any, n: int, needed: bool) -> Labels | None:
     return labels
 
 
-def read_labels(y: Any, n: int, zero_one: bool | None = None) -> Labels:
-    """The labels of n examples.
-
-    Args:
-        y: labels, (n,).
-        n: number of examples.
-        zero_one: whether labels given before were 0 and 1, or +1 and −1; None if there were none.
+def read_labels(y: Any, n: int) -> Labels:
+    """The labels of n examples, (n,).
 
     Raises:
-        ValueError: for another number of labels, masked ones, labels that are neither +1 and −1 nor
-            0 and 1, and for the one kind after the other.
+        ValueError: for another number of labels, masked ones, and labels that are neither +1 and −1
+            nor 0 and 1.
     """
     numbers = _checked(y, n)
     values = np.unique(numbers)
-    by_sign = np.isin(values, (-1, 1)).all()
-    if not by_sign and not np.isin(values, (0, 1)).all():
-        raise ValueError(f"labels must be {CONVENTIONS}, got values {values[:10].tolist()}")
-    if len(values) == 1 and values[0] == 1:
-        # Bools are 0 and 1 whatever they are; a number 1 says nothing by itself.
-        found = np.asarray(y).dtype.kind == "b" or bool(zero_one)
-    else:
-        found = not by_sign
-    if zero_one is not None and found != zero_one:
-        kinds = ("+1 (normal) and -1 (abnormal)", "0 (normal) and 1 (abnormal)")
-        raise ValueError(
-            f"the labels given to fit were read as {kinds[zero_one]}, and these have the values "
-            f"{values.tolist()}; give both in the same way"
-        )
-    return Labels(numbers > 0 if found else numbers < 0, found)
+    boolean = np.asarray(y).dtype.kind == "b"  # these are 0 and 1 also where all are true
+    if np.isin(values, (-1, 1)).all() and not boolean:
+        return Labels(numbers < 0, zero_one=False, only_ones=len(values) == 1 and values[0] == 1)
+    if np.isin(values, (0, 1)).all():
+        return Labels(numbers > 0, zero_one=True, only_ones=False)
+    raise ValueError(f"labels must be {CONVENTIONS}, got values {values[:10].tolist()}")
 
 
 def _checked(y: Any, n: int) -> np.ndarray:
     labels = np.asarray(as_values(y, "y"))
     if labels.shape != (n,):
-        raise ValueError(
-            f"expected {n} labels y of shape ({n},), one per example, got shape {labels.shape}"
-        )
+        raise ValueError(f"expected {n} labels y, one per example, got shape {labels.shape}")
     try:
         numbers = labels.astype(np.float64) if labels.dtype.kind in "biufO" else None
     except (TypeError, ValueError):

@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 from sklearn.base import clone
 from sklearn.ensemble import IsolationForest
 from sklearn.exceptions import NotFittedError
@@ -119,9 +120,53 @@ def test_labels_are_those_of_scikit_learn_in_any_type(data, kind):
 @pytest.mark.parametrize("kind", [bool, int, float, "list", "series"])
 def test_zero_and_one_are_understood_with_a_warning(data, kind):
     x, y = data
-    with pytest.warns(UserWarning, match="0 = normal and 1 = abnormal, but scikit-learn's scorers"):
+    with pytest.warns(UserWarning, match="0 = normal and 1 = abnormal, .* scikit-learn's scorers"):
         detector = dv.AnomalyDetector(SquaredNorm()).fit(x, of_type(y, kind))
     assert detector.threshold_ == dv.AnomalyDetector(SquaredNorm()).fit(x[y == 0]).threshold_
+
+
+def test_a_failed_fit_leaves_the_detector_as_it_was(data):
+    """Half new, it would check other columns than its model knows."""
+    table = pd.DataFrame(data[0], columns=[f"c{i}" for i in range(data[0].shape[1])])
+    turned = table[table.columns[::-1]]
+    detector = dv.AnomalyDetector(IsolationForest(n_estimators=3), epochs=1).fit(table)
+    expected = detector.predict(table)
+    for x, y in [(turned, np.arange(3)), (turned.iloc[:, :1], ["a"] * len(table))]:
+        with pytest.raises(ValueError, match="labels"):
+            detector.fit(x, y)
+    np.testing.assert_array_equal(detector.predict(table), expected)
+    with pytest.raises(ValueError, match="same order"):
+        detector.predict(turned)
+    fresh = dv.AnomalyDetector(IsolationForest(n_estimators=3), epochs=1)
+    with pytest.raises(ValueError, match="labels"):
+        fresh.fit(table, np.arange(3))
+    assert not hasattr(fresh, "n_features_in_")
+
+
+def test_data_are_named_for_what_they_are(data):
+    x, y = data
+    detector = dv.AnomalyDetector(SquaredNorm())
+    table = pd.DataFrame(x).add_prefix("c")
+    for bad, message in [
+        (table.assign(day=pd.Timestamp("2026-01-01")), r"columns 'day' \(datetime64"),
+        (table.assign(kind="a"), "columns 'kind'"),
+        ({"a": x}, "X must be an array of numbers, got dict"),
+        ((x, y), "X is a tuple of arrays"),
+        (iter([x]), "X must be an array of numbers, got list_iterator"),
+    ]:
+        with pytest.raises(TypeError, match=message):
+            detector.fit(bad)
+    with pytest.raises(TypeError, match="SquaredNorm takes arrays only, got _BatchDataset"):
+        detector.fit(tf.data.Dataset.from_tensor_slices(x).batch(10))
+
+
+def test_settings_of_a_keras_model_are_no_parameters():
+    with pytest.raises(ValueError, match=r"'model__scale' cannot be set: .*'model': \[model_a"):
+        dv.AnomalyDetector(dv.DELVM(dv.networks.ffnn((3,)))).set_params(model__scale=2.0)
+    forest = dv.AnomalyDetector(IsolationForest()).set_params(model__n_estimators=7)
+    assert forest.model.n_estimators == 7
+    with pytest.raises(ValueError, match="got the class DELVM"):
+        dv.AnomalyDetector(dv.DELVM).fit(np.ones((3, 2)))
 
 
 def test_numbers_that_are_no_labels_are_ignored_with_a_warning(data):
@@ -259,7 +304,8 @@ def test_a_model_must_have_a_score(data):
         (np.repeat(["0", "1"], 80), r"labels must be \+1 .* values \['0', '1'\]"),
         (pd.Series(["a", "b"] * 80), r"labels must be \+1 .* values \['a', 'b'\]"),
         (np.full(160, np.nan), r"labels must be \+1 .*nan"),
-        (np.ones(160), r"all 160 labels are 1, which is normal beside -1 and abnormal beside 0"),
+        (np.ones(160, bool), "no normal example"),
+        (np.ma.masked_array(np.ones(160), np.arange(160) < 3), "3 masked values"),
         (np.full(160, -1), "no normal example"),
     ],
 )

@@ -7,7 +7,7 @@ import joblib
 import keras
 import numpy as np
 import pytest
-from sklearn.base import clone
+from sklearn.base import clone, is_outlier_detector
 from sklearn.ensemble import IsolationForest
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import roc_auc_score
@@ -186,13 +186,51 @@ def test_zero_and_one_give_the_same_score_and_a_warning(data):
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore:y is read")
+@pytest.mark.parametrize("scoring", ["roc_auc", "average_precision", "accuracy", "f1"])
+@pytest.mark.parametrize("wrap", [lambda d: d, lambda d: make_pipeline(StandardScaler(), d)])
+def test_scorers_that_would_turn_labels_round_are_refused(data, scoring, wrap):
+    """The greater label of 0 and 1 is abnormal, the greater decision normal: 1 - AUROC."""
+    x, y = data
+    cv = StratifiedKFold(3)
+    given = {"cv": cv, "scoring": scoring, "error_score": "raise"}
+    assert np.isfinite(cross_val_score(wrap(forest()), x, y, **given)).all()
+    with pytest.raises(AttributeError, match=r"pass np.where\(y == 1, -1, 1\) as y"):
+        cross_val_score(wrap(forest()), x, np.where(y == 1, 0, 1), **given)
+    fitted = forest().fit(x, np.where(y == 1, 0, 1))
+    assert set(fitted.predict(x)) == {1, -1}
+    assert not is_outlier_detector(fitted)
+    assert is_outlier_detector(fitted.fit(x, y))
+
+
+def test_folds_may_train_on_normal_rows_alone(data):
+    x, y = data
+    rows = np.flatnonzero(y == 1)[:60]
+    rest = np.setdiff1d(np.arange(len(x)), rows)
+    found = cross_val_score(forest(), x, y, cv=[(rows, rest)], scoring="roc_auc")
+    detector = forest().fit(x[rows])
+    assert found[0] == pytest.approx(roc_auc_score(y[rest], detector.decision_function(x[rest])))
+    with pytest.raises(ValueError, match="fit was given nothing but 1"):
+        forest().fit(x[rows], y[rows]).score(x, np.where(y == 1, 0, 1))
+
+
+def test_a_warm_start_that_fails_leaves_the_weights(data):
+    x, _ = data
+    detector = detector_of(warm_start=True).fit(x)
+    expected = detector.anomaly_score(x)
+    detector.set_params(threshold="best_f1")
+    with pytest.raises(ValueError, match="labelled"):
+        detector.fit(x)
+    np.testing.assert_array_equal(detector.anomaly_score(x), expected)
+
+
 def test_a_score_without_both_classes_is_refused(data):
     x, _ = data
     detector = forest().fit(x)
     for labels, message in [
         (None, "needs labels y"),
         (np.full(len(x), -1), "all 135 are abnormal"),
-        (np.ones(len(x)), "all 135 labels are 1"),
+        (np.ones(len(x)), "all 135 are normal"),
         (np.arange(len(x)) % 3, "labels must be"),
     ]:
         with pytest.raises(ValueError, match=message):
