@@ -25,7 +25,7 @@ def plot_error_histogram(scores: Any, y: Any, threshold: float, label: str) -> A
     Raises:
         ValueError: if no score is finite.
     """
-    scores, y = np.asarray(scores), np.asarray(y)
+    scores, y = np.asarray(scores, np.float64), np.asarray(y)
     finite = np.isfinite(scores)
     if not finite.any():
         raise ValueError(f"none of {len(scores)} scores is finite, so there is nothing to draw")
@@ -36,6 +36,8 @@ def plot_error_histogram(scores: Any, y: Any, threshold: float, label: str) -> A
     positive = scores.min() > 0 and threshold > 0
     low, high = scores.min(), scores.max()
     bins = np.geomspace(low, high, 80) if positive else np.linspace(low, high, 80)
+    if (np.diff(bins) <= 0).any():  # scores that are all the same, up to rounding
+        bins = np.array([low - 0.5 * max(abs(low), 1.0), high + 0.5 * max(abs(high), 1.0)])
     for value, name, color in ((0, "normal", NORMAL_COLOR), (1, "abnormal", ABNORMAL_COLOR)):
         name += f", {beyond[value]} infinite" if beyond[value] else ""
         ax.hist(scores[y == value], bins, alpha=0.6, label=name, color=color)

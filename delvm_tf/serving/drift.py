@@ -7,6 +7,8 @@ from typing import Any, Self
 
 import numpy as np
 
+from delvm_tf.arrays import as_values
+
 # Limits of the population stability index that are customary in credit scoring.
 STABLE, DRIFTED = 0.1, 0.25
 
@@ -76,9 +78,18 @@ class DriftMonitor:
         >>> monitor = dv.serving.DriftMonitor(dv.serving.load("saved_models/ecg5000").card.scores)
         >>> monitor.update(client.predict(x)["anomaly_score"])
         >>> monitor.index, monitor.verdict
+
+    Raises:
+        TypeError: if the reference is no histogram.
     """
 
     def __init__(self, reference: ScoreHistogram):
+        if not isinstance(reference, ScoreHistogram):
+            raise TypeError(
+                f"the reference must be a ScoreHistogram, got {reference!r}; a card has one, "
+                f"card.scores, if the model was exported with a detector, or pass "
+                f"ScoreHistogram.of(training_scores)"
+            )
         self.reference = reference
         self.counts = np.zeros(len(reference.fractions), np.int64)
 
@@ -131,7 +142,7 @@ def _counts(scores: np.ndarray, edges: np.ndarray) -> np.ndarray:
 
 
 def _checked(scores: Any, finite: bool = True) -> np.ndarray:
-    scores = np.asarray(scores, np.float64)
+    scores = np.asarray(as_values(scores, "scores"), np.float64)
     if scores.ndim != 1 or (finite and not np.isfinite(scores).all()):
         raise ValueError(
             f"expected finite scores (n,), got shape {scores.shape} with "

@@ -85,6 +85,7 @@ def export_onnx(
     finally:
         logger.setLevel(level)
     _refuse_unknown(proto)
+    _check_types(proto, model)
     _describe(proto, model, detector, signature)
     with whole(path) as partial:
         partial.write_bytes(proto.SerializeToString())
@@ -100,7 +101,8 @@ def _marked(function: Callable[[tf.Tensor], Outputs]) -> Callable[[tf.Tensor], O
         outputs = function(x)
         for name, value in outputs.items():
             rows = tf.reshape(bad, (-1, *[1] * (value.shape.rank - 1)))
-            outputs[name] = rows | value if value.dtype == tf.bool else tf.where(rows, NAN, value)
+            nothing = tf.constant(value.dtype == tf.bool or NAN, value.dtype)  # NaN, or true
+            outputs[name] = tf.where(rows, nothing, value)
         return outputs
 
     return marked
@@ -119,6 +121,19 @@ def _refuse_unknown(proto: Any) -> None:
             f"the network cannot be written as ONNX: no counterpart there have TensorFlow's "
             f"operations {', '.join(sorted(unknown))}. Export a SavedModel, or use other layers."
         )
+
+
+def _check_types(proto: Any, model: Any) -> None:
+    """Runtimes refuse a file in which two types of floats meet, as tf2onnx writes of bfloat16."""
+    import onnx
+
+    try:
+        onnx.checker.check_model(proto, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ValueError(
+            f"the network, of dtype {model.dtype_policy.name}, cannot be written as ONNX: {error}. "
+            f"Export a SavedModel, or a model of dtype float32 with the same weights."
+        ) from error
 
 
 def _nodes(graph: Any) -> Iterator[Any]:

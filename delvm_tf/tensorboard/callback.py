@@ -9,11 +9,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from delvm_tf.anomaly.labels import read_labels
+from delvm_tf.columns import check_names, names_of
 from delvm_tf.models import inputs
 from delvm_tf.ownership import make_folder
 from delvm_tf.paths import local_path
 from delvm_tf.tensorboard.pictures import write_errors, write_filters
 from delvm_tf.tensorboard.projector import refuse_foreign_files, write_projector
+from delvm_tf.validation import rows_of, with_names
 
 
 class TensorBoard(keras.callbacks.TensorBoard):
@@ -31,9 +34,10 @@ class TensorBoard(keras.callbacks.TensorBoard):
 
     Args:
         log_dir: folder of the log.
-        validation: x or (x, y) in raw units, with y 1 for abnormal and 0 for normal rows. Of more
-            than `rows` the first ones are used, with labels the first ones of both kinds in the
-            proportion that they have.
+        validation: x or (x, y) in raw units, with y 1 for abnormal and 0 for normal rows, or −1 and
+            +1 as `AnomalyDetector` has them. Of more than `rows` the first ones are used, with
+            labels the first ones of both kinds in the proportion that they have. Names of columns
+            must be those of the model.
         normal: normal training rows whose errors give the threshold; those of `validation` if None.
         hparams: settings to show on the page of hyperparameters, by name; those that are neither
             numbers, texts nor bools are shown as text.
@@ -45,7 +49,8 @@ class TensorBoard(keras.callbacks.TensorBoard):
     Raises:
         TypeError: if hparams is no dict, or the data are no array of numbers.
         ValueError: for settings out of range, wrong data or labels, or a folder that is an address
-            such as `gs://`.
+            such as `gs://`; from `fit`, before training, for rows of another shape or with other
+            names of columns than the model's.
         FileExistsError: from `fit`, before training, if the folder has files of the names that the
             projector's get, and they were not written by this callback.
         OSError: from `fit`, before training, if the folder cannot be written.
@@ -76,7 +81,7 @@ class TensorBoard(keras.callbacks.TensorBoard):
             raise TypeError(f"hparams must be a dict of settings by name, got {hparams!r}")
         x, y = _validation_rows(validation, rows)
         self.x, self.y = x, y
-        self.normal = None if normal is None else _array(normal, "normal")[:rows]
+        self.normal = None if normal is None else _chosen(normal, "normal", np.arange(rows))
         self.hparams = hparams
         self.every = every
         self.budget = budget
@@ -98,6 +103,9 @@ class TensorBoard(keras.callbacks.TensorBoard):
         except OSError as error:
             raise OSError(f"cannot write a log to {folder}: {error}") from error
         refuse_foreign_files(folder)
+        for x in (self.x, self.normal):
+            if x is not None:
+                self._check_rows(x)
         super().on_train_begin(logs)
         self._spent, self._begun, self._drawn = 0.0, time.perf_counter(), -1
         if self.hparams is not None:
@@ -127,8 +135,16 @@ class TensorBoard(keras.callbacks.TensorBoard):
         if self.x is not None:
             hidden = np.asarray(self.model.hidden(self.x))
             labels = np.zeros(len(hidden), int) if self.y is None else self.y
-            write_projector(Path(self.log_dir), hidden, labels, self.x)
+            write_projector(Path(self.log_dir), hidden, labels, inputs.as_array(self.x))
         super().on_train_end(logs)
+
+    def _check_rows(self, x: Any) -> None:
+        """What the model would refuse when pictures are drawn, and hours of training are over."""
+        owner = type(self.model).__name__
+        inputs.check_shape(x.shape, self.model.input_shape_or_none, owner)
+        known = self.model.feature_names_in_
+        if known is not None:
+            check_names(names_of(x), known, owner)
 
     def _draw(self, epoch: int) -> None:
         started = time.perf_counter()
@@ -143,40 +159,46 @@ class TensorBoard(keras.callbacks.TensorBoard):
         self._spent += self._cost
 
 
-def _array(x: Any, what: str) -> np.ndarray:
+def _chosen(x: Any, what: str, rows: np.ndarray) -> Any:
+    """Some rows of an array, those there are; of a table whose columns have names, a table."""
     if not isinstance(x, list) and not inputs.is_array(x):
         raise TypeError(f"{what} must be an array in memory, got {type(x).__name__}")
-    return np.asarray(inputs.check_array(x, None, what))
+    array = np.asarray(inputs.check_array(x, None, what))
+    return rows_of(with_names(x, array), rows[rows < len(array)])
 
 
-def _validation_rows(validation: Any, rows: int) -> tuple[np.ndarray | None, np.ndarray | None]:
+def _validation_rows(validation: Any, rows: int) -> tuple[Any, np.ndarray | None]:
     """The rows to show and their labels: the first ones, of both kinds if there are labels."""
     if validation is None:
         return None, None
     if isinstance(validation, tuple | list) and len(validation) not in (1, 2):
-        raise ValueError(f"validation must be x or (x, y), got {len(validation)} parts")
+        raise ValueError(
+            f"validation must be an array x or (x, y), got a {type(validation).__name__} of "
+            f"{len(validation)} parts"
+        )
     x, y, _ = keras.utils.unpack_x_y_sample_weight(
         tuple(validation) if isinstance(validation, list) else validation
     )
-    x = _array(x, "validation")
     if y is None:
-        return x[:rows], None
-    y = np.asarray(y).reshape(-1)
-    inputs.check_lengths(x, y)
-    if not np.isin(y, (0, 1)).all() or len(np.unique(y)) < 2:
+        return _chosen(x, "validation", np.arange(rows)), None
+    every = _chosen(x, "validation", np.arange(len(x)))
+    y = inputs.as_values(y, "y")
+    y = read_labels(np.reshape(y, -1) if np.ndim(y) > 1 else y, len(every)).abnormal.astype(int)
+    if len(np.unique(y)) < 2:
         raise ValueError(
-            "the labels of validation must be 1 for abnormal and 0 for normal rows, with both "
-            "there; leave y out for other labels"
+            f"the labels of validation must name normal and abnormal rows, and all {len(y)} are "
+            f"the same; leave y out"
         )
     if len(y) <= rows:
-        return x, y.astype(int)
-    abnormal = min(max(1, round(rows * float(np.mean(y))), rows - int(np.sum(y == 0))), rows - 1)
+        return every, y
+    abnormal = min(max(1, round(rows * float(np.mean(y)))), rows - min(2, int(np.sum(y == 0))))
+    abnormal = max(1, min(abnormal, rows - 1))
     kept = np.sort(
         np.concatenate(
             [np.flatnonzero(y == 1)[:abnormal], np.flatnonzero(y == 0)[: rows - abnormal]]
         )
     )
-    return x[kept], y[kept].astype(int)
+    return rows_of(every, kept), y[kept]
 
 
 def _shown(value: Any) -> Any:

@@ -9,6 +9,7 @@ import tensorflow as tf
 from scipy.stats import rankdata
 
 from delvm_tf.anomaly.thresholds import mean_std
+from delvm_tf.arrays import as_array
 from delvm_tf.evaluation.metrics import auroc
 from delvm_tf.plots import plot_error_histogram, plot_filters, plot_reconstructions, plot_roc_curves
 
@@ -35,7 +36,7 @@ def write_filters(model: Any, step: int) -> None:
 
 
 def write_errors(
-    model: Any, x: np.ndarray, y: np.ndarray | None, normal: np.ndarray | None, step: int
+    model: Any, x: Any, y: np.ndarray | None, normal: Any, step: int
 ) -> dict[str, float]:
     """Histograms of the reconstruction error; with labels also the threshold, ROC and PR curves.
 
@@ -47,7 +48,8 @@ def write_errors(
         step: the epoch.
 
     Returns:
-        Figures written as scalars: threshold and AUROC. Rows whose errors overflow count as the
+        Figures written as scalars: threshold and AUROC; the AUROC alone where fewer than two normal
+        rows or errors that overflow allow no threshold. Rows whose errors overflow count as the
         most abnormal, and are left out of the pictures.
     """
     errors = np.asarray(model.reconstruction_error(x))
@@ -61,14 +63,15 @@ def write_errors(
     if y is None:
         return {}
     own = errors[y == 0] if normal is None else np.asarray(model.reconstruction_error(normal))
-    if not np.isfinite(own).all() or len(np.unique(y[shown])) < 2:
+    if len(own) < 2 or not np.isfinite(own).all() or len(np.unique(y[shown])) < 2:
         return {"auroc": auroc(y, errors)}
     threshold = mean_std(own, None, 0.0)
     label = "reconstruction error"
     write_figure("errors", plot_error_histogram(errors, y, threshold, label), step)
     write_figure("roc", plot_roc_curves(y, {label: errors}), step)
     rebuilt = np.asarray(model.reconstruct(x))
-    figure = plot_reconstructions(x[shown], rebuilt[shown], y[shown], errors[shown], columns=3)
+    values = np.asarray(as_array(x))
+    figure = plot_reconstructions(values[shown], rebuilt[shown], y[shown], errors[shown], columns=3)
     write_figure("reconstructions", figure, step)
     _write_precision_recall(errors, y, step)
     return {"threshold": float(threshold), "auroc": auroc(y, errors)}

@@ -98,3 +98,12 @@ def test_a_reference_must_be_finite(scores):
 def test_what_is_no_histogram_is_refused(value):
     with pytest.raises(ValueError, match=r"expected edges|do not make a histogram"):
         ScoreHistogram.from_json(value)
+
+
+def test_what_is_no_score_is_refused():
+    monitor = DriftMonitor(ScoreHistogram.of(np.arange(100.0)))
+    with pytest.raises(ValueError, match="6 masked values"):
+        monitor.update(np.ma.masked_greater(np.arange(10.0), 3))
+    assert monitor.rows == 0
+    with pytest.raises(TypeError, match=r"must be a ScoreHistogram, got None; .* card\.scores"):
+        DriftMonitor(None)

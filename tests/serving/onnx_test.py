@@ -56,6 +56,30 @@ def test_every_model_computes_the_same_as_onnx(tmp_path, case):
     check(dv.AnomalyDetector(model).fit(x), x, tmp_path)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "mixed_float16"])
+def test_models_of_other_dtypes_decide_the_same(tmp_path, rng, dtype):
+    x = rng.normal(size=(40, 4)).astype("float32")
+    model = dv.DELVM(dv.networks.ffnn((3,), seed=0, dtype=dtype), dtype=dtype)
+    model.adapt(x)
+    detector = dv.AnomalyDetector(model, "quantile", quantile=0.8).fit(x)
+    found = run(dv.export_onnx(detector, tmp_path / "model.onnx"), x)
+    np.testing.assert_array_equal(found["is_anomaly"], detector.is_anomaly(x))
+    x[3, 1] = np.nan
+    found = run(tmp_path / "model.onnx", x)
+    assert np.flatnonzero(np.isnan(found["reconstruction_error"])).tolist() == [3]
+    assert found["is_anomaly"][3]
+
+
+def test_a_file_that_runtimes_would_refuse_is_not_written(tmp_path, rng):
+    x = rng.normal(size=(40, 4)).astype("float32")
+    dtype = "mixed_bfloat16"
+    model = dv.DELVM(dv.networks.ffnn((3,), seed=0, dtype=dtype), dtype=dtype)
+    model.adapt(x)
+    with pytest.raises(ValueError, match="of dtype mixed_bfloat16, cannot be written as ONNX"):
+        dv.export_onnx(model, tmp_path / "model.onnx")
+    assert not any(tmp_path.iterdir())
+
+
 NETWORKS = {
     "strides, no padding": [layers.Conv2D(4, 3, strides=2), layers.Conv2D(3, 2, activation="gelu")],
     "strides, padding": [layers.Conv2D(4, 3, strides=2, padding="same", activation="silu")],

@@ -105,7 +105,7 @@ def test_a_model_alone_has_the_histogram_of_the_rows_it_is_given(detector, tmp_p
         (np.zeros((6, 5, 1)), "single example"),
         (np.zeros((2, 6, 5)), "channel axis"),
         (np.full((1, 6, 5, 1), 1e300), "range of float32"),
-        ([[1.0], [2.0, 3.0]], "rows of one shape"),
+        ([[1.0], [2.0, 3.0]], "rows differ in length"),
     ],
 )
 def test_bad_rows_are_refused_and_the_next_ones_served(served, x, message):

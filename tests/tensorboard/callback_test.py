@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+import warnings
 
 import keras
 import numpy as np
@@ -161,11 +162,11 @@ def test_a_running_tensorboard_shows_all_of_it(run, server):
 
 def test_what_cannot_be_is_refused(tmp_path):
     x = np.zeros((4, 3), "float32")
-    with pytest.raises(ValueError, match="1 for abnormal"):
+    with pytest.raises(ValueError, match=r"1 \(abnormal\), got values"):
         dv.TensorBoard(tmp_path, (x, np.arange(4)))
-    with pytest.raises(ValueError, match="3 entries"):
+    with pytest.raises(ValueError, match="expected 4 labels y, one per example"):
         dv.TensorBoard(tmp_path, (x, np.array([0, 1, 0])))
-    with pytest.raises(ValueError, match="with both there"):
+    with pytest.raises(ValueError, match="all 4 are the same; leave y out"):
         dv.TensorBoard(tmp_path, (x, np.zeros(4)))
     with pytest.raises(ValueError, match="3 parts"):
         dv.TensorBoard(tmp_path, (x, np.zeros(4), np.ones(4)))
@@ -210,8 +211,10 @@ def test_many_normal_rows_leave_room_for_the_abnormal_ones(tmp_path):
     assert log.x[:, 0].tolist() == [*range(99), 2970]
     assert log.y.tolist() == [0] * 99 + [1]
     mostly_abnormal = dv.TensorBoard(tmp_path, (x, 1 - y), rows=100)
-    assert mostly_abnormal.x[:, 0].tolist() == [*range(99), 2970]
-    assert mostly_abnormal.y.tolist() == [1] * 99 + [0]
+    assert mostly_abnormal.x[:, 0].tolist() == [*range(98), 2970, 2971]
+    assert mostly_abnormal.y.tolist() == [1] * 98 + [0] * 2  # two, for a threshold
+    by_sign = dv.TensorBoard(tmp_path, (x, 1 - 2 * y), rows=100)
+    assert by_sign.y.tolist() == [0] * 99 + [1]
     assert dv.TensorBoard(tmp_path, x, rows=100).x[:, 0].tolist() == list(range(100))
 
 
@@ -238,3 +241,37 @@ def test_settings_of_any_kind_are_shown(tmp_path):
     assert shown["rate"].number_value == 0.5
     assert shown["steps"].number_value == 3
     assert shown["seeded"].bool_value is True
+
+
+def test_rows_that_do_not_fit_the_model_are_refused_before_training(tmp_path, rng):
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame(rng.normal(size=(30, 3)) * [1, 10, 100], columns=["a", "b", "c"])
+    y = np.repeat([0, 1], [20, 10])
+    model = dv.DELVM(dv.networks.ffnn((3,), seed=0))
+    model.adapt(table)
+    model.compile("adam")
+    weights = [w.numpy() for w in model.trainable_weights]
+    turned = table[["c", "a", "b"]]
+    for log, message in [
+        (dv.TensorBoard(tmp_path, (turned, y)), "same order"),
+        (dv.TensorBoard(tmp_path, (table, y), normal=turned), "same order"),
+        (
+            dv.TensorBoard(tmp_path, (table.to_numpy()[:, :2], y)),
+            r"expects x of shape \(batch, 3\)",
+        ),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            model.fit(table, verbose=0, callbacks=[log])
+    for before, after in zip(weights, model.trainable_weights, strict=True):
+        np.testing.assert_array_equal(before, after)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        model.fit(table, verbose=0, callbacks=[dv.TensorBoard(tmp_path, (table, y))])
+    for log in (dv.TensorBoard(tmp_path, (table[:21], y[:21]), rows=2), dv.TensorBoard(tmp_path)):
+        model.fit(table, verbose=0, callbacks=[log])
+
+
+def test_masked_labels_are_not_taken_for_labels(tmp_path):
+    y = np.ma.masked_array([0, 1, 0, 1], [False, True, False, False])
+    with pytest.raises(ValueError, match="1 masked values"):
+        dv.TensorBoard(tmp_path, (np.zeros((4, 3)), y))
