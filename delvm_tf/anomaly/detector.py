@@ -111,8 +111,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         try:
             return self._fit(X, y)
         except BaseException:  # a detector half of the old data and half of the new would mislead
-            vars(self).clear()
-            vars(self).update(before)
+            self.__dict__ = before
             raise
 
     def _fit(self, X: Any, y: Any) -> "AnomalyDetector":

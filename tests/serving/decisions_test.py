@@ -156,3 +156,17 @@ def test_the_trained_model_is_exported_and_not_the_one_that_was_given(x, tmp_pat
         np.testing.assert_allclose(
             scores, detector.model_.reconstruction_error(x), rtol=1e-4, err_msg=path
         )
+
+
+def test_tables_of_integers_and_truth_values_are_rows_on_every_path(x, tmp_path):
+    pandas = pytest.importorskip("pandas")
+    whole = np.round(3 * x)
+    model = dv.DELVM(dv.networks.ffnn((3,), seed=0))
+    model.adapt(whole)
+    detector = dv.AnomalyDetector(model, "quantile", quantile=0.5).fit(whole)
+    served = dv.serving.load(dv.export_saved_model(detector, tmp_path, warmup=()))
+    plain = pandas.DataFrame(whole)
+    for table in (plain.astype("Int64"), plain.astype(object), plain > 0):
+        expected = detector.is_anomaly(table.to_numpy(dtype="float32"))
+        np.testing.assert_array_equal(detector.is_anomaly(table), expected)
+        np.testing.assert_array_equal(served.predict(table)["is_anomaly"], expected)
