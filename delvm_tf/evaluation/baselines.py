@@ -46,8 +46,14 @@ class PCAResidual(BaseEstimator):
         self.n_components = n_components
 
     def fit(self, X: Any, y: Any = None) -> "PCAResidual":
-        """Find the subspace of X, (n, ...)."""
-        rows = flatten(validation.checked(self, X, reset=True))
+        """Find the subspace of X, (n, ...).
+
+        Raises:
+            ValueError: for no components, more than values or examples, or a single example.
+        """
+        if self.n_components in (0, None):
+            raise ValueError(f"n_components must be positive, got {self.n_components!r}")
+        rows = flatten(validation.checked(self, X, reset=True, rows=2))
         self.pca_ = PCA(self.n_components, random_state=0).fit(rows)
         return self
 

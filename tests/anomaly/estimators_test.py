@@ -175,6 +175,19 @@ def test_masked_values_are_not_data(name, table):
         ESTIMATORS[name]().fit(masked)
 
 
+@pytest.mark.parametrize(
+    ("estimator", "message"),
+    [
+        (PCAResidual(0), "n_components must be positive, got 0"),
+        (ScoreCombination(DistanceToMean()), r"expected a list .* got DistanceToMean\(\)"),
+        (ModelEnsemble(Norm()), r"models must be a list of models, got Norm\(\)"),
+    ],
+)
+def test_settings_that_cannot_be_are_named(estimator, message, table):
+    with pytest.raises(ValueError, match=message):
+        estimator.fit(table)
+
+
 class Overflowing:
     """Energies that are what the first column says, infinite or not."""
 

@@ -52,8 +52,9 @@ def test_the_axis_is_logarithmic_only_when_everything_is_positive(
 
 def test_a_histogram_of_equal_scores_can_be_drawn(tmp_path):
     assert_saves(plot_error_histogram([2.0] * 4, [0, 0, 1, 1], 2.0, "error"), tmp_path)
-    near = np.float32(1e18) * (1 + np.float32([0, 0, 1e-7, 1e-7]))  # but for a rounding
-    assert_saves(plot_error_histogram(near, [0, 0, 1, 1], 1.0, "error"), tmp_path)
+    for size in (7.0, 3e17, 4e18):
+        near = np.float32(size) * (1 + np.float32([0, 0, 3e-7, 3e-7]))  # but for a rounding
+        assert_saves(plot_error_histogram(near, [0, 0, 1, 1], 1.0, "error"), tmp_path)
 
 
 def test_infinite_scores_are_counted_and_not_drawn(labelled, tmp_path):
