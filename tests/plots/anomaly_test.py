@@ -52,8 +52,10 @@ def test_the_axis_is_logarithmic_only_when_everything_is_positive(
 
 def test_a_histogram_of_equal_scores_can_be_drawn(tmp_path):
     assert_saves(plot_error_histogram([2.0] * 4, [0, 0, 1, 1], 2.0, "error"), tmp_path)
-    for size in (7.0, 3e17, 4e18):
-        near = np.float32(size) * (1 + np.float32([0, 0, 3e-7, 3e-7]))  # but for a rounding
+    # Edges between scores that differ by roundings, if at all, need not ascend.
+    size = 462.9360364974771
+    far = size * (1 + 3 * 2.3e-16)
+    for near in (np.full(4, 17.60070133490355, np.float32), np.array([size, size, far, far])):
         assert_saves(plot_error_histogram(near, [0, 0, 1, 1], 1.0, "error"), tmp_path)
 
 
