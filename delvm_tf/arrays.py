@@ -19,7 +19,7 @@ def is_wide(dtype: Any) -> bool:
 def is_array(x: Any) -> bool:
     """Whether x is in memory: an array, an eager tensor, a table, or a list of numbers."""
     if isinstance(x, list | tuple):
-        return len(x) == 0 or not isinstance(x[0], dict | str | bytes)
+        return len(x) == 0 or not isinstance(x[0], str | bytes)
     return hasattr(x, "__array__") and not isinstance(x, keras.KerasTensor)
 
 
@@ -56,10 +56,11 @@ def as_array(x: Any, what: str = "x") -> Any:
         return _native(_stacked(x, what))
     if not hasattr(x, "__array__"):
         hint = "; collect it first: x.collect()" if hasattr(x, "collect") else ""
+        hint = f"; make a table of it: pandas.DataFrame({what})" if hasattr(x, "keys") else hint
         raise TypeError(f"{what} must be an array of numbers, got {type(x).__name__}{hint}")
     if type(x).__module__.split(".")[0] in TABLES and hasattr(x, "columns"):
         return _table(x, what)
-    _refuse_masked(x, what)
+    refuse_masked(x, what)
     return _native(np.asarray(x))
 
 
@@ -73,7 +74,7 @@ def as_values(values: Any, what: str) -> Any:
         return _stacked(values, what)
     if isinstance(values, tf.Tensor) or not hasattr(values, "__array__"):
         return values
-    _refuse_masked(values, what)
+    refuse_masked(values, what)
     return np.asarray(values)
 
 
@@ -88,16 +89,22 @@ def _is_scipy_sparse(x: Any) -> bool:
     return type(x).__module__.split(".")[:2] == ["scipy", "sparse"]
 
 
-def _refuse_masked(x: Any, what: str) -> None:
-    """Masked values would be taken for data: `np.asarray` gives what lies below the mask."""
-    x = x if isinstance(x, np.ndarray | tf.Tensor) else np.asanyarray(x)
+def refuse_masked(x: Any, what: str) -> None:
+    """Refuse a masked array, or a list with one: `np.asarray` gives what lies below the mask.
+
+    Raises:
+        ValueError: if a value is masked.
+    """
+    if isinstance(x, list | tuple):
+        for part in _parts(x):
+            refuse_masked(part, what)
     if not isinstance(x, np.ma.MaskedArray):
         return
     mask = np.ascontiguousarray(np.ma.getmaskarray(x)).view(bool)  # a record has one of each field
     if count := np.count_nonzero(mask):
         raise ValueError(
-            f"{what} is a masked array with {count} masked values, which would be taken for data; "
-            f"leave out their rows, np.ma.compress_rows({what}), or fill them, {what}.filled(value)"
+            f"{what} has {count} masked values, and what lies below the mask would be taken for "
+            f"data; fill them (numpy.ma.filled) or leave out their rows"
         )
 
 
@@ -107,14 +114,25 @@ def _stacked(x: Sequence[Any], what: str) -> np.ndarray:
             f"{what} is a tuple of arrays, which may mean inputs, labels and weights; pass one "
             f"array of all examples, such as np.stack({what})"
         )
-    for part in _parts(x):
-        _refuse_masked(part, what)
+    if len(x) and (names := _names_of_row(x[0])):
+        raise TypeError(
+            f"{what} is a list of rows with names, {', '.join(names[:5])}, which a list does not "
+            f"keep; make a table of it, such as pandas.DataFrame({what})"
+        )
+    refuse_masked(x, what)
     try:
         return np.asarray(x)
     except ValueError as error:
         raise ValueError(
             f"{what} is a list whose rows differ in length, or hold no numbers: {error}"
         ) from error
+
+
+def _names_of_row(row: Any) -> list[str]:
+    """Names of the values of a dict, a named tuple or a Series; none for an array."""
+    keys = getattr(row, "keys", None)
+    names = keys() if callable(keys) else getattr(row, "_fields", ())
+    return [name for name in names if isinstance(name, str)]
 
 
 def _parts(x: Sequence[Any]) -> Iterator[Any]:

@@ -1,8 +1,9 @@
 """Names of columns: where they are known, data are matched by name and not by position."""
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
+
+from delvm_tf.notices import warn
 
 
 def names_of(x: Any) -> tuple[str, ...] | None:
@@ -52,18 +53,16 @@ def check_names(got: Sequence[str] | None, expected: Sequence[str] | None, owner
     if got is None and expected is None:
         return
     if got is None:
-        warnings.warn(
+        warn(
             f"x does not have feature names, but {owner} was fitted with feature names; its "
-            f"columns are taken in the order of the training data",
-            UserWarning, stacklevel=4,
-        )  # fmt: skip
+            f"columns are taken in the order of the training data"
+        )
         return
     if expected is None:
-        warnings.warn(
+        warn(
             f"x has feature names, but {owner} was fitted without feature names; its columns are "
-            f"taken in the order in which they stand",
-            UserWarning, stacklevel=4,
-        )  # fmt: skip
+            f"taken in the order in which they stand"
+        )
         return
     if tuple(got) == tuple(expected):
         return

@@ -1,6 +1,7 @@
 """What users hand in as numbers, read as one array."""
 
 import datetime
+from collections import namedtuple
 
 import numpy as np
 import pandas as pd
@@ -65,7 +66,7 @@ def test_a_frame_of_one_type_is_not_copied():
 )
 @pytest.mark.parametrize("read", [as_array, lambda x: as_values(x, "x")])
 def test_masked_values_are_refused(x, read):
-    with pytest.raises(ValueError, match="masked array with 1 masked values"):
+    with pytest.raises(ValueError, match="x has 1 masked values"):
         read(x)
 
 
@@ -107,5 +108,18 @@ def test_numbers_of_another_byte_order_or_width_stay_the_same():
 def test_dictionaries_are_no_arrays():
     for array in ([[1.0]], (), pa.table(COLUMNS)):
         assert is_array(array)
-    for other in ([{"a": 1.0}], {"a": [1.0]}, "ab"):
+    for other in ({"a": [1.0]}, "ab", ["ab"]):
         assert not is_array(other)
+
+
+@pytest.mark.parametrize(
+    "row", [{"b": 1.0, "a": 2.0}, pd.Series({"b": 1.0, "a": 2.0}), namedtuple("Row", "b a")(1, 2)]
+)
+def test_rows_with_names_in_a_list_are_refused_for_the_names_would_be_lost(row):
+    with pytest.raises(TypeError, match=r"rows with names, b, a.*pandas\.DataFrame\(x\)"):
+        as_array([row, row])
+
+
+def test_numbered_rows_of_a_table_are_rows_of_a_list():
+    rows = pd.DataFrame(np.eye(2))
+    np.testing.assert_array_equal(as_array([rows.iloc[0], rows.iloc[1]]), np.eye(2))

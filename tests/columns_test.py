@@ -54,3 +54,9 @@ def test_equal_names_pass_in_silence_and_lacking_ones_warn():
         check_names(None, ("a",), "the model")
     with pytest.warns(UserWarning, match="the model was fitted without feature names"):
         check_names(("a",), None, "the model")
+
+
+def test_warnings_point_at_the_line_of_the_user():
+    with pytest.warns(UserWarning, match="does not have feature names") as caught:
+        check_names(None, ("a",), "the model")
+    assert caught[0].filename == __file__

@@ -16,7 +16,7 @@ from delvm_tf.anomaly.labels import NO_CLASSES, read_labels, training_labels
 from delvm_tf.anomaly.thresholds import THRESHOLDS
 from delvm_tf.evaluation.metrics import auroc
 from delvm_tf.models.copies import full_copy, untrained_copy
-from delvm_tf.models.inputs import shape_of_one
+from delvm_tf.models.inputs import stream_names, stream_size
 from delvm_tf.models.reconstruction_model import ReconstructionModel
 
 SCORES = ("reconstruction_error", "energy", "score_samples")
@@ -164,9 +164,9 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         if not isinstance(X, STREAMS):
             checker = self if fitted else AnomalyDetector(model)
             X = validation.as_known_to(model, X, validation.checked(checker, X, reset=not fitted))
-        elif fitted and columns.names_of(X) is not None:
+        elif fitted and (names := stream_names(X)) is not None:
             known = getattr(self, "feature_names_in_", None)
-            columns.check_names(columns.names_of(X), known, type(self).__name__)
+            columns.check_names(names, known, type(self).__name__)
         scores = _anomaly_scores(model, name, X)
         return np.where(np.isfinite(scores), scores, np.inf)
 
@@ -327,8 +327,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             )
         if y is not None:
             raise ValueError("labels go with arrays; of a data set all rows count as normal")
-        self.n_features_in_ = int(np.prod(shape_of_one(X) or ()))
-        names = columns.names_of(X)
+        self.n_features_in_ = stream_size(X)
+        names = stream_names(X)
         for attribute in ("_shape_in", "feature_names_in_"):
             self.__dict__.pop(attribute, None)
         if names is not None:

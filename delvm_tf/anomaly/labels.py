@@ -1,11 +1,11 @@
 """Labels of detectors: +1 and −1 as in scikit-learn, or 0 and 1 as in this library's data."""
 
-import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from delvm_tf.arrays import as_values
+from delvm_tf.notices import warn
 
 CONVENTIONS = "+1 (normal) and -1 (abnormal), or 0 (normal) and 1 (abnormal)"
 NO_CLASSES = (
@@ -49,20 +49,18 @@ def training_labels(y: Any, n: int, needed: bool) -> Labels | None:
     numbers = _checked(y, n)
     values = np.unique(numbers)
     if not needed and not np.isin(values, (-1, 0, 1)).all():
-        warnings.warn(
+        warn(
             f"the values {values[:10].tolist()} of y do not say what is abnormal, and are ignored: "
-            f"all rows count as normal. Labels are {CONVENTIONS}.",
-            UserWarning, stacklevel=4,
-        )  # fmt: skip
+            f"all rows count as normal. Labels are {CONVENTIONS}."
+        )
         return None
     labels = read_labels(y, n)
     if labels.zero_one:
-        warnings.warn(
+        warn(
             "y is read as 0 = normal and 1 = abnormal, but predict and decision_function are "
             "greater for normal rows, so that scikit-learn's scorers (scoring='roc_auc') are "
-            "refused; pass np.where(y == 1, -1, 1) for them",
-            UserWarning, stacklevel=4,
-        )  # fmt: skip
+            "refused; pass np.where(y == 1, -1, 1) for them"
+        )
     return labels
 
 
@@ -84,7 +82,7 @@ def read_labels(y: Any, n: int) -> Labels:
 
 
 def _checked(y: Any, n: int) -> np.ndarray:
-    labels = np.asarray(as_values(y, "y"))
+    labels = np.asarray(as_values(y, "labels y"))
     if labels.shape != (n,):
         raise ValueError(f"expected {n} labels y, one per example, got shape {labels.shape}")
     try:

@@ -42,6 +42,7 @@ class LayerScores:
             )
         if score not in LAYER_SCORES:
             raise ValueError(f"unknown score {score!r}; expected one of {', '.join(LAYER_SCORES)}")
+        self.model = model
         self.score = score
         trainable = {layer: layer.trainable for layer in model._flatten_layers()}
         try:

@@ -1,7 +1,9 @@
 """The one place where whatever reaches a model is checked, before any work is lost."""
 
 import abc
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -67,10 +69,7 @@ class CheckedEntries(ObjectiveTraining):
             TrainingDiverged: if training runs away; the model keeps its last good weights.
             WorkerLost: if another worker cannot be reached any more.
         """
-        first = self._names_of_first_fit(x)
-        if first is not None:
-            self.normalization.feature_names = first
-        try:
+        with self._names_of_first(x):
             x, y, sample_weight = self.received(x, y, sample_weight)
             if isinstance(validation_data, tuple | list) and validation_data:
                 parts = keras.utils.unpack_x_y_sample_weight(tuple(validation_data))
@@ -81,10 +80,6 @@ class CheckedEntries(ObjectiveTraining):
                 x, y, batch_size=batch_size, epochs=epochs, verbose=verbose, callbacks=callbacks,
                 validation_data=validation_data, sample_weight=sample_weight, **kwargs,
             )  # fmt: skip
-        except Exception:
-            if first is not None:
-                self.normalization.feature_names = None
-            raise
 
     def evaluate(
         self,
@@ -114,8 +109,9 @@ class CheckedEntries(ObjectiveTraining):
 
         As in training on a stream, a step whose x is not finite changes nothing.
         """
-        x, y, sample_weight = self.received(x, y, sample_weight, finite=False)
-        return super().train_on_batch(x, y, sample_weight, *args, **kwargs)
+        with self._names_of_first(x):
+            x, y, sample_weight = self.received(x, y, sample_weight, finite=False)
+            return super().train_on_batch(x, y, sample_weight, *args, **kwargs)
 
     def test_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, *args: Any, **kwargs: Any
@@ -235,7 +231,7 @@ class CheckedEntries(ObjectiveTraining):
                 raise ValueError(f"{owner} got an empty data set")
             element = read(element, first=True)
             self._build_for(tuple(inputs.inputs_of(element).shape)[1:])
-            return _after(element, x, read)
+            return _in_tuples(element, map(read, x))
         require_one_tensor(x)
         if hasattr(x, "shape") or hasattr(x, "collect"):
             as_array(x)  # raises, and says what to do
@@ -268,13 +264,20 @@ class CheckedEntries(ObjectiveTraining):
     def _compare_names(self, names: Names) -> None:
         check_names(names, self.feature_names_in_, type(self).__name__)
 
-    def _names_of_first_fit(self, x: Any) -> Names:
-        """Names to take over from x, if no data came before."""
+    @contextmanager
+    def _names_of_first(self, x: Any) -> Iterator[None]:
+        """Take over the names of x, if the model learns from it first; not where that fails."""
         normalization = self.normalization
         untouched = normalization.mode == "none" and self.feature_names_in_ is None
         if not untouched or self._has_learned():
-            return None
-        return names_of(x)
+            yield
+            return
+        normalization.feature_names = inputs.stream_names(x)
+        try:
+            yield
+        except Exception:
+            normalization.feature_names = None
+            raise
 
     def _has_learned(self) -> bool:
         seen = self.normalization.examples_seen if self.normalization.built else 0
@@ -308,10 +311,10 @@ def _ignore_names(names: Names) -> None:
     """Where the columns had names, they have been compared."""
 
 
-def _after(first: Any, rest: Iterator[Any], read: Callable[[Any], Any]) -> Iterator[Any]:
-    yield first
-    for element in rest:
-        yield read(element)
+def _in_tuples(first: Any, rest: Iterator[Any]) -> Iterator[Any]:
+    """The elements of a generator, as Keras wants them."""
+    for element in itertools.chain([first], rest):
+        yield element if isinstance(element, tuple) else (element,)
 
 
 class _ReadPyDataset(keras.utils.PyDataset):

@@ -55,7 +55,7 @@ def check_dtype(dtype: Any) -> None:
             "c": "x.real",
             "m": "x / np.timedelta64(1, 's')",
             "M": "(x - x.min()) / np.timedelta64(1, 's')",
-            "V": "np.lib.recfunctions.structured_to_unstructured(x)",
+            "V": "pandas.DataFrame(x)",
         }.get(name.kind, "x.astype('float32')")
         raise TypeError(
             f"x must hold real numbers (float32, uint8, ...), got dtype {name}; "
@@ -165,6 +165,24 @@ def shape_of_one(data: Any) -> tuple[int, ...] | None:
     return None if None in one else one
 
 
+def stream_names(data: Any) -> tuple[str, ...] | None:
+    """Names of the columns of a stream; of a `PyDataset`, those of its first batch."""
+    batch = _first_of_py_dataset(data)
+    return names_of(data) or names_of(batch)
+
+
+def stream_size(data: Any) -> int:
+    """Number of values of one example of a stream; 1 if it is not known."""
+    batch = _first_of_py_dataset(data)
+    shape = shape_of_one(data) if batch is None else tuple(as_array(batch).shape)[1:]
+    return int(np.prod(shape or ()))
+
+
+def _first_of_py_dataset(data: Any) -> Any:
+    is_some = isinstance(data, keras.utils.PyDataset) and data.num_batches != 0
+    return inputs_of(data[0]) if is_some else None
+
+
 def checked_batches(
     data: Any,
     batch_size: int,
@@ -212,7 +230,7 @@ def _streamed(data: Any) -> Iterator[Any]:
     elif isinstance(data, tf.data.Dataset):
         for element in data:
             yield inputs_of(element)
-    elif hasattr(data, "shape") or hasattr(data, "collect"):
+    elif any(hasattr(data, name) for name in ("shape", "collect", "keys")):
         as_array(data)  # raises, and says what to do
     else:
         raise TypeError(

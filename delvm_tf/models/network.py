@@ -1,11 +1,11 @@
 """Checking and building the networks that models are given."""
 
-import warnings
 from typing import Any
 
 import keras
 
 from delvm_tf.curvature.graph import is_graph, layer_chain
+from delvm_tf.notices import warn
 
 POINTWISE = (
     keras.layers.Dense, keras.layers.Activation, keras.layers.Dropout, keras.layers.Identity,
@@ -55,9 +55,8 @@ def _warn_of_pixels(network: Any, input_shape: tuple[int | None, ...], what: str
     chain = layer_chain(network) or []
     dense = any(type(layer) is keras.layers.Dense for layer in chain)
     if len(input_shape) > 2 and dense and all(type(layer) in POINTWISE for layer in chain):
-        warnings.warn(
+        warn(
             f"the dense layers of {what} act on the last axis of inputs of shape "
             f"{tuple(input_shape[1:])}, so that each position has its own values only; put "
-            f"keras.layers.Flatten() first, unless this is meant",
-            stacklevel=2,
+            f"keras.layers.Flatten() first, unless this is meant"
         )

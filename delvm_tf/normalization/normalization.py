@@ -2,7 +2,6 @@
 
 import math
 import numbers
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ import tensorflow as tf
 
 from delvm_tf.arrays import is_wide
 from delvm_tf.normalization.statistics import Statistics
+from delvm_tf.notices import warn
 
 MODES = ("none", "minmax", "zscore", "center", "zca")
 FLOAT32_OFFSET = 1e5  # |mean| in spreads up to which float32 will do; see `set_statistics`
@@ -158,10 +158,17 @@ class InputNormalization(keras.layers.Layer):
         """Whether this mode can adopt the statistics; changes nothing.
 
         Raises:
-            ValueError: if there are fewer than two examples, or all features are constant.
+            ValueError: if there are fewer than two examples, all features are constant, or values
+                are beyond the range of float32.
         """
         if self.mode == "none":
             return
+        largest = max(np.abs(statistics.minimum).max(), np.abs(statistics.maximum).max())
+        if largest > np.finfo(np.float32).max:
+            raise ValueError(
+                f"x reaches {largest:.3g}, beyond the range of float32, in which models compute; "
+                f"choose another unit"
+            )
         if statistics.count < 2:
             raise ValueError(
                 f"normalization={self.mode!r} needs at least 2 examples to measure their spread, "
@@ -169,8 +176,9 @@ class InputNormalization(keras.layers.Layer):
             )
         if statistics.constant.all():
             raise ValueError(
-                f"every feature is constant over the {statistics.count} examples, so there is "
-                f"nothing to normalise; check that the data were loaded correctly"
+                f"every feature is constant over the {statistics.count} examples, or varies by "
+                f"less than float32 can hold, so there is nothing to normalise; check that the "
+                f"data were loaded correctly"
             )
 
     def _warn_of_offsets(self, statistics: Statistics, shift: Any, spread: Any) -> None:
@@ -187,11 +195,10 @@ class InputNormalization(keras.layers.Layer):
                 else "from an array of float64 or integers is subtracted in float64, but float32 "
                 "inputs, which a served or exported model takes, are rounded"
             )
-            warnings.warn(
+            warn(
                 f"{beyond.sum()} of {beyond.size} features lie more than {FLOAT32_OFFSET:g} "
                 f"spreads away from zero (first: {where[:5].tolist()}). Such an offset {kept}; "
-                f"subtract it from the data.",
-                stacklevel=4,
+                f"subtract it from the data."
             )
 
     def _shift_and_spread(self, statistics: Statistics) -> tuple[Any, Any]:
@@ -207,12 +214,11 @@ class InputNormalization(keras.layers.Layer):
             return statistics.mean, 1.0
         if constant.any():
             where = np.flatnonzero(constant)
-            warnings.warn(
+            warn(
                 f"{constant.sum()} of {constant.size} features are constant over the training "
                 f"data (first: {where[:5].tolist()}); they are centred but not divided by a "
                 f"spread that is zero or rounding. normalization='center' divides all features by "
-                f"one number instead.",
-                stacklevel=4,
+                f"one number instead."
             )
         return statistics.mean, np.where(constant, 1.0, np.sqrt(statistics.variance))
 

@@ -16,6 +16,8 @@ class Statistics:
     def __init__(self, covariance: bool = False):
         self.count = 0
         self._rounding = 0.0  # of the coarsest type that came
+        self._single: np.ndarray = np.zeros(0, bool)  # features whose values all are float32's,
+        self._whole: np.ndarray = np.zeros(0, bool)  # and whole numbers, which are not rounded
         self.mean: np.ndarray = np.zeros(0)
         self.minimum: np.ndarray = np.zeros(0)
         self.maximum: np.ndarray = np.zeros(0)
@@ -29,12 +31,16 @@ class Statistics:
             return
         self._rounding = max(self._rounding, _rounding(np.asarray(batch).dtype))
         rows = np.asarray(batch, dtype=np.float64).reshape(n, -1)
+        with np.errstate(over="ignore"):
+            single = (rows.astype(np.float32) == rows).all(axis=0)
+        whole = (np.rint(rows) == rows).all(axis=0)
         mean = rows.mean(axis=0)
         centred = rows - mean
         moment = centred.T @ centred if self._keeps_covariance else np.square(centred).sum(axis=0)
         if self.count == 0:
             self.count, self.mean, self._moment = n, mean, moment
             self.minimum, self.maximum = rows.min(axis=0), rows.max(axis=0)
+            self._single, self._whole = single, whole
             return
         total = self.count + n
         delta = mean - self.mean
@@ -44,18 +50,24 @@ class Statistics:
         self.count = total
         self.minimum = np.minimum(self.minimum, rows.min(axis=0))
         self.maximum = np.maximum(self.maximum, rows.max(axis=0))
+        self._single, self._whole = self._single & single, self._whole & whole
 
     @property
     def constant(self) -> np.ndarray:
         """Whether the values of each feature differ by no more than rounding, (features,).
 
         They are taken for rounding of one value m if they spread over at most 1000 ε|m|, with the
-        precision ε = 2⁻⁵² of float64, or 4 ε|m| with that of a shorter type if they came in one. So
-        0.3 and 0.1 · 3 are the same. scikit-learn's scalers allow a standard deviation of n ε|m|
-        for n examples.
+        precision ε = 2⁻⁵² of float64, or 4 ε|m| with that of a shorter type: if they came in one,
+        or in float64 but all are fractions that float32 holds, as where a table has both types. So
+        0.3 and 0.1 · 3 are the same; and so are values that float32 cannot tell from 0.
+        scikit-learn's scalers allow a standard deviation of n ε|m| for n examples.
         """
         size = np.maximum(np.abs(self.minimum), np.abs(self.maximum))
-        return self.maximum - self.minimum <= self._rounding * size
+        single = _rounding(np.dtype(np.float32))
+        shorter = self._single & ~self._whole
+        rounding = np.where(shorter, max(single, self._rounding), self._rounding)
+        least = np.finfo(np.float32).tiny
+        return self.maximum - self.minimum <= np.maximum(rounding * size, least)
 
     @property
     def variance(self) -> np.ndarray:

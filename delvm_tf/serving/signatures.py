@@ -157,7 +157,11 @@ def _decoded(image_bytes: tf.Tensor, shape: tuple[int, ...], white: float) -> tf
             (~coloured, "the image is a BMP with a palette of colours; send it as PNG"),
         ]
         if 1 < white <= 255:
-            problems.append((~deep, "the image has 16 bits and the model 8; convert the image"))
+            problem = (
+                "the image has 16 bits, and the model takes 8; convert the image, or export the "
+                "model with white=65535"
+            )
+            problems.append((~deep, problem))
         asserts = [tf.debugging.Assert(fine, [problem]) for fine, problem in problems]
         with tf.control_dependencies(asserts):
             return tf.cond(

@@ -173,6 +173,8 @@ def test_masked_values_are_not_data(name, table):
     masked = np.ma.masked_greater(table.to_numpy(), 100)
     with pytest.raises(ValueError, match="masked values"):
         ESTIMATORS[name]().fit(masked)
+    with pytest.raises(ValueError, match="masked values"):
+        ESTIMATORS[name]().fit(list(masked))
 
 
 @pytest.mark.parametrize(

@@ -190,7 +190,7 @@ REFUSED = {
     "masked values": (masked, ValueError, "3 masked values"),
     "NA": (lambda: pd.DataFrame(rows()).convert_dtypes().mask(masked().mask), ValueError, "NaN"),
     "text": (lambda: pd.DataFrame(rows(), columns=NAMES).assign(s="a"), TypeError, "columns 's'"),
-    "records": (lambda: rows().view([("a", "f8")]), TypeError, "real numbers.*unstructured"),
+    "records": (lambda: rows().view([("a", "f8")]), TypeError, "real numbers.*DataFrame"),
     "times": (lambda: rows().astype("m8[s]"), TypeError, "real numbers"),
     "complex": (lambda: rows().astype(complex), TypeError, r"real numbers.*x\.real"),
     "sparse": (lambda: scipy.sparse.csr_matrix(rows()), TypeError, r"x\.toarray\(\)"),
@@ -506,3 +506,43 @@ def test_settings_that_statistics_were_computed_with_cannot_change_beside_them()
     for name in ("mode", "scale", "zca_epsilon"):
         with pytest.raises(AttributeError):
             setattr(model().normalization, name, 2.0)
+
+
+def test_a_generator_of_bare_batches_is_one_of_tuples():
+    bare, tuples = model(), model()
+    bare.fit((batch for (batch,) in generator(rows())), steps_per_epoch=2, verbose=0)
+    tuples.fit(generator(rows()), steps_per_epoch=2, verbose=0)
+    np.testing.assert_array_equal(bare.energy(rows()), tuples.energy(rows()))
+
+
+@pytest.mark.parametrize(
+    "learn",
+    [
+        lambda made, table: made.train_on_batch(table),
+        lambda made, table: made.fit(Batches(table), verbose=0),
+    ],
+)
+def test_the_first_data_without_adapt_give_the_names(learn):
+    made = model("none", adapted=False)
+    learn(made, pd.DataFrame(rows(), columns=NAMES))
+    assert made.feature_names_in_ == tuple(NAMES)
+
+
+def test_a_detector_knows_the_form_of_a_py_dataset():
+    table = pd.DataFrame(rows(), columns=NAMES)
+    detector = dv.AnomalyDetector(model("none", adapted=False)).fit(Batches(table))
+    assert (detector.n_features_in_, [*detector.feature_names_in_]) == (D, NAMES)
+    with pytest.raises(ValueError, match="same order"):
+        detector.predict(Batches(table[SHUFFLED]))
+
+
+def test_scores_by_layer_compare_names_themselves():
+    table = pd.DataFrame(rows(), columns=NAMES)
+    made = model(adapted=False)
+    made.adapt(table)
+    detector = dv.anomaly.FeatureDetector(
+        dv.anomaly.LayerScores(made), dv.anomaly.PrincipalGaussian(1)
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        detector.fit(table).score_samples(table)

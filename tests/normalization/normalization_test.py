@@ -254,3 +254,9 @@ def test_small_steps_at_a_large_offset_are_no_rounding(rng, dtype):
 def test_no_mode_is_the_mode_none():
     assert InputNormalization(None).mode == "none"
     assert InputNormalization.from_config(InputNormalization(None).get_config()).mode == "none"
+
+
+def test_values_beyond_float32_are_refused(rng):
+    model = dv.DELVM(dv.networks.ffnn((4,)))
+    with pytest.raises(ValueError, match="beyond the range of float32"):
+        model.adapt(1e39 * rng.normal(size=(20, 3)))

@@ -57,3 +57,17 @@ def test_covariance_must_be_asked_for(rng):
     statistics = in_batches(rng.normal(size=(5, 2)), (5,))
     with pytest.raises(ValueError, match="kept without covariance"):
         _ = statistics.covariance
+
+
+def test_single_precision_within_double_is_constant_up_to_its_own_rounding(rng):
+    value = np.float32(0.3)
+    neighbours = np.where(np.arange(60) % 2, value, np.nextafter(value, np.float32(1)))
+    whole = 4194304.0 + np.arange(60) % 3  # float32 holds them too, but they are no roundings
+    exact = 0.3 + 1e-8 * (np.arange(60) % 2)  # float32 does not tell them apart, float64 does
+    rows = np.stack([neighbours, whole, exact, rng.normal(size=60)], axis=1)
+    assert in_batches(rows, (20, 40)).constant.tolist() == [True, False, False, False]
+
+
+def test_what_float32_cannot_tell_from_zero_is_constant(rng):
+    rows = np.stack([1e-200 * rng.normal(size=20), 1e-30 * rng.normal(size=20)], axis=1)
+    assert in_batches(rows, (20,)).constant.tolist() == [True, False]

@@ -186,6 +186,18 @@ def test_masked_values_are_refused(nameless):
     _, x, folder = nameless
     with pytest.raises(ValueError, match="masked values"):
         load(folder).predict(np.ma.masked_greater(x, 3))
+    with pytest.raises(ValueError, match="masked values"):
+        load(folder).predict(list(np.ma.masked_greater(x, 3)))
+
+
+def test_a_served_model_reads_tables_as_python_does(nameless):
+    _, x, folder = nameless
+    served = load(folder)
+    table = pd.DataFrame(x).assign(last=True).drop(columns=2).set_axis(range(3), axis=1)
+    expected = served.predict(np.c_[x[:, :2], np.ones(len(x))])["reconstruction_error"]
+    np.testing.assert_array_equal(served.predict(table)["reconstruction_error"], expected)
+    with pytest.raises(ValueError, match="NaN"):
+        served.predict(pd.DataFrame(x).convert_dtypes().mask(x > 3))
 
 
 @pytest.mark.parametrize("columns", [["a"], ["a", "a", "b"], [1, 2, 3], "abc"])
