@@ -42,7 +42,7 @@ def test_files_and_bytes_are_scored_at_full_depth(most, white, tmp_path):
         if image.dtype == "uint16" and white == 255:
             with pytest.raises(ContentsError, match=r"a\.png: the image has 16 bits"):
                 score_files(*arguments)
-            with pytest.raises(ValueError, match="the image has 16 bits and the model 8"):
+            with pytest.raises(ValueError, match="the image has 16 bits, and the model takes 8"):
                 served.predict([encoded(image)], "encoded_images")
             continue
         raw = image[None, ..., None].astype("float64") / np.iinfo(image.dtype).max * white
