@@ -255,13 +255,16 @@ def sealed(folder: Path) -> str | None:
         return None
     if not folder.is_dir():
         raise FileExistsError(f"{folder} is needed for results, and is no folder; choose another")
-    found = contents(folder)
-    if not found:
-        return None
     record = _own_json(folder / RECORD) or {}
-    files = record.get("files")
-    known = {} if files is None else {**files, RECORD: found.get(RECORD)}
-    if foreign := sorted(name for name, digest in found.items() if known.get(name) != digest):
+    if "files" in record:
+        found = contents(folder)
+        known = {**record["files"], RECORD: found.get(RECORD)}
+        foreign = sorted(name for name, digest in found.items() if known.get(name) != digest)
+    else:  # not read through: it may be a home folder
+        foreign = sorted(path.name for path in folder.iterdir())
+        if not foreign:
+            return None
+    if foreign:
         raise FileExistsError(
             f"{folder} is needed for results, and holds what this program did not write, or what "
             f"was changed since ({_some(foreign)}); move that away, or choose another folder"

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import stat
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from delvm_tf.ownership import (
     refuse_foreign_file,
     release,
     remove_files,
+    sealed,
     unfinished_folder,
     whole,
     write_json,
@@ -167,3 +169,31 @@ def test_a_folder_that_only_has_the_name_of_unfinished_work_is_refused(tmp_path,
         unfinished_folder(tmp_path / "out", {})
     if kind != "file":
         assert "another program" in (name / "config.json").read_text()
+
+
+RESULTS = Path(__file__).parents[1] / "results"
+CLAIMED = {
+    "paper-cpu": "the paper's figures",
+    "search-ecg5000": "a search",
+    "benchmarks/score_matching": "benchmarks of score matching",
+    "benchmarks/models": "a benchmark of models",
+}
+
+
+@pytest.mark.parametrize("folder", sorted(p.name for p in RESULTS.iterdir() if p.is_dir()))
+def test_committed_results_can_be_made_again_in_their_place(folder, tmp_path):
+    """By the command beside them, whose program knows the folder for its own."""
+    kept = shutil.copytree(RESULTS / folder, tmp_path / folder)
+    claimed = {name: purpose for name, purpose in CLAIMED.items() if name.startswith(folder)}
+    for name, purpose in claimed.items():
+        assert claim(tmp_path / name, purpose) == tmp_path / name
+    if not claimed:
+        assert sealed(kept) is not None
+
+
+def test_a_folder_of_something_else_is_refused_without_reading_it_through(tmp_path):
+    (tmp_path / "home" / "data").mkdir(parents=True)
+    (tmp_path / "home" / "data" / "large").write_text("mine")
+    (tmp_path / "home" / "data" / "large").chmod(0)
+    with pytest.raises(FileExistsError, match=r"did not write, or what was changed since \(data\)"):
+        sealed(tmp_path / "home")

@@ -137,7 +137,9 @@ def compute_cells(cells: dict[str, Cell], store: CellStore, console: Console) ->
 def command_of(args: argparse.Namespace) -> str:
     """The command that gives these results again, figure by figure."""
     seeds = "" if args.seeds is None else f" --seeds {','.join(map(str, args.seeds))}"
-    return f"python trainers/paper.py {{}} --scale {args.scale}{seeds}"
+    usual = args.output == Path("runs") / f"paper-{args.scale}"
+    output = "" if usual else f" --output {args.output}"
+    return f"python trainers/paper.py {{}} --scale {args.scale}{seeds}{output}"
 
 
 def write_figure(

@@ -1,5 +1,6 @@
 """Backups of a running fit that remove only what they wrote."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,13 @@ class Backup(keras.callbacks.BackupAndRestore):
     def on_train_begin(self, logs: Any = None) -> None:
         """Restore the backup, if there is one, and refuse a folder of something else."""
         check_backup_folder(self)
-        super().on_train_begin(logs)
+        try:
+            super().on_train_begin(logs)
+        except ValueError as error:
+            raise ValueError(
+                f"{self.backup_dir} holds the backup of another model, which cannot be restored; "
+                f"remove it, or choose another folder. {error}"
+            ) from error
 
     def _save_model(self) -> None:
         # As Keras does, but whole: after a kill amid its writing no run could go on from there.
@@ -37,6 +44,24 @@ class Backup(keras.callbacks.BackupAndRestore):
         if self.delete_checkpoint:
             remove_files(Path(self.backup_dir), NAMES)
             remove_if_empty(Path(self.backup_dir))
+
+
+def check_paths(callback: Any) -> None:
+    """Refuse a callback that would write elsewhere than it says, or remove what is not its own.
+
+    Raises:
+        ValueError: if a path begins with `~`, for which Keras would make a folder of that name.
+        FileExistsError: as `check_backup_folder`.
+    """
+    for name in ("filepath", "backup_dir", "log_dir", "filename"):
+        path = getattr(callback, name, None)
+        if isinstance(path, str | os.PathLike) and os.path.expanduser(path) != os.fspath(path):
+            raise ValueError(
+                f"{type(callback).__name__} got the path {path}, in which Keras does not expand "
+                f"the ~; pass os.path.expanduser({str(path)!r})"
+            )
+    if isinstance(callback, keras.callbacks.BackupAndRestore):
+        check_backup_folder(callback)
 
 
 def check_backup_folder(backup: keras.callbacks.BackupAndRestore) -> None:

@@ -184,7 +184,13 @@ class _Backup:
                 f"{self.folder} holds the backup of another run (stages {record['plan']}, now "
                 f"{self.plan}); remove it or choose another folder"
             )
-        self.model.load_weights(self.folder / record["weights"])
+        try:
+            self.model.load_weights(self.folder / record["weights"])
+        except ValueError as error:
+            raise ValueError(
+                f"{self.folder} holds the backup of another model, which cannot be restored; "
+                f"remove it, or choose another folder. {error}"
+            ) from error
         return record["histories"]
 
     def callback(self, stage: LayerStage) -> keras.callbacks.Callback:

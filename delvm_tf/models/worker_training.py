@@ -9,17 +9,19 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from delvm_tf.checkpoints import Checkpointed
 from delvm_tf.distribution.chief import callbacks_of_worker, has_several_workers, writes_files
 from delvm_tf.distribution.cluster import LOST_WORKER, WorkerLost, cluster
 from delvm_tf.models import inputs
-from delvm_tf.models.backups import check_backup_folder
+from delvm_tf.models.backups import check_paths
 from delvm_tf.models.epochs import backed_up_epoch, shuffled_epochs
 from delvm_tf.models.fit_arguments import unpacked
 from delvm_tf.models.wide_arrays import WideArrays
 from delvm_tf.ownership import whole
+from delvm_tf.paths import local_path
 
 
-class WorkerTraining(WideArrays):
+class WorkerTraining(Checkpointed, WideArrays):
     """A `keras.Model` whose `fit`, `evaluate` and `save` also work among several workers.
 
     `tf.distribute.MultiWorkerMirroredStrategy` fails with Keras 3: metrics are reduced along an
@@ -61,10 +63,10 @@ class WorkerTraining(WideArrays):
             WorkerLost: if another worker cannot be reached any more.
         """
         workers = has_several_workers(self.distribute_strategy)
+        made = isinstance(callbacks, keras.callbacks.CallbackList)
+        for callback in callbacks.callbacks if made else callbacks or ():
+            check_paths(callback)
         if isinstance(callbacks, list):
-            for callback in callbacks:
-                if isinstance(callback, keras.callbacks.BackupAndRestore):
-                    check_backup_folder(callback)
             callbacks = callbacks_of_worker(callbacks) if workers else callbacks
             backed_up = any(isinstance(c, keras.callbacks.BackupAndRestore) for c in callbacks)
             if (workers or backed_up) and inputs.is_array(x) and _shuffled_by_keras(kwargs):
@@ -91,9 +93,17 @@ class WorkerTraining(WideArrays):
         """Write the model as `keras.Model.save` does; of several workers the chief does.
 
         On this machine `~` is expanded, and the file is written whole or not at all.
+
+        Raises:
+            ValueError: for an `.h5` file, from which Keras cannot load such a model.
         """
+        if str(filepath).endswith((".h5", ".hdf5")):
+            raise ValueError(
+                f"{type(self).__name__} cannot be saved as {filepath}, for Keras could not load it "
+                f"again; choose a name that ends in .keras, or save_weights to .weights.h5"
+            )
         if writes_files(self.distribute_strategy):
-            with _written(filepath, overwrite, kwargs.get("zipped") is not False) as (path, over):
+            with _written(filepath, overwrite, str(filepath).endswith(".keras")) as (path, over):
                 super().save(path, overwrite=over, **kwargs)
 
     def save_weights(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
@@ -102,7 +112,10 @@ class WorkerTraining(WideArrays):
         On this machine `~` is expanded, and the file is written whole or not at all.
         """
         if writes_files(self.distribute_strategy):
-            with _written(filepath, overwrite, str(filepath).endswith(".h5")) as (path, over):
+            with _written(filepath, overwrite, str(filepath).endswith(".weights.h5")) as (
+                path,
+                over,
+            ):
                 super().save_weights(path, overwrite=over, **kwargs)
 
     def load_weights(self, filepath: Any, **kwargs: Any) -> None:
@@ -161,11 +174,16 @@ def _written(filepath: Any, overwrite: bool, one_file: bool) -> Iterator[tuple[A
     """Where Keras is to write, and whether over what is there.
 
     That is another name first, for one file of this machine. Keras itself writes to addresses such
-    as `gs://`, several files, and over a file that it must ask about.
+    as `gs://`, several files, and over a file that it must ask about. `Path("gs://bucket")` is no
+    address any more, and refused.
     """
-    path = os.path.expanduser(os.fspath(filepath))
+    path = os.fspath(filepath)
+    if "://" in path:
+        yield path, overwrite
+        return
+    path = str(local_path(path, "filepath"))
     asks = not overwrite and os.path.exists(path)
-    if asks or not one_file or "://" in path or not os.path.isdir(os.path.dirname(path) or "."):
+    if asks or not one_file or not os.path.isdir(os.path.dirname(path) or "."):
         yield path, overwrite
         return
     with whole(Path(path)) as partial:

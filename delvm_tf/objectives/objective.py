@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
+from delvm_tf.checkpoints import Checkpointed
+
 
 class ObjectiveValue(NamedTuple):
     """What an objective makes of a batch.
@@ -25,7 +27,7 @@ class ObjectiveValue(NamedTuple):
     watched: tuple[tf.Tensor, ...] = ()
 
 
-class Objective(keras.layers.Layer, abc.ABC):
+class Objective(Checkpointed, keras.layers.Layer, abc.ABC):
     """A training objective of an energy model.
 
     It is a Keras layer only so that its state (random generators, chains) is saved with the model;

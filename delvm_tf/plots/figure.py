@@ -32,10 +32,12 @@ def save_figure(figure: Any, path: str | os.PathLike[str]) -> Path:
 
     Raises:
         FileExistsError: if there is a file that this function did not write.
-        ValueError: if the path is an address such as `gs://`.
+        ValueError: if the name does not end in `.png`, or the path is an address such as `gs://`.
         OSError: if the file cannot be written.
     """
     path = local_path(path, "the path of the figure")
+    if path.suffix.lower() != ".png":
+        raise ValueError(f"figures are written as PNG, so the name must end in .png, got {path}")
     place = path.resolve()
     refuse_foreign_file(path, place in _written or _is_ours(path))
     make_folder(path.parent)

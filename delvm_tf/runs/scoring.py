@@ -92,7 +92,7 @@ def score_files(
         ImportError: if pyarrow is missing.
         FileNotFoundError: if no file fits the pattern.
         ValueError: for files of several or unknown kinds, options of tables for other files, or
-            an output of another format.
+            an output of another format or among the files.
         ContentsError: naming the file, if one is damaged or does not fit the model.
         FileExistsError: if the output is a file that no such run has written.
         OSError: if the output cannot be written.
@@ -112,6 +112,11 @@ def score_files(
     table = table or TableOptions()
     refuse_foreign_file(output, _holds_scores(output))
     files, reader = files_of(pattern)
+    if output.resolve() in {file.resolve() for file in files}:
+        raise ValueError(
+            f"the output {output} fits the pattern {pattern} of the files to score; write it to "
+            f"another folder, or choose a pattern that it does not fit"
+        )
     check_options(reader, table)
     parts = list(_parts(files))
     folder = _folder_of(output, served, files, batch_size, features, skip_damaged, asdict(table))

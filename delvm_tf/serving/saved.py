@@ -122,14 +122,13 @@ def folder_of(folder: str | os.PathLike[str], version: int | None = None) -> Pat
     base = local_path(folder, "the folder of the model")
     if not base.is_dir():
         raise FileNotFoundError(f"{base} is no folder; give one that export_saved_model wrote")
-    numbers = sorted(int(p.name) for p in base.iterdir() if p.name.isdecimal() and p.is_dir())
-    if version is not None:
-        if version not in numbers:
-            raise FileNotFoundError(
-                f"{base} has no version {version}; it has {', '.join(map(str, numbers)) or 'none'}"
-            )
-        return base / str(version)
-    return base / str(numbers[-1]) if numbers else base
+    versions = {int(p.name): p for p in base.iterdir() if p.name.isdecimal() and p.is_dir()}
+    if version is None:
+        return versions[max(versions)] if versions else base
+    if version not in versions:
+        found = ", ".join(map(str, sorted(versions))) or "none"
+        raise FileNotFoundError(f"{base} has no version {version!r}; it has {found}")
+    return versions[version]
 
 
 def refuse_effects(folder: Path) -> None:

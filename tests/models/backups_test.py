@@ -92,3 +92,40 @@ def test_a_save_that_fails_leaves_the_old_file(model, x, tmp_path, monkeypatch, 
     monkeypatch.undo()
     save(tmp_path / name)
     assert (tmp_path / name).read_bytes() != before
+
+
+def test_a_list_of_callbacks_that_keras_made_is_checked_too(model, x, tmp_path):
+    (tmp_path / "thesis.tex").write_text("mine")
+    backup = keras.callbacks.BackupAndRestore(str(tmp_path))
+    callbacks = keras.callbacks.CallbackList([backup], add_history=True, model=model)
+    with pytest.raises(FileExistsError, match=r"thesis\.tex, which is no backup"):
+        model.fit(x, epochs=1, verbose=0, callbacks=callbacks)
+    assert (tmp_path / "thesis.tex").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "made", [
+        lambda: keras.callbacks.ModelCheckpoint("~/log/m.keras"),
+        lambda: keras.callbacks.BackupAndRestore("~/log"),
+        lambda: keras.callbacks.CSVLogger("~/log.csv"),
+        lambda: keras.callbacks.TensorBoard("~/log"),
+    ],
+)  # fmt: skip
+def test_callbacks_of_keras_do_not_pretend_to_know_the_home_folder(
+    model, x, tmp_path, monkeypatch, made
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"got the path ~/log.*; pass os\.path\.expanduser"):
+        model.fit(x, epochs=1, verbose=0, callbacks=[made()])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_backup_of_another_model_is_refused_and_stays(model, x, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(x, epochs=3, verbose=0, callbacks=[Backup(tmp_path / "b"), Stop()])
+    other = dv.DELVM(dv.networks.ffnn((5,)))
+    other.adapt(x)
+    other.compile("adam")
+    with pytest.raises(ValueError, match=r"b holds the backup of another model.*; remove it, or"):
+        other.fit(x, epochs=3, verbose=0, callbacks=[Backup(tmp_path / "b")])
+    assert (tmp_path / "b" / "latest.weights.h5").exists()

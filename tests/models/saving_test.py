@@ -3,10 +3,12 @@
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import delvm_tf as dv
 
@@ -156,3 +158,45 @@ def test_a_lambda_layer_is_not_loaded(tmp_path):
     model.save(tmp_path / "model.keras")
     with pytest.raises((ValueError, TypeError), match=r"[Ll]ambda|unsafe|safe_mode"):
         keras.saving.load_model(tmp_path / "model.keras")
+
+
+STATEFUL = {
+    "delvm": lambda cd: dv.DELVM(dv.networks.ffnn((8, 4)), objective=cd),
+    "dbn": lambda cd: dv.DBN((8, 4), objective=cd),
+    "dbm": lambda cd: dv.DBM((8, 4), objective=cd),
+}
+
+
+@pytest.mark.parametrize("kind", STATEFUL)
+def test_a_checkpoint_of_tensorflow_holds_all_state(kind, tmp_path):
+    """Layers in Keras's lists, chains and random generators too, and without an optimizer."""
+    x = np.random.default_rng(0).normal(size=(40, 6)).astype("float32")
+
+    def made():
+        chains = dv.ContrastiveDivergence(persistent=True, chains=4, buffer=8)
+        model = STATEFUL[kind](chains)
+        model.adapt(x)
+        return model
+
+    model = made()
+    for variable in model.variables:
+        if "seed" not in variable.path:
+            variable.assign(variable + keras.ops.cast(1, variable.dtype))
+    other = made()
+    path = tf.train.Checkpoint(model).save(str(tmp_path / "checkpoint"))
+    tf.train.Checkpoint(other).restore(path).assert_consumed()
+    for ours, theirs in zip(model.variables, other.variables, strict=True):
+        np.testing.assert_array_equal(ours, theirs, err_msg=ours.path)
+
+
+def test_names_that_keras_could_not_load_are_refused_as_they_were_given(tmp_path):
+    model, _ = trained("dense")
+    with pytest.raises(ValueError, match=r"cannot be saved as .*m\.h5, .*ends in \.keras"):
+        model.save(tmp_path / "m.h5")
+    with pytest.raises(ValueError, match=r"filepath=.*/m\.$"):
+        model.save(tmp_path / "m")
+    with pytest.raises(ValueError, match=r"filepath=.*/w\.h5"):
+        model.save_weights(tmp_path / "w.h5")
+    with pytest.raises(ValueError, match="got the address gs:/bucket"):
+        model.save(Path("gs://bucket/m.keras"))
+    assert list(tmp_path.iterdir()) == []

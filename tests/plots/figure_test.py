@@ -86,3 +86,10 @@ def test_only_our_own_figure_is_replaced(tmp_path):
     (tmp_path / "b.png").rename(tmp_path / "c.png")  # what it is, it says itself
     save_figure(other, tmp_path / "c.png")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.png", "c.png"]
+
+
+@pytest.mark.parametrize("name", ["curve.pdf", "curve.svg", "curve"])
+def test_a_figure_is_no_png_under_the_name_of_something_else(tmp_path, name):
+    with pytest.raises(ValueError, match=r"must end in \.png"):
+        save_figure(new_figure()[0], tmp_path / name)
+    assert list(tmp_path.iterdir()) == []

@@ -265,3 +265,14 @@ def test_a_full_disk_loses_no_finished_part(rows, tmp_path, monkeypatch):
     score_files(served, pattern, old)
     assert len(asked) < 4
     assert not list(tmp_path.glob("*.partial*"))
+
+
+def test_the_scores_are_not_among_the_files_to_score(rows, tmp_path):
+    _, x, served = rows
+    np.savetxt(tmp_path / "a.csv", x, delimiter=",", header="a,b,c,d,e,f", comments="")
+    output = tmp_path / "scores.csv"
+    score_files(served, tmp_path / "*.csv", output)
+    before = output.read_bytes()
+    with pytest.raises(ValueError, match=r"scores\.csv fits the pattern .*\*\.csv of the files"):
+        score_files(served, tmp_path / "*.csv", output)
+    assert output.read_bytes() == before

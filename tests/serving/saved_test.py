@@ -174,6 +174,10 @@ def test_the_newest_version_or_the_one_asked_for(exported, tmp_path):
     assert load(tmp_path).folder.name == "10"
     assert load(tmp_path, 2).folder.name == "2"
     assert load(tmp_path / "2").folder.name == "2"
+    (tmp_path / "2").rename(tmp_path / "0002")  # for TensorFlow Serving that is version 2 too
+    assert load(tmp_path, version=2).folder == tmp_path / "0002"
+    with pytest.raises(FileNotFoundError, match="no version '2'; it has 2, 10"):
+        load(tmp_path, version="2")
     with pytest.raises(FileNotFoundError, match="no version 3; it has 2, 10"):
         load(tmp_path, 3)
     with pytest.raises(FileNotFoundError, match="is no folder"):
