@@ -87,7 +87,8 @@ class Objective(Checkpointed, keras.layers.Layer, abc.ABC):
         if len(store.keys()) != len(own):
             raise ValueError(
                 f"{self.name} has {len(own)} state variables, but the file holds "
-                f"{len(store.keys())}; it was saved with another objective"
+                f"{len(store.keys())}; it was saved with another objective, or by "
+                f"an older version of this library"
             )
         for index, variable in enumerate(own):
             variable.assign(store[str(index)])
