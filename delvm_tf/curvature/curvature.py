@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from delvm_tf.curvature.outer import Outer
+from delvm_tf.curvature.values import network_value
 
 PotentialFunction = Callable[[tf.Tensor], tf.Tensor]
 
@@ -47,7 +48,7 @@ class Potential:
 
     def output(self, x: tf.Tensor) -> tf.Tensor:
         """The output f(x) in the accumulation type, layers such as dropout in inference mode."""
-        return tf.cast(self.network(x, training=False), self.dtype)
+        return tf.cast(network_value(self.network, x), self.dtype)
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
         """The value u(x), shape (batch,)."""

@@ -1,6 +1,6 @@
 """Reading a Keras network as a graph of layers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import keras
@@ -111,3 +111,9 @@ def layer_chain(network: Any) -> list[keras.layers.Layer] | None:
         chain += inner
         previous = tensor
     return chain
+
+
+def structure_key(model: Any) -> Hashable:
+    """The layers of a model and their activations, which a user may replace; none of a function."""
+    layers = model._flatten_layers() if isinstance(model, keras.layers.Layer) else ()
+    return tuple((layer, getattr(layer, "activation", None)) for layer in layers)

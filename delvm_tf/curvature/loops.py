@@ -6,10 +6,11 @@ grow without bound in practice, and from the third on its functions can be taken
 The first two, as in denoising score matching, are right and cheap.
 """
 
-import contextlib
 from typing import Any
 
 import tensorflow as tf
+
+from delvm_tf.curvature.differentiability import graph_nodes
 
 _LOOPS = {"While", "StatelessWhile"}
 _FUSED = {"CudnnRNN", "CudnnRNNV2", "CudnnRNNV3"}  # can be differentiated once
@@ -23,16 +24,9 @@ def find_loop(function: Any, input_shape: tuple[int, ...], dtype: Any) -> str | 
         input_shape: the shape of one input.
         dtype: the type of the inputs.
     """
-    # A graph of its own, also while a training step is being traced. A scope of initialisation
-    # records no gradients, so it is entered only there.
-    with contextlib.nullcontext() if tf.executing_eagerly() else tf.init_scope():
-        spec = tf.TensorSpec((None, *input_shape), dtype)
-        traced = tf.function(lambda x: function(x), autograph=False).get_concrete_function(spec)
-    graph = traced.graph.as_graph_def()
-    for nodes in (graph.node, *(f.node_def for f in graph.library.function)):
-        for node in nodes:
-            if node.op in _LOOPS | _FUSED:
-                return node.name
+    for node in graph_nodes(function, [tf.TensorSpec((None, *input_shape), dtype)]):
+        if node.op in _LOOPS | _FUSED:
+            return node.name
     return None
 
 

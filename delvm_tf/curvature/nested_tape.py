@@ -13,6 +13,7 @@ import math
 import tensorflow as tf
 
 from delvm_tf.curvature.curvature import Curvature, PotentialFunction, output_and_value
+from delvm_tf.curvature.differentiability import require_differentiable_gradient
 
 
 def nested_tape(potential: PotentialFunction, x: tf.Tensor) -> Curvature:
@@ -24,6 +25,8 @@ def nested_tape(potential: PotentialFunction, x: tf.Tensor) -> Curvature:
         potential: the function to differentiate, (batch, ...) to (batch,).
         x: inputs, (batch, ...), of known shape but for the batch.
     """
+    spec = tf.TensorSpec((None, *x.shape[1:]), x.dtype)
+    require_differentiable_gradient("a trace", potential, [spec])
     d = math.prod(x.shape[1:])
     with tf.GradientTape() as hessian_tape:
         hessian_tape.watch(x)

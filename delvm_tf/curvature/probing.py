@@ -16,6 +16,7 @@ from delvm_tf.curvature.curvature import (
     PotentialFunction,
     output_and_value,
 )
+from delvm_tf.curvature.differentiability import require_differentiable_gradient
 from delvm_tf.curvature.graph import is_graph
 from delvm_tf.curvature.probes import Noise, Probes
 from delvm_tf.curvature.sums import sum_per_example
@@ -112,6 +113,8 @@ def _differentiated_forms(
     potential: PotentialFunction, x: tf.Tensor, probes: tf.Tensor
 ) -> Curvature:
     """By forward-over-reverse differentiation, for any function."""
+    spec = tf.TensorSpec((None, *x.shape[1:]), x.dtype)
+    require_differentiable_gradient("a trace", potential, [spec])
     count, batch, rest = tf.shape(probes)[0], tf.shape(x)[0], x.shape[1:]
     full = tf.concat([[count], tf.shape(x)], axis=0)
     stacked = tf.concat([[count * batch], tf.shape(x)[1:]], axis=0)

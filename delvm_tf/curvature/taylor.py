@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from delvm_tf.curvature.differentiability import require_differentiable_gradient
 from delvm_tf.curvature.graph import evaluate_graph, is_graph
 from delvm_tf.curvature.jets import JetFunction, along, multiply, square
 
@@ -109,6 +110,11 @@ def has_rule(layer: Any) -> bool:
     return is_graph(layer) or type(layer) in _RULES
 
 
+def value_by_rule(layer: Any, x: tf.Tensor) -> tf.Tensor:
+    """The value of a layer as its rule computes it."""
+    return _RULES[type(layer)](layer, TaylorJet(x, x[tf.newaxis])).value
+
+
 def propagate(network: Any, jet: TaylorJet) -> tuple[TaylorJet, list[Curved]]:
     """Carry a jet from the input of a network to its output, layer by layer.
 
@@ -158,6 +164,8 @@ def differentiated_layer(layer: Any, inputs: list[TaylorJet]) -> TaylorJet:
         tangent = tf.reshape(tf.broadcast_to(jet.tangents, full), flat)
         return tf.ensure_shape(value, shape), tf.ensure_shape(tangent, shape)
 
+    specs = [tf.TensorSpec((None, *jet.value.shape[1:]), jet.value.dtype) for jet in inputs]
+    require_differentiable_gradient("a trace", lambda *values: call(list(values)), specs)
     pairs = [stacked(jet) for jet in inputs]
     values, tangents = [p[0] for p in pairs], [p[1] for p in pairs]
     first = _directional(call, values, tangents)

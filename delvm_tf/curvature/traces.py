@@ -9,6 +9,7 @@ from keras.random import SeedGenerator
 
 from delvm_tf.curvature.closed_form import closed_form
 from delvm_tf.curvature.curvature import Curvature, Potential
+from delvm_tf.curvature.graph import structure_key
 from delvm_tf.curvature.loops import require_no_loop
 from delvm_tf.curvature.nested_tape import nested_tape
 from delvm_tf.curvature.plan import Plan, TraceSettings, make_plan
@@ -27,7 +28,7 @@ def plan_trace(
     settings: TraceSettings,
     dtype: Any = "float32",
 ) -> Plan:
-    """The plan that a name stands for (see `make_plan`), made once for each potential.
+    """The plan that a name stands for (see `make_plan`), made once for each potential and its layers.
 
     Args:
         trace: a name in `TRACES`, `"exact"` or `"auto"`.
@@ -41,7 +42,7 @@ def plan_trace(
             loop; the message says why and what to use.
     """
     plans = _PLANS.setdefault(potential, {})
-    key = (trace, input_shape, settings)
+    key = (trace, input_shape, settings, structure_key(getattr(potential, "network", None)))
     if key not in plans:
         dtype = potential.dtype if isinstance(potential, Potential) else dtype
         require_no_loop(f"trace={trace!r}", potential, input_shape, dtype)

@@ -56,8 +56,3 @@ def function_key(function: Callable[..., Any]) -> Hashable:
     except TypeError:
         return (_Same(function), *key[1:])
     return key
-
-
-def structure_key(model: Any) -> Hashable:
-    """The layers of a model and their activations, which a user may replace."""
-    return tuple((layer, getattr(layer, "activation", None)) for layer in model._flatten_layers())

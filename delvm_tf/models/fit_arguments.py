@@ -1,5 +1,6 @@
 """Checking labels, weights and numbers that `fit` and `evaluate` are given beside x."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -126,8 +127,9 @@ def check_class_weight(class_weight: Any, x: Any, y: Any) -> None:
     """Refuse weights of classes that are no dict, or are given without labels.
 
     Raises:
-        TypeError: if they are no dict.
-        ValueError: if there are no labels to tell the classes, or these are not whole numbers.
+        TypeError: if they are no dict of numbers.
+        ValueError: if a weight is negative or not finite, there are no labels to tell the classes,
+            or these are not whole numbers.
     """
     if class_weight is None:
         return
@@ -136,6 +138,17 @@ def check_class_weight(class_weight: Any, x: Any, y: Any) -> None:
             f"class_weight must be a dict from the number of a class to its weight, such as "
             f"{{0: 1.0, 1: 5.0}}, got {class_weight!r}"
         )
+    for number, weight in class_weight.items():
+        if isinstance(number, bool) or not isinstance(number, int | np.integer):
+            raise TypeError(
+                f"class_weight takes numbers of classes, such as {{0: 1.0, 1: 5.0}}, got the class "
+                f"{number!r}, which no label would be equal to"
+            )
+        if not 0 <= weight < math.inf:
+            raise ValueError(
+                f"class_weight takes finite weights of at least 0, got {weight!r} for class "
+                f"{number}"
+            )
     if is_unlabelled(x, y):
         raise ValueError(
             "class_weight weighs examples by their labels, but the data hold no labels y; give "

@@ -171,6 +171,7 @@ class ObjectiveTraining(WorkerTraining):
         """One training step on a batch; arguments as for `keras.Model.train_on_batch`."""
         fit_arguments.check_class_weight(class_weight, x, y)
         self._let_labels_lack(False)
+        self._create_variables(x)
         return super().train_on_batch(x, y, sample_weight, class_weight, return_dict)
 
     def _let_labels_lack(self, optional: bool) -> None:

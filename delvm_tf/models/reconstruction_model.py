@@ -13,9 +13,10 @@ import numpy as np
 import tensorflow as tf
 
 from delvm_tf.columns import check_names
+from delvm_tf.curvature.graph import structure_key
 from delvm_tf.curvature.sums import sum_per_example
 from delvm_tf.models import inputs
-from delvm_tf.models.compiled import CompiledFunctions, function_key, structure_key
+from delvm_tf.models.compiled import CompiledFunctions, function_key
 from delvm_tf.models.entries import CheckedEntries
 from delvm_tf.models.features import flatten_map
 from delvm_tf.models.unbuilding import built_or_untouched

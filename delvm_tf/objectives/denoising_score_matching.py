@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from delvm_tf import noise
+from delvm_tf.curvature.differentiability import require_differentiable
 from delvm_tf.curvature.sums import sum_per_example
 from delvm_tf.objectives.noise_levels import leave_one_out_loss, noise_ladder, require_pairs
 from delvm_tf.objectives.objective import Objective, ObjectiveValue
@@ -113,6 +114,9 @@ class DenoisingScoreMatching(Objective):
 
     def compute(self, model: Any, z: tf.Tensor, training: bool) -> ObjectiveValue:
         """½‖(σ₀²/σ)∇E(x + σε) − ε‖² of each example, and for learned levels Parzen's loss."""
+        if training:
+            spec = tf.TensorSpec((None, *z.shape[1:]), z.dtype)
+            require_differentiable(type(self).__name__, model.normalized_gradient, [spec])
         levels = self.noise_levels(z.dtype)
         seed = noise.next_seed(self.seed_generator)
         sigma = levels[0]

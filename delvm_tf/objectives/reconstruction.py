@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from delvm_tf import noise as random
+from delvm_tf.curvature.differentiability import require_differentiable
 from delvm_tf.curvature.sums import sum_per_example
 from delvm_tf.objectives.objective import Objective, ObjectiveValue
 
@@ -58,6 +59,9 @@ class Reconstruction(Objective):
 
     def compute(self, model: Any, z: tf.Tensor, training: bool) -> ObjectiveValue:
         """‖z − x̂‖² of each example, with x̂ of the noisy input while training."""
+        if training and hasattr(model, "normalized_gradient"):  # which the decoder may be
+            spec = tf.TensorSpec((None, *z.shape[1:]), z.dtype)
+            require_differentiable(type(self).__name__, model.normalized_reconstruction, [spec])
         seen = z
         if training and self.noise > 0:
             seed = random.next_seed(self.seed_generator)

@@ -53,6 +53,12 @@ REFUSED = {
     "class weights in a list": (
         lambda: ((x(), y()), {"class_weight": [1.0, 2.0]}), TypeError, "must be a dict from",
     ),
+    "classes that are names": (
+        lambda: ((x(), y()), {"class_weight": {"0": 1.0}}), TypeError, "numbers of classes",
+    ),
+    "a class of negative weight": (
+        lambda: ((x(), y()), {"class_weight": {1: -1.0}}), ValueError, "at least 0, got -1.0",
+    ),
     "classes that are fractions": (
         lambda: ((x(), y() / 2), {"class_weight": {0: 1.0}}), ValueError, "whole numbers",
     ),
@@ -145,6 +151,11 @@ def test_single_batches_are_checked_too():
         model().evaluate(x(), batch_size=0, verbose=0)
     with pytest.raises(ValueError, match="the data hold no labels y"):
         model(metrics=["mse"]).test_on_batch(x())
+
+
+def test_a_single_batch_may_be_the_first_that_xla_compiles():
+    found = model(jit_compile=True).train_on_batch(x(), return_dict=True)
+    assert np.isfinite(found["loss"])
 
 
 def test_metrics_that_rank_ask_for_zeros_and_ones():

@@ -1,0 +1,94 @@
+"""What TensorFlow cannot differentiate, found before it silently leaves a part of a gradient out.
+
+An objective of ∇E has a gradient in the weights that goes through the gradient of each layer. Some
+of these TensorFlow takes for constants: that of `tf.image.resize`, say. Others it computes wrongly.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.python.framework import ops
+
+_GRADIENT = re.compile(r"Grad(V\d+|Image|WithArgmax)?$|Backprop")
+_MAX_POOLING = {"MaxPoolGrad", "MaxPoolGradV2", "MaxPool3DGrad"}
+
+
+def graph_nodes(function: Callable[..., Any], specs: Sequence[tf.TensorSpec]) -> list[Any]:
+    """The operations that a function runs, with those inside of loops and branches.
+
+    Cost: tracing it once.
+    """
+
+    def trace() -> Any:
+        traced = tf.function(lambda *x: function(*x), autograph=False)
+        return traced.get_concrete_function(*specs).graph.as_graph_def()
+
+    # In a thread of its own, which neither a graph nor a tape nor a scope of the caller reaches.
+    with ThreadPoolExecutor(1) as thread:
+        graph = thread.submit(trace).result()
+    return [*graph.node, *(node for f in graph.library.function for node in f.node_def)]
+
+
+def require_differentiable(
+    what: str, function: Callable[..., Any], specs: Sequence[tf.TensorSpec]
+) -> None:
+    """Refuse a function that holds gradients which cannot be differentiated once more.
+
+    Args:
+        what: needs the derivative, for the message.
+        function: of tensors; it takes gradients itself, such as ∇E(x).
+        specs: shapes and types of the tensors.
+
+    Raises:
+        ValueError: if it does; the message names the operation, and so the layer.
+    """
+    for node in graph_nodes(function, specs):
+        reason = _obstacle(node)
+        if reason is not None:
+            raise ValueError(
+                f"{what} needs the derivative of a gradient, but the network holds {node.name}, "
+                f"{reason}. Use another layer there, or an objective without derivatives of "
+                f"gradients: dv.ContrastiveDivergence(sampler='langevin')"
+            )
+
+
+def require_differentiable_gradient(
+    what: str, function: Callable[..., Any], specs: Sequence[tf.TensorSpec]
+) -> None:
+    """`require_differentiable` of the gradient of a function in its arguments."""
+
+    def gradient(*x: tf.Tensor) -> list[tf.Tensor]:
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = function(*x)
+        return [g for g in tape.gradient(y, x) if g is not None]
+
+    require_differentiable(what, gradient, specs)
+
+
+def _obstacle(node: Any) -> str | None:
+    """Why the gradient of a node would be missing or wrong, or None."""
+    if _GRADIENT.search(node.op) and not _has_gradient(node.op):
+        return f"whose operation {node.op} TensorFlow cannot differentiate"
+    if node.name.endswith("moments/StopGradient"):
+        return (
+            "where tf.nn.moments holds the mean constant in the variance, so that second "
+            "derivatives are wrong; write tf.reduce_mean(tf.square(x - mean))"
+        )
+    if node.op in _MAX_POOLING and node.attr["padding"].s == b"SAME":
+        if set(node.attr["strides"].list.i) == {1}:
+            return (
+                "max pooling with strides 1 and padding 'same', whose second derivatives "
+                "TensorFlow computes wrongly"
+            )
+    return None
+
+
+def _has_gradient(operation: str) -> bool:
+    try:
+        return ops.gradient_registry.lookup(operation) is not None
+    except LookupError:
+        return False

@@ -1,0 +1,55 @@
+"""The output of a network in a form that TensorFlow can differentiate as often as needed."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from delvm_tf.curvature.graph import evaluate_graph, is_graph
+from delvm_tf.curvature.jets import without_options
+from delvm_tf.curvature.taylor import has_rule, value_by_rule
+
+layers = keras.layers
+_MOMENTS = (layers.LayerNormalization, layers.GroupNormalization)
+_MAX_POOLING = (layers.MaxPooling1D, layers.MaxPooling2D, layers.MaxPooling3D)
+
+
+def network_value(network: Any, x: tf.Tensor) -> tf.Tensor:
+    """f(x), layers such as dropout in inference mode.
+
+    Layers whose second derivatives TensorFlow has wrong or not at all are computed by their rule
+    of propagation, which gives the same value.
+    """
+    if not is_graph(network) or not any(map(_needs_rule, network._flatten_layers())):
+        return network(x, training=False)
+
+    def apply(layer: Any, inputs: list[tf.Tensor]) -> tf.Tensor:
+        if is_graph(layer):
+            return network_value(layer, inputs[0])
+        if _needs_rule(layer):
+            return _by_rule(layer, inputs[0])
+        return layer(inputs if len(inputs) > 1 else inputs[0], training=False)
+
+    return evaluate_graph(network, x, apply)
+
+
+def _by_rule(layer: Any, x: tf.Tensor) -> tf.Tensor:
+    half = layer.compute_dtype in ("float16", "bfloat16")
+    value = value_by_rule(layer, tf.cast(x, "float32" if half else layer.compute_dtype))
+    value = tf.cast(value, layer.compute_dtype)
+    mask = getattr(x, "_keras_mask", None)
+    if mask is not None and layer.supports_masking:
+        value._keras_mask = mask
+    return value
+
+
+def _needs_rule(layer: Any) -> bool:
+    if is_graph(layer) or not has_rule(layer):
+        return False
+    if isinstance(layer, _MOMENTS):  # by `tf.nn.moments`, which holds the mean constant
+        return True
+    if isinstance(layer, layers.UpSampling2D):  # by `tf.image.resize`
+        return layer.interpolation != "nearest"
+    if isinstance(layer, _MAX_POOLING):  # MaxPoolGradGrad writes over its input
+        return layer.padding == "same" and set(layer.strides) == {1}
+    return without_options(getattr(layer, "activation", None))[0] is keras.activations.softsign
