@@ -78,12 +78,15 @@ def _obstacle(node: Any) -> str | None:
             "where tf.nn.moments holds the mean constant in the variance, so that second "
             "derivatives are wrong; write tf.reduce_mean(tf.square(x - mean))"
         )
-    if node.op in _MAX_POOLING and node.attr["padding"].s == b"SAME":
-        if set(node.attr["strides"].list.i) == {1}:
-            return (
-                "max pooling with strides 1 and padding 'same', whose second derivatives "
-                "TensorFlow computes wrongly"
-            )
+    if (
+        node.op in _MAX_POOLING
+        and node.attr["padding"].s == b"SAME"
+        and set(node.attr["strides"].list.i) == {1}
+    ):
+        return (
+            "max pooling with strides 1 and padding 'same', whose second derivatives TensorFlow "
+            "computes wrongly"
+        )
     return None
 
 

@@ -28,7 +28,7 @@ def plan_trace(
     settings: TraceSettings,
     dtype: Any = "float32",
 ) -> Plan:
-    """The plan that a name stands for (see `make_plan`), made once for each potential and its layers.
+    """The plan that a name stands for (see `make_plan`), made once for a potential as it is.
 
     Args:
         trace: a name in `TRACES`, `"exact"` or `"auto"`.
