@@ -38,7 +38,7 @@ def batch_normalization(layer: Any, jet: TaylorJet) -> TaylorJet:
 
 @register_rule(layers.LayerNormalization)
 def layer_normalization(layer: Any, jet: TaylorJet) -> TaylorJet:
-    """Exact, unlike nested gradient tapes through the layer.
+    """Exact, unlike nested gradient tapes through the layer itself.
 
     TensorFlow's `tf.nn.moments`, by which Keras computes the variance, holds the mean constant:
     right for first derivatives only. With `rms_scaling` the input is divided by its deviation, as
