@@ -28,31 +28,3 @@ class CompiledFunctions:
     def clear(self) -> None:
         """Forget all graphs."""
         self._graphs.clear()
-
-
-class _Same:
-    """Equal to what holds the same object."""
-
-    def __init__(self, value: Any):
-        self.value = value
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and self.value is other.value
-
-    def __hash__(self) -> int:
-        return id(self.value)
-
-
-def function_key(function: Callable[..., Any]) -> Hashable:
-    """A function, and what it takes from around itself, which a graph would freeze."""
-    inner = getattr(function, "__func__", function)
-    code, cells = getattr(inner, "__code__", None), getattr(inner, "__closure__", None) or ()
-    around = [cell.cell_contents for cell in cells]
-    if code is not None:
-        around += [inner.__globals__.get(name) for name in code.co_names]
-    key = (function, *map(_Same, around))
-    try:
-        hash(function)
-    except TypeError:
-        return (_Same(function), *key[1:])
-    return key

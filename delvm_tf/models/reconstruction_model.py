@@ -16,7 +16,7 @@ from delvm_tf.columns import check_names
 from delvm_tf.curvature.graph import structure_key
 from delvm_tf.curvature.sums import sum_per_example
 from delvm_tf.models import inputs
-from delvm_tf.models.compiled import CompiledFunctions, function_key
+from delvm_tf.models.compiled import CompiledFunctions
 from delvm_tf.models.entries import CheckedEntries
 from delvm_tf.models.features import flatten_map
 from delvm_tf.models.unbuilding import built_or_untouched
@@ -103,7 +103,7 @@ class ReconstructionModel(CheckedEntries):
 
     def reconstruct(self, x: Any, batch_size: int = BATCH_SIZE) -> tf.Tensor:
         """Reconstruction in raw units, shape of x."""
-        return self._batchwise("reconstruct", self.call, x, batch_size)
+        return self._batchwise("reconstruct", self.call, x, batch_size, self._compiled_functions)
 
     def reconstruction_error(self, x: Any, batch_size: int = BATCH_SIZE) -> tf.Tensor:
         """Reconstruction error ‖z − ẑ‖² in normalised units, (batch,)."""
@@ -159,16 +159,15 @@ class ReconstructionModel(CheckedEntries):
         Args:
             name: what the function is called.
             function: of normalised inputs, (batch, ...); the first axis of its output is the batch.
-                It is compiled once for each dtype; a lambda that is written anew in every call is
-                compiled in every call.
+                A method of this model is compiled once for each dtype. Any other function is
+                compiled in every call, for what it depends on may have changed in between.
             x: inputs in raw units.
             batch_size: examples at a time.
         """
+        own = isinstance(function, _JoinedFeatures) or getattr(function, "__self__", None) is self
+        graphs = self._compiled_functions if own else CompiledFunctions()
         return self._batchwise(
-            (name, function_key(function)),
-            lambda raw: function(self._normalize(raw)),
-            x,
-            batch_size,
+            (name, function), lambda raw: function(self._normalize(raw)), x, batch_size, graphs
         )
 
     def _batchwise(
@@ -176,9 +175,10 @@ class ReconstructionModel(CheckedEntries):
         key: Hashable,
         function: Callable[[tf.Tensor], tf.Tensor],
         x: Any,
-        batch_size: int = BATCH_SIZE,
+        batch_size: int,
+        graphs: CompiledFunctions,
     ) -> tf.Tensor:
-        """A function of raw inputs, which a key identifies, batch by batch."""
+        """A function of raw inputs, which a key identifies among graphs, batch by batch."""
         if isinstance(x, tf.Tensor) and not tf.executing_eagerly():
             return function(x)
         self._require_adapted()
@@ -188,19 +188,17 @@ class ReconstructionModel(CheckedEntries):
         ):
             self._build_for(tuple(batch.shape)[1:])  # outside of any graph
             tensor = self._to_tensor(batch)
-            results.append(self._compiled(key, function, tensor)(tensor))
+            spec = tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype)
+            graph = graphs.get(
+                (key, spec, structure_key(self)),
+                lambda spec=spec: tf.function(function, autograph=False).get_concrete_function(
+                    spec
+                ),
+            )
+            results.append(graph(tensor))
         if not results:
             raise ValueError(f"{type(self).__name__} got an empty data set")
         return results[0] if len(results) == 1 else tf.concat(results, axis=0)
-
-    def _compiled(
-        self, key: Hashable, function: Callable[[tf.Tensor], tf.Tensor], batch: tf.Tensor
-    ) -> Callable[[tf.Tensor], tf.Tensor]:
-        spec = tf.TensorSpec((None, *batch.shape[1:]), batch.dtype)
-        return self._compiled_functions.get(
-            (key, spec, structure_key(self)),
-            lambda: tf.function(function, autograph=False).get_concrete_function(spec),
-        )
 
     def _to_tensor(self, x: Any) -> tf.Tensor:
         """Floats shorter than those of z in its type, so that fewer graphs are needed."""
