@@ -189,11 +189,10 @@ class ReconstructionModel(CheckedEntries):
             self._build_for(tuple(batch.shape)[1:])  # outside of any graph
             tensor = self._to_tensor(batch)
             spec = tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype)
+            compiled = tf.function(function, autograph=False)
             graph = graphs.get(
                 (key, spec, structure_key(self)),
-                lambda spec=spec: tf.function(function, autograph=False).get_concrete_function(
-                    spec
-                ),
+                functools.partial(compiled.get_concrete_function, spec),
             )
             results.append(graph(tensor))
         if not results:
