@@ -8,6 +8,7 @@ from delvm_tf.curvature import cost
 from delvm_tf.curvature.closed_form import affine_stage, require_affine_stage
 from delvm_tf.curvature.curvature import Potential
 from delvm_tf.curvature.graph import is_graph
+from delvm_tf.curvature.outer import Outer
 from delvm_tf.curvature.probes import Basis, Gaussian, Lattice, Probes, Rademacher
 from delvm_tf.curvature.receptive_field import receptive_field
 from delvm_tf.curvature.windows import (
@@ -191,8 +192,14 @@ def _propagates(potential: Any) -> bool:
 
 
 def _cost(potential: Any, probes: Probes) -> float | None:
-    """(2F + P·T)/2F: value and gradient, and P probes of T multiplications each."""
+    """(2F + P·T)/2F: value and gradient, and P probes of T multiplications each.
+
+    None where the outer function gives no quadratic form: what it costs to differentiate it along
+    each probe is not known.
+    """
     if not _propagates(potential):
+        return None
+    if type(potential.outer).quadratic_form is Outer.quadratic_form:
         return None
     count = cost.multiplications(potential.network)
     if count is None or count.forward == 0:

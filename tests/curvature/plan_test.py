@@ -4,6 +4,7 @@ import keras
 import pytest
 import tensorflow as tf
 
+import delvm_tf as dv
 from delvm_tf.curvature import HalfSquaredNorm, Potential, TraceSettings, plan_trace
 from delvm_tf.curvature.cost import bytes_per_probe, multiplications
 
@@ -114,3 +115,24 @@ def test_a_plan_that_cannot_be_carried_out_is_refused_when_it_is_made(trace):
     deep = potential(L.Dense(5), L.Dense(5), input_shape=(30,))
     with pytest.raises(ValueError, match=f"trace='{trace}' needs .*, but .*Use trace='exact'"):
         plan(trace, deep, (30,))
+
+
+def test_the_cost_of_an_outer_function_that_is_differentiated_is_not_pretended(rng):
+    class LogSumExp(dv.curvature.Outer):
+        def __call__(self, f):
+            return tf.reduce_logsumexp(f, axis=1)
+
+        def mean_hidden(self, f):
+            return tf.nn.softmax(f)
+
+    class Model(dv.LatentEnergyModel):
+        outer = LogSumExp()
+
+    model = Model(dv.networks.ffnn((4,), activation="softplus"))
+    model.adapt(rng.normal(size=(10, 40)).astype("float32"))
+    assert model.objective.plan(model).cost is None
+    assert not model.objective.plan(model).exact
+    exact = dv.ScoreMatching("exact").plan(model)
+    assert exact.exact
+    assert exact.probe_count == 40
+    assert "unknown" in str(exact)
