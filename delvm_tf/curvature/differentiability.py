@@ -8,14 +8,20 @@ import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import tensorflow as tf
 from tensorflow.python.framework import ops
 
+from delvm_tf.curvature.graph import structure_key
+
 _GRADIENT = re.compile(r"Grad(V\d+|Image|WithArgmax)?$|Backprop")
+# What was found to be sound, by the object and the state of its layers.
+_SOUND: WeakKeyDictionary[Any, set[Any]] = WeakKeyDictionary()
 _MAX_POOLING = {"MaxPoolGrad", "MaxPoolGradV2", "MaxPool3DGrad"}
 
 
+@tf.autograph.experimental.do_not_convert
 def graph_nodes(function: Callable[..., Any], specs: Sequence[tf.TensorSpec]) -> list[Any]:
     """The operations that a function runs, with those inside of loops and branches.
 
@@ -37,6 +43,8 @@ def require_differentiable(
 ) -> None:
     """Refuse a function that holds gradients which cannot be differentiated once more.
 
+    Cost: tracing it; for an object, or a method of it, once as long as its layers stay the same.
+
     Args:
         what: needs the derivative, for the message.
         function: of tensors; it takes gradients itself, such as ∇E(x).
@@ -45,14 +53,7 @@ def require_differentiable(
     Raises:
         ValueError: if it does; the message names the operation, and so the layer.
     """
-    for node in graph_nodes(function, specs):
-        reason = _obstacle(node)
-        if reason is not None:
-            raise ValueError(
-                f"{what} needs the derivative of a gradient, but the network holds {node.name}, "
-                f"{reason}. Use another layer there, or an objective without derivatives of "
-                f"gradients: dv.ContrastiveDivergence(sampler='langevin')"
-            )
+    _require(what, function, function, specs)
 
 
 def require_differentiable_gradient(
@@ -66,7 +67,26 @@ def require_differentiable_gradient(
             y = function(*x)
         return [g for g in tape.gradient(y, x) if g is not None]
 
-    require_differentiable(what, gradient, specs)
+    _require(what, function, gradient, specs)
+
+
+def _require(
+    what: str, given: Any, function: Callable[..., Any], specs: Sequence[tf.TensorSpec]
+) -> None:
+    owner = getattr(given, "__self__", given)
+    layers = structure_key(getattr(owner, "network", owner))
+    key = (what, getattr(given, "__name__", ""), *specs, layers)
+    if key in _SOUND.setdefault(owner, set()):
+        return
+    for node in graph_nodes(function, specs):
+        reason = _obstacle(node)
+        if reason is not None:
+            raise ValueError(
+                f"{what} needs the derivative of a gradient, but the network holds {node.name}, "
+                f"{reason}. Use another layer there, or an objective without derivatives of "
+                f"gradients: dv.ContrastiveDivergence(sampler='langevin')"
+            )
+    _SOUND[owner].add(key)
 
 
 def _obstacle(node: Any) -> str | None:

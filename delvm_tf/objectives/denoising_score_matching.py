@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from delvm_tf import noise
-from delvm_tf.curvature.differentiability import require_differentiable_gradient
+from delvm_tf.curvature.differentiability import require_differentiable
 from delvm_tf.curvature.sums import sum_per_example
 from delvm_tf.objectives.noise_levels import leave_one_out_loss, noise_ladder, require_pairs
 from delvm_tf.objectives.objective import Objective, ObjectiveValue
@@ -116,7 +116,7 @@ class DenoisingScoreMatching(Objective):
         """½‖(σ₀²/σ)∇E(x + σε) − ε‖² of each example, and for learned levels Parzen's loss."""
         if training:
             spec = tf.TensorSpec((None, *z.shape[1:]), z.dtype)
-            require_differentiable_gradient(type(self).__name__, model.potential, [spec])
+            require_differentiable(type(self).__name__, model.normalized_gradient, [spec])
         levels = self.noise_levels(z.dtype)
         seed = noise.next_seed(self.seed_generator)
         sigma = levels[0]
