@@ -21,9 +21,9 @@ from timing import Times, median_ratio, ratios, rounds_of_times
 
 from delvm_tf.catalog import MODELS, make_model, make_objective
 from delvm_tf.curvature.cost import multiplications
-from delvm_tf.evaluation.tables import csv_table
-from delvm_tf.ownership import claim, write_text
-from delvm_tf.paths import local_path
+from delvm_tf.storage.ownership import claim, write_text
+from delvm_tf.storage.paths import local_path
+from trainers.evaluation.tables import csv_table
 
 AUTOENCODER = "AE, tied weights"
 CASES: dict[str, list[Case]] = {

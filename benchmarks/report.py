@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
-from delvm_tf.ownership import make_folder, refuse_foreign_file, write_text
-from delvm_tf.paths import local_path
+from delvm_tf.storage.ownership import make_folder, refuse_foreign_file, write_text
+from delvm_tf.storage.paths import local_path
 
 
 class Report:

@@ -38,10 +38,10 @@ from timing import Times, in_new_process, median_ratio, ratios, rounds_of_times
 
 import delvm_tf as dv
 from delvm_tf.curvature.cost import multiplications
-from delvm_tf.evaluation.tables import csv_table
-from delvm_tf.ownership import claim, write_text
-from delvm_tf.paths import local_path
 from delvm_tf.plots.figure import new_figure, save_figure
+from delvm_tf.storage.ownership import claim, write_text
+from delvm_tf.storage.paths import local_path
+from trainers.evaluation.tables import csv_table
 
 EXACT_TOLERANCE = 1e-3  # relative, in float32
 STANDARD_ERRORS = 6.0  # that an estimate may be from the exact loss

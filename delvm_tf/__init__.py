@@ -18,11 +18,9 @@ from delvm_tf.models.cebm import CEBM
 from delvm_tf.models.conv_autoencoder import ConvAutoencoder
 from delvm_tf.models.delvm import DELVM
 from delvm_tf.models.dem import DEM
-from delvm_tf.models.divergence import DivergenceGuard, TrainingDiverged
 from delvm_tf.models.dsebm import DSEBM
 from delvm_tf.models.energy_model import EnergyModel
 from delvm_tf.models.latent_energy_model import LatentEnergyModel
-from delvm_tf.models.layerwise import LayerStage, fit_layerwise
 from delvm_tf.models.reconstruction_model import ReconstructionModel
 from delvm_tf.objectives.contrastive_divergence import ContrastiveDivergence
 from delvm_tf.objectives.denoising_score_matching import DenoisingScoreMatching
@@ -30,14 +28,14 @@ from delvm_tf.objectives.objective import Objective
 from delvm_tf.objectives.reconstruction import Reconstruction
 from delvm_tf.objectives.score_matching import ScoreMatching
 from delvm_tf.objectives.sliced_score_matching import SlicedScoreMatching
+from delvm_tf.training.divergence import DivergenceGuard, TrainingDiverged
+from delvm_tf.training.layerwise import LayerStage, fit_layerwise
 
 __version__ = "0.1.0"
 
-_LAZY_MODULES = {
-    "anomaly", "datasets", "evaluation", "patches", "plots", "search", "serving", "tensorboard",
-}  # fmt: skip
+_LAZY_MODULES = {"datasets", "detection", "features", "plots", "serving", "tensorboard"}
 _LAZY_NAMES = {
-    "AnomalyDetector": "delvm_tf.anomaly.detector",
+    "AnomalyDetector": "delvm_tf.detection.detector",
     "TensorBoard": "delvm_tf.tensorboard.callback",
     "export_onnx": "delvm_tf.serving.onnx_export",
     "export_saved_model": "delvm_tf.serving.export",

@@ -14,13 +14,15 @@ PACKAGE = ROOT / "delvm_tf"
 
 # Imports run one way: a package may use those to its right, never those to its left.
 LAYERS = [
-    "search", "runs", "tensorboard", "serving", "anomaly", "plots", "catalog", "models",
-    "objectives", "samplers",
-    "curvature",
+    "tensorboard", "serving", "detection", "plots", "catalog", "models", "training", "objectives",
+    "samplers", "curvature",
 ]  # fmt: skip
-INDEPENDENT = [
-    "datasets", "distribution", "evaluation", "metrics", "networks", "normalization", "patches",
-]  # fmt: skip
+# These know no model and not each other.
+INDEPENDENT = ["datasets", "distribution", "features", "metrics", "networks", "normalization"]
+# These may be used by all and use nothing.
+FOUNDATIONS = ["inputs", "storage"]
+# The laboratory imports the library; no program imports another.
+LABORATORY = ["trainers", "tuning"]
 
 
 def imports_of(package):
@@ -37,9 +39,43 @@ def test_imports_run_one_way(package):
 
 
 @pytest.mark.parametrize("package", INDEPENDENT)
-def test_data_evaluation_networks_and_normalisation_know_no_model(package):
+def test_data_metrics_networks_and_normalisation_know_no_model(package):
     others = {used for _, used in imports_of(package)} - {package}
     assert not others & {*LAYERS, *INDEPENDENT}
+
+
+@pytest.mark.parametrize("package", FOUNDATIONS)
+def test_what_all_may_use_uses_nothing(package):
+    assert {used for _, used in imports_of(package)} <= {package}
+
+
+def test_every_package_has_its_place():
+    packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert packages == {*LAYERS, *INDEPENDENT, *FOUNDATIONS}
+
+
+def modules_imported_by(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+        elif isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+
+
+def test_the_library_knows_nothing_of_the_laboratory():
+    for path in PACKAGE.rglob("*.py"):
+        used = {module.partition(".")[0] for module in modules_imported_by(path)}
+        assert not used & {*LABORATORY}, path
+
+
+@pytest.mark.parametrize("folder", LABORATORY)
+def test_no_program_imports_another(folder):
+    files = [*(ROOT / folder).rglob("*.py")]
+    programs = {path for path in files if '__name__ == "__main__"' in path.read_text()}
+    names = {".".join(path.relative_to(ROOT).with_suffix("").parts) for path in programs}
+    for path in files:
+        assert not {*modules_imported_by(path)} & names, path
+        assert "sys.path" not in path.read_text(), path
 
 
 def test_nothing_in_the_library_prints_or_reads_the_command_line():

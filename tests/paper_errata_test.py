@@ -7,9 +7,9 @@ import pytest
 
 import delvm_tf as dv
 from delvm_tf.catalog import Specification
-from delvm_tf.evaluation import DistanceToMean
+from delvm_tf.detection.baselines import DistanceToMean
 from delvm_tf.objectives.score_matching import PrintedSignWarning
-from delvm_tf.runs.anomaly import calibrate, row
+from trainers.experiments.anomaly import calibrate, row
 
 
 @pytest.fixture(scope="module")

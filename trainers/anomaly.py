@@ -13,19 +13,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from program import run_program, table_of
 from rich.console import Console
 
 import delvm_tf as dv
-from delvm_tf.anomaly import THRESHOLDS
 from delvm_tf.catalog import Specification
 from delvm_tf.datasets import Dataset
-from delvm_tf.evaluation.tables import Row, csv_table, markdown_table, summarize
-from delvm_tf.ownership import make_folder
-from delvm_tf.paths import check_checkpoint_path, local_path
+from delvm_tf.detection import THRESHOLDS
 from delvm_tf.plots import plot_error_histogram, plot_reconstructions, plot_roc_curves
 from delvm_tf.plots.figure import save_figure
-from delvm_tf.runs.anomaly import (
+from delvm_tf.storage.ownership import make_folder
+from delvm_tf.storage.paths import check_checkpoint_path, local_path
+from trainers.arguments import add_model_arguments, parse_seeds, specification
+from trainers.evaluation.tables import Row, csv_table, markdown_table, summarize
+from trainers.experiments.anomaly import (
     FIGURES,
     SCORES,
     all_abnormal,
@@ -36,9 +36,9 @@ from delvm_tf.runs.anomaly import (
     row,
     scores_of,
 )
-from delvm_tf.runs.arguments import add_model_arguments, parse_seeds, specification
-from delvm_tf.runs.recipes import Detection, default_detection, recipe
-from delvm_tf.runs.results import Results
+from trainers.program import run_program, table_of
+from trainers.recipes.anomaly import Detection, default_detection, recipe
+from trainers.results import Results
 
 MEMBER_SEEDS = 1000  # between the members of an ensemble, so that no two runs share a model
 PUBLISHED = (
@@ -133,7 +133,7 @@ def train(
 def tensorboard(args: argparse.Namespace, data: Dataset, folder: Path) -> dv.TensorBoard:
     """The log of a run, with pictures of labelled training data where there are any."""
     shown: Any = data.x_train
-    if data.x_calibration is not None:
+    if data.x_calibration is not None and data.y_calibration is not None:
         order = np.random.default_rng(0).permutation(len(data.x_calibration))
         shown = (data.x_calibration[order], data.y_calibration[order])
     spec = chosen(args)

@@ -12,26 +12,26 @@ import sys
 from datetime import date
 from pathlib import Path
 
-from program import run_program, table_of
 from rich.console import Console
 
 import delvm_tf as dv
 from delvm_tf.datasets import Dataset
-from delvm_tf.evaluation.tables import Row, csv_table, markdown_table, summarize
-from delvm_tf.runs.anomaly import FIGURES, all_abnormal, row
-from delvm_tf.runs.arguments import parse_seeds
-from delvm_tf.runs.held_out import hold_out
-from delvm_tf.runs.one_vs_rest import (
+from trainers.arguments import parse_seeds
+from trainers.evaluation.tables import Row, csv_table, markdown_table, summarize
+from trainers.experiments.anomaly import FIGURES, all_abnormal, row
+from trainers.experiments.held_out import hold_out
+from trainers.experiments.one_vs_rest import (
     PatchSettings,
     Scored,
     baseline_scores,
     contrast_normalized,
     patch_scores,
 )
-from delvm_tf.runs.one_vs_rest_recipes import one_vs_rest_patch_method
-from delvm_tf.runs.patch_recipes import METHODS
-from delvm_tf.runs.results import Results
-from delvm_tf.runs.subsets import subset
+from trainers.experiments.subsets import subset
+from trainers.program import run_program, table_of
+from trainers.recipes.one_vs_rest import one_vs_rest_patch_method
+from trainers.recipes.patches import METHODS
+from trainers.results import Results
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -84,9 +84,9 @@ def run_seed(args: argparse.Namespace, seed: int, console: Console) -> list[Row]
         method = one_vs_rest_patch_method(name, args.patch_filters)
         found.update(patch_scores(name, method, held.data, pixels, seed, settings))
     rows = [all_abnormal(data, seed)]
-    for method, (scores, seconds) in found.items():
+    for title, (scores, seconds) in found.items():
         threshold = held.threshold(scores)
-        rows.append(row(method, seed, data, held.of_test(scores), threshold, seconds))
+        rows.append(row(title, seed, data, held.of_test(scores), threshold, seconds))
     best = max(rows, key=lambda each: each["f1"])
     console.print(f"  best F1: {best['f1']:.4f}, {best['method']}", highlight=False)
     return rows

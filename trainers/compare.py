@@ -11,25 +11,25 @@ import time
 from datetime import date
 from pathlib import Path
 
-from program import run_program, table_of
 from rich.console import Console
 from rich.progress import Progress
 
 import delvm_tf as dv
-from delvm_tf.anomaly import THRESHOLDS
 from delvm_tf.catalog import MODELS
 from delvm_tf.datasets import Dataset
-from delvm_tf.evaluation.tables import Row, csv_table, markdown_table, summarize
-from delvm_tf.runs.anomaly import (
+from delvm_tf.detection import THRESHOLDS
+from trainers.arguments import parse_seeds
+from trainers.evaluation.tables import Row, csv_table, markdown_table, summarize
+from trainers.experiments.anomaly import (
     FIGURES,
     all_abnormal,
     baseline_detectors,
     detectors_of,
     row,
 )
-from delvm_tf.runs.arguments import parse_seeds
-from delvm_tf.runs.recipes import recipe
-from delvm_tf.runs.results import Results
+from trainers.program import run_program, table_of
+from trainers.recipes.anomaly import recipe
+from trainers.results import Results
 
 PAIRS = [
     "delvm:score-matching", "delvm:sliced", "delvm:denoising", "delvm:cd", "delvm:persistent-cd",

@@ -18,28 +18,28 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from program import run_program
 from rich.console import Console
 from rich.table import Table
 from sklearn.mixture import GaussianMixture
 
 import delvm_tf as dv
 from delvm_tf.catalog import Specification
-from delvm_tf.evaluation.densities import (
+from delvm_tf.plots.figure import save_figure
+from delvm_tf.samplers.sampling import SamplingDiverged
+from trainers.arguments import parse_seeds
+from trainers.evaluation.densities import (
     GaussianMixtureDensity,
     fisher_divergence,
     five_gaussians,
     kernel_density,
     one_gaussian,
 )
-from delvm_tf.evaluation.grid import GridIntegral, SquareGrid, integrate
-from delvm_tf.evaluation.tables import csv_table
-from delvm_tf.plots.density import plot_densities, plot_trajectories
-from delvm_tf.plots.figure import save_figure
-from delvm_tf.runs.arguments import parse_seeds
-from delvm_tf.runs.density_recipes import METHODS
-from delvm_tf.runs.results import Results
-from delvm_tf.samplers.sampling import SamplingDiverged
+from trainers.evaluation.grid import GridIntegral, SquareGrid, integrate
+from trainers.evaluation.tables import csv_table
+from trainers.plots.density import plot_densities, plot_trajectories
+from trainers.program import run_program
+from trainers.recipes.density import METHODS
+from trainers.results import Results
 
 TRAIN, VALIDATION, TEST, CHAINS = range(4)  # streams of random numbers under one seed
 GRID, WIDE = SquareGrid(15.0, 301), SquareGrid(150.0, 301)
@@ -173,6 +173,7 @@ def draw(args: argparse.Namespace, seed: int, stream: int) -> np.ndarray:
 def run_model(args: argparse.Namespace, name: str, seed: int, folder: Path) -> dict[str, Any]:
     """Train one model under one seed and measure it; the first also draws chains."""
     settings = chosen(args, name)
+    assert isinstance(settings.learning_rate, float)  # of all layers together
     nothing: dict[str, Any] = {"panel": None, "chains": None}
     started = time.perf_counter()
     try:

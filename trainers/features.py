@@ -14,28 +14,29 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from program import run_program, table_of
 from rich.console import Console
 
 import delvm_tf as dv
 from delvm_tf.catalog import Specification
 from delvm_tf.datasets import Dataset
-from delvm_tf.evaluation.probe import LinearProbe
-from delvm_tf.evaluation.tables import Row, csv_table, markdown_table, summarize
 from delvm_tf.plots.figure import save_figure
 from delvm_tf.plots.filters import plot_filters
-from delvm_tf.runs.arguments import add_model_arguments, parse_seeds, specification
-from delvm_tf.runs.feature_recipes import feature_recipe
-from delvm_tf.runs.features import (
+from trainers.arguments import add_model_arguments, parse_seeds, specification
+from trainers.evaluation.probe import LinearProbe
+from trainers.evaluation.tables import Row, csv_table, markdown_table, summarize
+from trainers.experiments.features import (
     FeatureFunction,
     as_inputs,
+    image_datasets,
+    load_data,
     model_features,
     principal_components,
     raw_pixels,
     score_features,
 )
-from delvm_tf.runs.results import Results
-from delvm_tf.runs.subsets import subset
+from trainers.program import run_program, table_of
+from trainers.recipes.features import feature_recipe
+from trainers.results import Results
 
 FIGURES = {"accuracy": "accuracy", "train seconds": "train s", "probe seconds": "probe s"}
 RANDOM = "random filters"
@@ -76,23 +77,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def image_datasets() -> list[str]:
-    """Names of the data sets with classes to tell apart."""
-    names = dv.datasets.names()
-    return [name for name in names if "classification" in dv.datasets.protocols(name)]
-
-
 def chosen(args: argparse.Namespace) -> Specification:
     """The model and training that the arguments and a recipe give together."""
     return specification(args, feature_recipe(args.dataset, args.model, args.objective))
-
-
-def load_data(args: argparse.Namespace, seed: int) -> Dataset:
-    """Training images drawn by the seed, and the whole test set."""
-    data = dv.datasets.load(args.dataset, protocol="classification", seed=seed)
-    if args.validation:
-        data = data.validation_split(seed=seed)
-    return subset(data, args.train_size, 0, seed)
 
 
 def takes_images(spec: Specification) -> bool:
@@ -154,7 +141,7 @@ def new_probe(args: argparse.Namespace, seed: int) -> LinearProbe:
 
 def run_seed(args: argparse.Namespace, seed: int, folder: Path, console: Console) -> list[Row]:
     """Train and measure everything under one seed; the first seed also gives pictures."""
-    data = load_data(args, seed)
+    data = load_data(args.dataset, args.train_size, args.validation, seed)
     rows: list[Row] = []
     for method, (function, seconds) in feature_functions(args, data, seed, folder).items():
         started = time.perf_counter()
@@ -184,7 +171,7 @@ def gain(rows: list[Row], title: str) -> str:
 def run(args: argparse.Namespace, console: Console) -> None:
     """All seeds, from where an interrupted run of the same command stopped."""
     spec = chosen(args)
-    first = load_data(args, args.seeds[0])
+    first = load_data(args.dataset, args.train_size, args.validation, args.seeds[0])
     new_probe(args, 0).check_settings()
     if args.pool < 1:
         raise ValueError(f"--pool must be a positive integer, 1 for no pooling, got {args.pool}")

@@ -11,17 +11,15 @@ import sys
 from datetime import date
 from pathlib import Path
 
-from program import run_program, table_of
 from rich.console import Console
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 import delvm_tf as dv
 from delvm_tf.catalog import Specification
-from delvm_tf.evaluation.tables import Row, csv_table, markdown_table, summarize
-from delvm_tf.plots.classes import plot_class_scores
 from delvm_tf.plots.figure import save_figure
-from delvm_tf.runs.arguments import add_model_arguments, parse_seeds, specification
-from delvm_tf.runs.one_vs_rest import (
+from trainers.arguments import add_model_arguments, parse_seeds, specification
+from trainers.evaluation.tables import Row, csv_table, markdown_table, summarize
+from trainers.experiments.one_vs_rest import (
     PatchSettings,
     Scored,
     baseline_scores,
@@ -32,9 +30,11 @@ from delvm_tf.runs.one_vs_rest import (
     norm_scores,
     patch_scores,
 )
-from delvm_tf.runs.one_vs_rest_recipes import one_vs_rest_patch_method, one_vs_rest_recipe
-from delvm_tf.runs.patch_recipes import METHODS
-from delvm_tf.runs.results import Results
+from trainers.plots.classes import plot_class_scores
+from trainers.program import run_program, table_of
+from trainers.recipes.one_vs_rest import one_vs_rest_patch_method, one_vs_rest_recipe
+from trainers.recipes.patches import METHODS
+from trainers.results import Results
 
 PARTS = ("baselines", "model", "patches")
 

@@ -15,27 +15,27 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from program import run_program
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from delvm_tf.datasets import Dataset
-from delvm_tf.evaluation.tables import csv_table
-from delvm_tf.ownership import claim, write_text
-from delvm_tf.paths import local_path
 from delvm_tf.plots.figure import save_figure
-from delvm_tf.runs.arguments import parse_seeds
-from delvm_tf.runs.paper.cells import Cell, Protocol
-from delvm_tf.runs.paper.charts import draw
-from delvm_tf.runs.paper.compute import compute, load
-from delvm_tf.runs.paper.costs import estimated_seconds
-from delvm_tf.runs.paper.figures import FIGURES, Point, points
-from delvm_tf.runs.paper.remaining import Remaining, clock
-from delvm_tf.runs.paper.reports import Report, page, rows
-from delvm_tf.runs.paper.scales import SCALES
-from delvm_tf.runs.paper.store import CellStore
-from delvm_tf.runs.paper.values import gather, label, title
+from delvm_tf.storage.ownership import claim, write_text
+from delvm_tf.storage.paths import local_path
+from trainers.arguments import parse_seeds
+from trainers.evaluation.tables import csv_table
+from trainers.experiments.paper.cells import Cell, Protocol
+from trainers.experiments.paper.charts import draw
+from trainers.experiments.paper.compute import compute, load
+from trainers.experiments.paper.costs import estimated_seconds
+from trainers.experiments.paper.figures import FIGURES, Point, points
+from trainers.experiments.paper.remaining import Remaining, clock
+from trainers.experiments.paper.reports import Report, page, rows
+from trainers.experiments.paper.scales import SCALES
+from trainers.experiments.paper.store import CellStore
+from trainers.experiments.paper.values import gather, label, title
+from trainers.program import run_program
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:

@@ -16,21 +16,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from features import image_datasets, load_data
-from program import run_program, table_of
 from rich.console import Console
 
 from delvm_tf.datasets import Dataset
-from delvm_tf.evaluation.probe import LinearProbe
-from delvm_tf.evaluation.tables import Row, csv_table, markdown_table, summarize
-from delvm_tf.patches import PatchFeatures, PatchWhitening, sample_patches
+from delvm_tf.features import PatchFeatures, PatchWhitening, sample_patches
 from delvm_tf.plots.figure import save_figure
 from delvm_tf.plots.filters import plot_filters
-from delvm_tf.runs.arguments import add_training_arguments, parse_seeds, specification
-from delvm_tf.runs.features import score_features
-from delvm_tf.runs.patch_recipes import METHODS, PatchMethod, patch_method
-from delvm_tf.runs.patches import DICTIONARIES, ENCODER_NAMES, HIDDEN, Learned, learn_model
-from delvm_tf.runs.results import Results
+from trainers.arguments import add_training_arguments, parse_seeds, specification
+from trainers.evaluation.probe import LinearProbe
+from trainers.evaluation.tables import Row, csv_table, markdown_table, summarize
+from trainers.experiments.features import image_datasets, load_data, score_features
+from trainers.experiments.patches import DICTIONARIES, ENCODER_NAMES, HIDDEN, Learned, learn_model
+from trainers.program import run_program, table_of
+from trainers.recipes.patches import METHODS, PatchMethod, patch_method
+from trainers.results import Results
 
 FIGURES = {
     "accuracy": "accuracy", "features": "features", "train seconds": "train s",
@@ -189,7 +188,7 @@ def check_fit(args: argparse.Namespace, data: Dataset) -> None:
 def run(args: argparse.Namespace, console: Console) -> None:
     """All seeds and methods, from where an interrupted run of the same command stopped."""
     check(args)
-    first = load_data(args, args.seeds[0])
+    first = load_data(args.dataset, args.train_size, args.validation, args.seeds[0])
     check_fit(args, first)
     output = args.output or Path("runs/patches") / args.dataset
     results = Results(output, {key: str(value) for key, value in vars(args).items()})
@@ -201,7 +200,7 @@ def run(args: argparse.Namespace, console: Console) -> None:
             console.print(f"{name}, seed {seed}: done before the interruption")
         else:
             console.print(f"{name}, seed {seed} ({position} of {len(pieces)})")
-            data = load_data(args, seed)
+            data = load_data(args.dataset, args.train_size, args.validation, seed)
             raw = sample_patches(data.x_train, args.patch_size, args.patches, seed)
             results[piece] = run_method(args, name, data, raw, seed, results.folder)
         rows.extend(results[piece])

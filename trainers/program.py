@@ -10,7 +10,7 @@ from rich.table import Table
 
 from delvm_tf.distribution.cluster import WorkerLost
 from delvm_tf.distribution.workers import WorkerFailed
-from delvm_tf.models.divergence import TrainingDiverged
+from delvm_tf.training.divergence import TrainingDiverged
 
 EXPECTED = (
     ValueError, TypeError, OSError, ImportError, TrainingDiverged, WorkerFailed, WorkerLost,

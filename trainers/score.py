@@ -8,13 +8,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from program import run_program
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from delvm_tf.runs.arguments import add_table_arguments, table_options
-from delvm_tf.runs.scoring import Summary, score_files
 from delvm_tf.serving import load
+from delvm_tf.serving.scoring import Summary, score_files
+from trainers.arguments import add_table_arguments, table_options
+from trainers.program import run_program
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:

@@ -6,12 +6,13 @@ Options after a lone -- go to Beam, such as -- --runner FlinkRunner or -- --runn
 
 import argparse
 import sys
+from typing import Any
 
-from program import run_program
 from rich.console import Console
 
-from delvm_tf.paths import local_path
-from delvm_tf.runs.arguments import add_table_arguments, table_options
+from delvm_tf.storage.paths import local_path
+from trainers.arguments import add_table_arguments, table_options
+from trainers.program import run_program
 
 TYPES = {"bool": "bool_", "float32": "float32"}
 
@@ -88,7 +89,7 @@ def refuse_existing(output: str) -> None:
         )
 
 
-def column_type(pyarrow: object, output: dict) -> object:
+def column_type(pyarrow: Any, output: dict[str, Any]) -> Any:
     """The type of a column for an output as the model card describes it."""
     value = getattr(pyarrow, TYPES[output["dtype"]])()
     return value if len(output["shape"]) == 1 else pyarrow.list_(value)

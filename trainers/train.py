@@ -12,16 +12,16 @@ import sys
 from pathlib import Path
 
 import keras
-from program import run_program
 from rich.console import Console
 
 import delvm_tf as dv
 from delvm_tf.distribution.workers import run_workers
-from delvm_tf.models.backups import Backup
-from delvm_tf.ownership import claim, write_json
-from delvm_tf.paths import local_path
-from delvm_tf.runs.arguments import add_model_arguments, specification
-from delvm_tf.runs.recipes import recipe
+from delvm_tf.storage.ownership import claim, write_json
+from delvm_tf.storage.paths import local_path
+from delvm_tf.training.backups import Backup
+from trainers.arguments import add_model_arguments, specification
+from trainers.program import run_program
+from trainers.recipes.anomaly import recipe
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:

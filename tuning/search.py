@@ -14,26 +14,24 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "trainers"))
-
 import keras
-from program import run_program
 from rich.console import Console
 from rich.table import Table
 
 import delvm_tf as dv
 from delvm_tf.datasets import Dataset
-from delvm_tf.evaluation.tables import csv_table
-from delvm_tf.ownership import claim, make_folder, read_json, write_json, write_text
-from delvm_tf.paths import check_checkpoint_path, local_path
 from delvm_tf.plots.figure import save_figure
-from delvm_tf.runs.anomaly import calibrate
-from delvm_tf.runs.subsets import subset
-from delvm_tf.search import MEASURES, SPACES, TUNERS, Space, make_tuner
-from delvm_tf.search.service import PARENT, role, search_with_workers
-from delvm_tf.search.spaces import table_of_space
-from delvm_tf.search.trials import Trial, best_first, plot_search, rows_of, trials_of
-from delvm_tf.search.tuner import fit_specification
+from delvm_tf.storage.ownership import claim, make_folder, read_json, write_json, write_text
+from delvm_tf.storage.paths import check_checkpoint_path, local_path
+from trainers.evaluation.tables import csv_table
+from trainers.experiments.anomaly import calibrate
+from trainers.experiments.subsets import subset
+from trainers.program import run_program
+from tuning import MEASURES, SPACES, TUNERS, Space, make_tuner
+from tuning.service import PARENT, role, search_with_workers
+from tuning.spaces import table_of_space
+from tuning.trials import Trial, best_first, plot_search, rows_of, trials_of
+from tuning.tuner import fit_specification
 
 SHOWN = 10  # trials in the table on the screen
 

@@ -8,8 +8,8 @@ import keras
 
 from delvm_tf.catalog.models import MODELS, make_model
 from delvm_tf.catalog.objectives import OBJECTIVES, make_objective
-from delvm_tf.models.layerwise import fit_layerwise
 from delvm_tf.models.reconstruction_model import ReconstructionModel
+from delvm_tf.training.layerwise import fit_layerwise
 
 
 @dataclasses.dataclass(frozen=True)

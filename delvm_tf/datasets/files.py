@@ -12,7 +12,7 @@ import numpy as np
 
 from delvm_tf.datasets import tfds
 from delvm_tf.datasets.archive import Archive, Arrays, ContentsError
-from delvm_tf.paths import local_path
+from delvm_tf.storage.paths import local_path
 
 VARIABLE = "DELVM_DATA_DIR"
 

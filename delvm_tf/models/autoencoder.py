@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from delvm_tf.curvature.graph import layer_chain
-from delvm_tf.models.features import feature_function
+from delvm_tf.models.feature_maps import feature_function
 from delvm_tf.models.network import build_network, check_network
 from delvm_tf.models.reconstruction_model import ReconstructionModel
 from delvm_tf.networks.mirror import Mirrored, is_affine, layer_shapes, mirror, trim

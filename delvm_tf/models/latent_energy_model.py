@@ -9,7 +9,7 @@ from delvm_tf import noise
 from delvm_tf.curvature import Curvature, Outer, Potential
 from delvm_tf.curvature.graph import layer_chain
 from delvm_tf.models.energy_model import EnergyModel, Trace
-from delvm_tf.models.features import feature_function
+from delvm_tf.models.feature_maps import feature_function
 from delvm_tf.models.network import build_network, check_network
 from delvm_tf.models.visible import QuadraticVisible
 from delvm_tf.normalization import InputNormalization

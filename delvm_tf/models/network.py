@@ -5,7 +5,7 @@ from typing import Any
 import keras
 
 from delvm_tf.curvature.graph import is_graph, layer_chain
-from delvm_tf.notices import warn
+from delvm_tf.inputs.notices import warn
 
 POINTWISE = (
     keras.layers.Dense, keras.layers.Activation, keras.layers.Dropout, keras.layers.Identity,

@@ -12,16 +12,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from delvm_tf.columns import check_names
 from delvm_tf.curvature.graph import structure_key
 from delvm_tf.curvature.sums import sum_per_example
-from delvm_tf.models import inputs
+from delvm_tf.inputs import batches as inputs
+from delvm_tf.inputs.columns import check_names
 from delvm_tf.models.compiled import CompiledFunctions
-from delvm_tf.models.entries import CheckedEntries
-from delvm_tf.models.features import flatten_map
+from delvm_tf.models.feature_maps import flatten_map
 from delvm_tf.models.unbuilding import built_or_untouched
 from delvm_tf.normalization import InputNormalization
 from delvm_tf.objectives.objective import Objective
+from delvm_tf.training.entries import CheckedEntries
 
 BATCH_SIZE = 512  # examples scored at a time
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from delvm_tf.arrays import as_array
+from delvm_tf.inputs.arrays import as_array
 from delvm_tf.normalization.statistics import Statistics
 
 ROWS = 1024  # examples computed at a time, in float64

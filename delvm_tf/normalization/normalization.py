@@ -9,9 +9,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from delvm_tf.arrays import is_wide
+from delvm_tf.inputs.arrays import is_wide
+from delvm_tf.inputs.notices import warn
 from delvm_tf.normalization.statistics import Statistics
-from delvm_tf.notices import warn
 
 MODES = ("none", "minmax", "zscore", "center", "zca")
 FLOAT32_OFFSET = 1e5  # |mean| in spreads up to which float32 will do; see `set_statistics`

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from delvm_tf.checkpoints import Checkpointed
+from delvm_tf.storage.checkpoints import Checkpointed
 
 
 class ObjectiveValue(NamedTuple):

@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from delvm_tf.ownership import make_folder, refuse_foreign_file, whole
-from delvm_tf.paths import local_path
+from delvm_tf.storage.ownership import make_folder, refuse_foreign_file, whole
+from delvm_tf.storage.paths import local_path
 
 _SOFTWARE = "delvm_tf"  # what the file says who made it
 _written: set[Path] = set()  # in this process

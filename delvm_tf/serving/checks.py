@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from delvm_tf.models import inputs
+from delvm_tf.inputs import batches as inputs
 
 
 def checked_rows(x: Any, shape: Any) -> np.ndarray:

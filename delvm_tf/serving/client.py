@@ -8,7 +8,7 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 
-from delvm_tf.columns import check_names, names_of
+from delvm_tf.inputs.columns import check_names, names_of
 from delvm_tf.serving.checks import checked_images, checked_rows
 from delvm_tf.serving.errors import RequestRefusedError, ServerError, ServerUnavailableError
 from delvm_tf.serving.rest import RestTransport

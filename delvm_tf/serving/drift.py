@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from delvm_tf.arrays import as_values
+from delvm_tf.inputs.arrays import as_values
 
 # Limits of the population stability index that are customary in credit scoring.
 STABLE, DRIFTED = 0.1, 0.25

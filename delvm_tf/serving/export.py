@@ -9,16 +9,16 @@ from typing import Any
 
 import tensorflow as tf
 
-from delvm_tf.anomaly.detector import AnomalyDetector
+from delvm_tf.detection.detector import AnomalyDetector
 from delvm_tf.distribution.chief import writes_files
 from delvm_tf.models.reconstruction_model import ReconstructionModel
-from delvm_tf.ownership import make_folder
-from delvm_tf.paths import check_checkpoint_path, local_path
 from delvm_tf.serving import model_card
 from delvm_tf.serving.drift import ScoreHistogram
 from delvm_tf.serving.model_card import ModelCard
 from delvm_tf.serving.signatures import Options, signatures, white_of
 from delvm_tf.serving.warmup import write_warmup
+from delvm_tf.storage.ownership import make_folder
+from delvm_tf.storage.paths import check_checkpoint_path, local_path
 
 
 def export_saved_model(

@@ -12,12 +12,12 @@ import tensorflow as tf
 
 from delvm_tf.curvature.loops import find_loop
 from delvm_tf.distribution.chief import writes_files
-from delvm_tf.ownership import make_folder, refuse_foreign_file, whole
-from delvm_tf.paths import local_path
 from delvm_tf.serving import model_card
 from delvm_tf.serving.export import check_exportable
 from delvm_tf.serving.onnx_operations import handlers
 from delvm_tf.serving.signatures import DEFAULT, Outputs, functions
+from delvm_tf.storage.ownership import make_folder, refuse_foreign_file, whole
+from delvm_tf.storage.paths import local_path
 
 OPSET = 18
 NAN = float("nan")

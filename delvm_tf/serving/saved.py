@@ -11,11 +11,11 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow.python.framework import op_def_registry
 
-from delvm_tf.columns import check_names, names_of
-from delvm_tf.paths import check_checkpoint_path, local_path
+from delvm_tf.inputs.columns import check_names, names_of
 from delvm_tf.serving.checks import checked_images, checked_rows
 from delvm_tf.serving.model_card import DamagedModelError, ModelCard
 from delvm_tf.serving.signatures import DEFAULT, ENCODED, IMAGE_BYTES
+from delvm_tf.storage.paths import check_checkpoint_path, local_path
 
 # Operations that count as having effects and that a model needs: weights and their shapes, control
 # flow, checks.

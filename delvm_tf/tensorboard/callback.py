@@ -9,14 +9,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from delvm_tf.anomaly.labels import read_labels
-from delvm_tf.columns import check_names, names_of
-from delvm_tf.models import inputs
-from delvm_tf.ownership import make_folder
-from delvm_tf.paths import local_path
+from delvm_tf.detection.labels import read_labels
+from delvm_tf.detection.validation import rows_of, with_names
+from delvm_tf.inputs import batches as inputs
+from delvm_tf.inputs.columns import check_names, names_of
+from delvm_tf.storage.ownership import make_folder
+from delvm_tf.storage.paths import local_path
 from delvm_tf.tensorboard.pictures import write_errors, write_filters
 from delvm_tf.tensorboard.projector import refuse_foreign_files, write_projector
-from delvm_tf.validation import rows_of, with_names
 
 
 class TensorBoard(keras.callbacks.TensorBoard):

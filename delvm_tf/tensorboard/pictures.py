@@ -8,9 +8,9 @@ import numpy as np
 import tensorflow as tf
 from scipy.stats import rankdata
 
-from delvm_tf.anomaly.thresholds import mean_std
-from delvm_tf.arrays import as_array
-from delvm_tf.evaluation.metrics import auroc
+from delvm_tf.detection.thresholds import mean_std
+from delvm_tf.inputs.arrays import as_array
+from delvm_tf.metrics.anomaly import auroc
 from delvm_tf.plots import plot_error_histogram, plot_filters, plot_reconstructions, plot_roc_curves
 
 

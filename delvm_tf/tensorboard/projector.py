@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from delvm_tf.ownership import make_folder, refuse_foreign_file, whole, write_text
+from delvm_tf.storage.ownership import make_folder, refuse_foreign_file, whole, write_text
 
 SPRITE = 24  # side of a picture in the sprite, pixels
 CONFIG = "projector_config.pbtxt"

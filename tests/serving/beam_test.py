@@ -24,9 +24,9 @@ from pyarrow import parquet
 
 import delvm_tf as dv
 from delvm_tf.datasets.streams import TableOptions
-from delvm_tf.runs.scoring import score_files
 from delvm_tf.serving import DamagedModelError, load
 from delvm_tf.serving.beam import Score, ScoreFiles
+from delvm_tf.serving.scoring import score_files
 
 
 @pytest.fixture(scope="module")

@@ -15,10 +15,10 @@ from servers import GrpcServer, RestServer
 import delvm_tf as dv
 from delvm_tf.datasets.archive import ContentsError
 from delvm_tf.datasets.streams import TableOptions
-from delvm_tf.runs.scoring import score_files
 from delvm_tf.serving import DamagedModelError, load
 from delvm_tf.serving.checks import in_order
 from delvm_tf.serving.model_card import FILE, ModelCard, checksums
+from delvm_tf.serving.scoring import score_files
 
 NAMES = ("speed", "heat", "load")
 

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 import delvm_tf as dv
-from delvm_tf.runs.scoring import score_files
+from delvm_tf.serving.scoring import score_files
 
 LARGE = np.float32(1e15)
 

@@ -22,9 +22,9 @@ import delvm_tf as dv
 from delvm_tf.datasets.archive import ContentsError
 from delvm_tf.datasets.streams import write_tfrecords
 from delvm_tf.datasets.streams.stream import READERS
-from delvm_tf.runs.scoring import score_files
 from delvm_tf.serving import Client, DamagedModelError, RequestRefusedError, ServerError, load
 from delvm_tf.serving.model_card import FILE, ModelCard
+from delvm_tf.serving.scoring import score_files
 
 QUICK, LONG = 40, 2500  # inputs of each of the eight kinds
 SIZES = [QUICK, pytest.param(LONG, marks=pytest.mark.slow)]

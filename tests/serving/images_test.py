@@ -10,8 +10,8 @@ from pyarrow import parquet
 
 import delvm_tf as dv
 from delvm_tf.datasets.archive import ContentsError
-from delvm_tf.runs.scoring import score_files
 from delvm_tf.serving import load
+from delvm_tf.serving.scoring import score_files
 
 RNG = np.random.default_rng(0)
 

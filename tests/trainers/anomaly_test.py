@@ -119,8 +119,7 @@ def test_an_unwritable_output_folder(tmp_path, run_here):
 
 
 def test_the_papers_own_setting_takes_its_scale_and_rate_from_the_paper(monkeypatch):
-    monkeypatch.syspath_prepend(str(PROGRAM.parent))
-    import anomaly
+    from trainers import anomaly
 
     def chosen(*arguments):
         return anomaly.chosen(anomaly.parse_arguments(list(arguments)))

@@ -11,8 +11,7 @@ PROGRAM = Path(__file__).parents[2] / "trainers" / "compare.py"
 
 @pytest.fixture
 def compare(monkeypatch):
-    monkeypatch.syspath_prepend(str(PROGRAM.parent))
-    import compare
+    from trainers import compare
 
     return compare
 

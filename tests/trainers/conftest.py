@@ -11,7 +11,6 @@ def run_here(monkeypatch, capsys, tmp_path):
     """Run a program in this process, which spares the seconds that starting TensorFlow takes."""
 
     def run(program, *arguments):
-        monkeypatch.syspath_prepend(str(program.parent))
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(sys, "argv", [str(program), *arguments])
         capsys.readouterr()

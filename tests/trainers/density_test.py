@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import delvm_tf as dv
-from delvm_tf.evaluation.densities import GaussianMixtureDensity, five_gaussians
-from delvm_tf.evaluation.grid import SquareGrid
+from trainers.evaluation.densities import GaussianMixtureDensity, five_gaussians
+from trainers.evaluation.grid import SquareGrid
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = ROOT / "trainers" / "density.py"
@@ -18,8 +18,7 @@ PROGRAM = ROOT / "trainers" / "density.py"
 
 @pytest.fixture
 def density(monkeypatch):
-    monkeypatch.syspath_prepend(str(PROGRAM.parent))
-    import density
+    from trainers import density
 
     return density
 

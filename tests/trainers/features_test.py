@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from trainers.experiments.features import load_data
+
 ROOT = Path(__file__).parents[2]
 PROGRAM = ROOT / "trainers" / "features.py"
 TINY = ["--dataset", "digits", "--epochs", "1", "--filters", "4", "--l2", "0.03"]
@@ -28,8 +30,7 @@ def run(tmp_path, *arguments):
 
 @pytest.fixture
 def features(monkeypatch):
-    monkeypatch.syspath_prepend(str(PROGRAM.parent))
-    import features
+    from trainers import features
 
     return features
 
@@ -127,9 +128,8 @@ def test_an_unknown_data_set_is_refused(features, capsys):
 
 def test_a_subset_is_drawn_by_class_and_seed_and_the_test_set_stays_whole(features):
     def load(*arguments, seed):
-        return features.load_data(
-            features.parse_arguments(["--dataset", "digits", *arguments]), seed
-        )
+        args = features.parse_arguments(["--dataset", "digits", *arguments])
+        return load_data(args.dataset, args.train_size, args.validation, seed)
 
     whole = load(seed=1)
     some, again = (load("--train-size", "500", seed=1) for _ in range(2))
@@ -152,7 +152,7 @@ def test_every_model_gives_features_and_filters_to_look_at(tmp_path, features, m
     args = features.parse_arguments(
         ["--dataset", "digits", "--model", model, "--train-size", "60", "--epochs", "1", *layers]
     )
-    data = features.load_data(args, 0)
+    data = load_data(args.dataset, args.train_size, args.validation, 0)
     methods = features.feature_functions(args, data, 0, tmp_path)
     trained, random, pixels, components = (f(data.x_test[:9]) for f, _ in methods.values())
     assert trained.shape == random.shape
@@ -170,7 +170,7 @@ def test_every_model_gives_features_and_filters_to_look_at(tmp_path, features, m
 def test_other_objectives_train_too(tmp_path, features, objective):
     steps = ["--cd-steps", "2"] if objective == "langevin-cd" else []
     args = features.parse_arguments([*TINY, "--objective", objective, "--train-size", "60", *steps])
-    data = features.load_data(args, 0)
+    data = load_data(args.dataset, args.train_size, args.validation, 0)
     title, *_ = features.feature_functions(args, data, 0, tmp_path)
     assert title.endswith("-DELVM")
     assert not title.startswith("SM-")

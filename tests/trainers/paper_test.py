@@ -15,8 +15,7 @@ PROGRAM = Path(__file__).parents[2] / "trainers" / "paper.py"
 
 @pytest.fixture
 def paper(monkeypatch):
-    monkeypatch.syspath_prepend(str(PROGRAM.parent))
-    import paper
+    from trainers import paper
 
     return paper
 

@@ -16,8 +16,7 @@ TINY = [
 
 @pytest.fixture
 def patches(monkeypatch):
-    monkeypatch.syspath_prepend(str(PROGRAM.parent))
-    import patches
+    from trainers import patches
 
     return patches
 

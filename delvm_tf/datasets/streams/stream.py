@@ -21,7 +21,7 @@ from delvm_tf.datasets.streams.chunk import (
     whole_labels,
 )
 from delvm_tf.datasets.streams.reading import Column, Reading, TableOptions
-from delvm_tf.paths import matching
+from delvm_tf.storage.paths import matching
 
 READERS: dict[str, Reader] = {
     ".npz": npz.chunks,

@@ -12,8 +12,8 @@ import tensorflow as tf
 from delvm_tf.datasets.archive import ContentsError
 from delvm_tf.datasets.streams.chunk import DTYPES, Chunk, check_unmasked, whole_labels
 from delvm_tf.datasets.streams.reading import Reading
-from delvm_tf.ownership import make_folder, whole
-from delvm_tf.paths import local_path
+from delvm_tf.storage.ownership import make_folder, whole
+from delvm_tf.storage.paths import local_path
 
 _RECORDS = 256
 _NO_LABEL = -(2**63)

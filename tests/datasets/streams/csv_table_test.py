@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from pyarrow import csv as arrow_csv
 
 import delvm_tf as dv
-from delvm_tf.columns import names_of
 from delvm_tf.datasets import ContentsError
 from delvm_tf.datasets.streams import TableOptions, csv_table, stream
 from delvm_tf.datasets.streams.reading import Reading
+from delvm_tf.inputs.columns import names_of
 
 
 def table(path, text=None, **options):

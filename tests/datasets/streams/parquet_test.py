@@ -9,9 +9,9 @@ import pytest
 import tensorflow as tf
 from pyarrow import parquet
 
-from delvm_tf.columns import names_of
 from delvm_tf.datasets import ContentsError
 from delvm_tf.datasets.streams import stream
+from delvm_tf.inputs.columns import names_of
 
 
 def write(path, columns):

@@ -1,0 +1,402 @@
+"""A scikit-learn outlier detector around any model that scores."""
+
+import math
+import numbers
+from typing import Any, NoReturn
+
+import keras
+import numpy as np
+import tensorflow as tf
+from sklearn.base import BaseEstimator, OutlierMixin, clone
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.validation import check_is_fitted
+
+from delvm_tf.detection import validation
+from delvm_tf.detection.labels import NO_CLASSES, read_labels, training_labels
+from delvm_tf.detection.thresholds import THRESHOLDS
+from delvm_tf.inputs import columns
+from delvm_tf.inputs.batches import stream_names, stream_size
+from delvm_tf.metrics.anomaly import auroc
+from delvm_tf.models.copies import full_copy, untrained_copy
+from delvm_tf.models.reconstruction_model import ReconstructionModel
+
+SCORES = ("reconstruction_error", "energy", "score_samples")
+STREAMS = (tf.data.Dataset, keras.utils.PyDataset)
+NUMBER, BY_HAND = "number", "set by hand"  # rules beside those of THRESHOLDS
+
+
+class AnomalyDetector(OutlierMixin, BaseEstimator):
+    """Calls an example abnormal when its anomaly score exceeds a threshold.
+
+    The anomaly score is the model's reconstruction error or energy. Signs follow scikit-learn's
+    outlier detectors (`IsolationForest`, `OneClassSVM`): `score_samples` and `decision_function`
+    are higher for more normal examples, `predict` is +1 for normal and −1 for abnormal, and so are
+    labels. `anomaly_score` and `is_anomaly` say the same the other way round.
+
+    Abnormal is what has an anomaly score > `threshold_`; a score at the threshold is normal. Where
+    finite inputs overflow to a score that is NaN or infinite, of either sign, the model cannot say
+    how likely they are: such rows get the anomaly score +∞ and are abnormal, and those beside them
+    are scored as ever. Scores and threshold of a model of this library are float32 numbers, as they
+    are where it is served, so that a SavedModel, ONNX file or pipeline decides the same.
+
+    As with all estimators of scikit-learn, `fit` does not change its arguments and starts anew each
+    time: with `epochs` > 0 a new model of the same architecture, with new weights, is trained
+    (`model_`). With `epochs=0`, for models that are trained already, the model serves as it is.
+
+    Args:
+        model: anything with `reconstruction_error(x)` or `energy(x)`, or a scikit-learn outlier
+            detector with `score_samples(x)`.
+        threshold: a number; or a rule: `"mean_std"`, mean plus one standard deviation of the normal
+            scores; `"quantile"`; or `"best_f1"`, the best F1 on the labelled data given to `fit`.
+        score_name: `"reconstruction_error"`, `"energy"` or `"score_samples"`; the first the model
+            has, by default.
+        quantile: fraction of normal examples below the threshold `"quantile"`.
+        epochs: how long `fit` trains the model before it sets the threshold.
+        batch_size: examples per training step.
+        warm_start: go on from the weights that `model_` has, or, at the first `fit`, from those of
+            a copy of `model`, instead of starting anew.
+
+    Attributes:
+        model_: the model that scores: `model` itself, or with `epochs` > 0 the one trained.
+        threshold_: the threshold, in units of the anomaly score. It may be set, and then decides
+            everywhere: here, in exported models and on their cards.
+        threshold_rule_: where it comes from: a rule, `"number"`, or `"set by hand"`.
+        offset_: minus the threshold, as scikit-learn has it; setting one sets the other.
+        score_name_: the score in use.
+        normal_scores_: anomaly scores of the normal examples given to `fit`, (n,).
+        n_features_in_: number of values per example.
+        feature_names_in_: names of the columns, where they have any.
+
+    Example:
+        >>> detector = dv.AnomalyDetector(model, threshold="mean_std").fit(x_normal)
+        >>> sklearn.metrics.roc_auc_score(y == -1, detector.anomaly_score(x))
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        threshold: str | float = "mean_std",
+        score_name: str | None = None,
+        quantile: float = 0.95,
+        epochs: int = 0,
+        batch_size: int = 100,
+        warm_start: bool = False,
+    ):
+        self.model = model
+        self.threshold = threshold
+        self.score_name = score_name
+        self.quantile = quantile
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.warm_start = warm_start
+
+    def fit(self, X: Any, y: Any = None) -> "AnomalyDetector":
+        """Set the threshold on X, after training a model on its normal rows if `epochs` > 0.
+
+        Args:
+            X: examples, (n, ...) in raw units; all normal unless labels say otherwise. Without
+                labels a batched `tf.data.Dataset` too, if the model takes one.
+            y: labels, +1 for normal and −1 for abnormal as in scikit-learn; needed by `"best_f1"`
+                only. Abnormal rows are left out of training. 0 for normal and 1 for abnormal is
+                understood too, with a warning: scikit-learn's scorers (`scoring="roc_auc"`) would
+                read such labels the other way round, and are then refused. Other numbers are
+                ignored, with a warning.
+
+        Raises:
+            TypeError: for a stream of data, if the model takes arrays only.
+            ValueError: for an unknown threshold or score, labels of the wrong length or of both
+                kinds, too few examples, or scores that are not finite. The detector stays as it
+                was before.
+        """
+        before = dict(vars(self))
+        try:
+            return self._fit(X, y)
+        except BaseException:  # a detector half of the old data and half of the new would mislead
+            self.__dict__ = before
+            raise
+
+    def _fit(self, X: Any, y: Any) -> "AnomalyDetector":
+        self._check_arguments()
+        labels = None
+        if isinstance(X, STREAMS):
+            self._check_stream(X, y)
+            array: Any = X
+        else:
+            least = 2 if self.epochs or self.threshold == "mean_std" else 1  # to have a spread
+            array = validation.checked(self, X, reset=True, rows=least)
+            labels = training_labels(y, len(array), needed=self.threshold == "best_f1")
+        abnormal = None if labels is None else labels.abnormal
+        model = self.model
+        if self.epochs:
+            normal = validation.with_names(X, array)
+            if abnormal is not None:
+                normal = validation.rows_of(normal, np.flatnonzero(~abnormal))
+            model = self._trained(normal)
+        name = resolved_score(model, self.score_name)
+        scores = _anomaly_scores(model, name, validation.as_known_to(model, X, array))
+        if not np.isfinite(scores).all():
+            raise ValueError(
+                f"{np.sum(~np.isfinite(scores))} of {len(scores)} anomaly scores are NaN or "
+                f"infinite; check the model's training and the inputs' range"
+            )
+        if isinstance(self.threshold, str):
+            rule = self.threshold
+            value = THRESHOLDS[rule](scores, abnormal, self.quantile)
+        else:
+            rule, value = NUMBER, self.threshold
+        self._threshold = _as_served(_checked_threshold(value), model)
+        self.threshold_rule_ = rule
+        self.model_, self._score_name = model, name
+        self.normal_scores_ = scores if abnormal is None else scores[~abnormal]
+        self._zero_one = labels is not None and labels.zero_one
+        self._only_ones = labels is not None and labels.only_ones
+        return self
+
+    def anomaly_score(self, X: Any) -> np.ndarray:
+        """Anomaly score of each example, (n,); higher is more abnormal, +∞ where it overflows.
+
+        A detector that is not fitted gives the scores of its model, unless it is to train one.
+        """
+        fitted = self.__sklearn_is_fitted__()
+        if not fitted and self.epochs:
+            check_is_fitted(self)
+        model = self.model_ if fitted else self.model
+        name = self.score_name_
+        if not isinstance(X, STREAMS):
+            checker = self if fitted else AnomalyDetector(model)
+            X = validation.as_known_to(model, X, validation.checked(checker, X, reset=not fitted))
+        elif fitted and (names := stream_names(X)) is not None:
+            known = getattr(self, "feature_names_in_", None)
+            columns.check_names(names, known, type(self).__name__)
+        scores = _anomaly_scores(model, name, X)
+        return np.where(np.isfinite(scores), scores, np.inf)
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Minus the anomaly score, (n,); higher is more normal, as in scikit-learn."""
+        return -self.anomaly_score(X)
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """`score_samples` − `offset_`, (n,); negative for abnormal examples."""
+        check_is_fitted(self)
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X: Any) -> np.ndarray:
+        """+1 for normal and −1 for abnormal examples, (n,)."""
+        return np.where(self.is_anomaly(X), -1, 1)
+
+    def is_anomaly(self, X: Any) -> np.ndarray:
+        """Whether each example is abnormal, (n,)."""
+        check_is_fitted(self)
+        return self.anomaly_score(X) > self.threshold_
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """AUROC of the anomaly scores: how often an abnormal example scores above a normal one.
+
+        It is what `cross_val_score` and `GridSearchCV` use without `scoring`, and what
+        `scoring="roc_auc"` gives for labels +1 and −1. The threshold plays no part. Stratify the
+        folds (`cv=StratifiedKFold()`), so that each has both classes.
+
+        Args:
+            X: examples, (n, ...).
+            y: labels, +1 for normal and −1 for abnormal, or 0 for normal and 1 for abnormal.
+
+        Raises:
+            ValueError: without labels of both classes, or for 0 and 1 after a `fit` whose labels
+                were nothing but 1.
+        """
+        check_is_fitted(self)
+        scores = self.anomaly_score(X)
+        if y is None:
+            raise ValueError("score is the AUROC, and needs labels y: +1 normal, -1 abnormal")
+        labels = read_labels(y, len(scores))
+        abnormal = labels.abnormal
+        if labels.zero_one and self._only_ones:
+            raise ValueError(
+                "fit was given nothing but 1, read as +1 (normal), and these labels are 0 and 1; "
+                "give both as +1 (normal) and -1 (abnormal)"
+            )
+        if abnormal.all() or not abnormal.any():
+            raise ValueError(
+                f"the AUROC needs normal and abnormal examples, and all {len(abnormal)} are "
+                f"{'abnormal' if abnormal.all() else 'normal'}; for cross-validation stratify the "
+                f"folds: cv=StratifiedKFold()"
+            )
+        return auroc(abnormal, scores)
+
+    @property
+    def threshold_(self) -> float:
+        """The threshold, in units of the anomaly score."""
+        if not self.__sklearn_is_fitted__():
+            raise NotFittedError(
+                "this AnomalyDetector has no threshold yet; call fit, with threshold=number if it "
+                "is known"
+            )
+        return self._threshold
+
+    @threshold_.setter
+    def threshold_(self, value: float) -> None:
+        if not self.__sklearn_is_fitted__():
+            raise NotFittedError(
+                "a threshold can be set once the detector is fitted; give it as threshold=number, "
+                "and call fit"
+            )
+        self._threshold = _as_served(_checked_threshold(value), self.model_)
+        self.threshold_rule_ = BY_HAND
+
+    @property
+    def offset_(self) -> float:
+        """Minus the threshold."""
+        return -self.threshold_
+
+    @offset_.setter
+    def offset_(self, value: float) -> None:
+        self.threshold_ = -_checked_threshold(value)
+
+    @property
+    def score_name_(self) -> str:
+        """The score in use."""
+        if self.__sklearn_is_fitted__():
+            return self._score_name
+        return resolved_score(self.model, self.score_name)
+
+    @property
+    def classes_(self) -> NoReturn:
+        """There are none; an AttributeError says what scorers of scikit-learn want instead."""
+        raise AttributeError(NO_CLASSES)
+
+    def __sklearn_tags__(self) -> Any:
+        """Tags; once fitted with labels 0 and 1, those of a classifier.
+
+        To scikit-learn these are classes, whose order its scorers ask of `classes_` before they
+        use `decision_function` or `predict`: the place to refuse what would be 1 − AUROC.
+        """
+        tags = super().__sklearn_tags__()
+        if getattr(self, "_zero_one", False):
+            tags.estimator_type = "classifier"
+        return tags
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "_threshold" in vars(self)
+
+    def __sklearn_clone__(self) -> "AnomalyDetector":
+        """The same arguments. A model that `fit` does not train keeps what it has learned."""
+        arguments = self.get_params(deep=False)
+        model = arguments.pop("model")
+        copied = {name: clone(value, safe=False) for name, value in arguments.items()}
+        keeps = self.epochs == 0 or not hasattr(model, "get_params")
+        copied["model"] = full_copy(model) if keeps else clone(model, safe=False)
+        return type(self)(**copied)
+
+    def set_params(self, **params: Any) -> "AnomalyDetector":
+        """Set arguments by name; `model__name` those of a model that has `set_params`.
+
+        Raises:
+            ValueError: for unknown names, or those of a Keras model, whose settings are fixed when
+                it is made.
+        """
+        nested = [name for name in params if name.startswith("model__")]
+        model = params.get("model", self.model)
+        if nested and not hasattr(model, "set_params"):
+            raise ValueError(
+                f"{nested[0]!r} cannot be set: a {type(model).__name__} has its settings when it "
+                f"is made; set a whole model, in a search {{'model': [model_a, model_b]}}"
+            )
+        return super().set_params(**params)
+
+    def _check_arguments(self) -> None:
+        if isinstance(self.threshold, str):
+            if self.threshold not in THRESHOLDS:
+                raise ValueError(
+                    f"unknown threshold {self.threshold!r}; expected a number or one of "
+                    f"{', '.join(THRESHOLDS)}"
+                )
+        else:
+            _checked_threshold(self.threshold)
+        if not isinstance(self.quantile, numbers.Real) or not 0 < self.quantile < 1:
+            raise ValueError(f"quantile must lie between 0 and 1, got {self.quantile!r}")
+        for name, least in (("epochs", 0), ("batch_size", 1)):
+            value = getattr(self, name)
+            if not isinstance(value, numbers.Integral) or value < least:
+                raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
+        resolved_score(self.model, self.score_name)
+
+    def _check_stream(self, X: Any, y: Any) -> None:
+        if not isinstance(self.model, ReconstructionModel):
+            raise TypeError(
+                f"{type(self.model).__name__} takes arrays only, got {type(X).__name__}; pass an "
+                f"array of all rows"
+            )
+        if y is not None:
+            raise ValueError("labels go with arrays; of a data set all rows count as normal")
+        self.n_features_in_ = stream_size(X)
+        names = stream_names(X)
+        for attribute in ("_shape_in", "feature_names_in_"):
+            self.__dict__.pop(attribute, None)
+        if names is not None:
+            self.feature_names_in_ = np.asarray(names, object)
+
+    def _trained(self, X: Any) -> Any:
+        """A model that was trained on X, all normal."""
+        if not self.warm_start:
+            model = untrained_copy(self.model)
+        else:  # a copy, for training may fail where scores and threshold must still agree
+            model = full_copy(getattr(self, "model_", self.model))
+        if resolved_score(model, self.score_name) == "score_samples":
+            return model.fit(X)
+        normalization = getattr(model, "normalization", None)
+        if hasattr(model, "adapt") and not (self.warm_start and _adapted(normalization)):
+            model.adapt(X)
+        if not model.compiled:
+            model.compile()
+        model.fit(X, epochs=self.epochs, batch_size=self.batch_size, verbose=0)
+        return model
+
+
+def resolved_score(model: Any, name: str | None) -> str:
+    """The score in use: the one asked for, or the first that the model has."""
+    if name is not None and name not in SCORES:
+        raise ValueError(f"unknown score {name!r}; expected one of {', '.join(SCORES)}")
+    if isinstance(model, type):
+        raise ValueError(f"model must be an object, got the class {model.__name__}: call it")
+    for score in SCORES if name is None else (name,):
+        if hasattr(model, score):
+            return score
+    raise ValueError(
+        f"{type(model).__name__} has no method {name or SCORES[0]}; the model must have one of "
+        f"{', '.join(SCORES)}"
+    )
+
+
+def _anomaly_scores(model: Any, name: str, X: Any) -> np.ndarray:
+    """Scores as float64 numbers, (n,), which may be NaN or infinite."""
+    values = np.asarray(getattr(model, name)(X))
+    if isinstance(model, ReconstructionModel):
+        with np.errstate(over="ignore"):
+            values = values.astype(np.float32)
+    scores = values.astype(np.float64)
+    return -scores if name == "score_samples" else scores
+
+
+def _checked_threshold(value: Any) -> float:
+    number = np.asarray(value)
+    if number.shape != () or number.dtype.kind not in "fiu" or not math.isfinite(number):
+        raise ValueError(
+            f"the threshold must be a finite number, or as an argument one of "
+            f"{', '.join(THRESHOLDS)}, got {value!r}"
+        )
+    return float(number)
+
+
+def _as_served(value: float, model: Any) -> float:
+    """The threshold as the number that a served model compares with."""
+    if not isinstance(model, ReconstructionModel):
+        return value
+    with np.errstate(over="ignore"):
+        served = float(np.float32(value))
+    if not math.isfinite(served):
+        raise ValueError(f"the threshold {value!r} is beyond float32, which the scores are")
+    return served
+
+
+def _adapted(normalization: Any) -> bool:
+    return bool(getattr(normalization, "adapted", False))

@@ -1,0 +1,116 @@
+"""One anomaly score from several trained models: their mean excess over the lowest normal score."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from delvm_tf.detection import validation
+
+MODEL_SCORES = ("energy", "reconstruction_error")
+
+
+class ModelEnsemble(BaseEstimator):
+    """Scores by −[mean over models and scores of (s − min s)₊ / std s]ᵖ.
+
+    Minimum and standard deviation are those of normal examples. An energy is known up to a
+    constant only, and the models of an ensemble learn different ones; the excess over the lowest
+    normal energy is free of it. The mean over models trained from different seeds or on different
+    subsets leaves out what only one of them believes.
+
+    The power p changes no ranking. It lengthens the right tail, and so moves where the threshold
+    mean + standard deviation falls: the greater p, the fewer normal examples lie above it. It is
+    a choice of the threshold, then, to be made on validation data like any other.
+
+    Args:
+        models: trained models of this library, or others with the methods named in `scores`.
+        scores: one or more of `"energy"` and `"reconstruction_error"`; each model must have all.
+        power: p, positive.
+
+    Attributes:
+        floor_: minimum of each score on normal examples, (models · scores,).
+        spread_: standard deviation of each.
+        n_features_in_: number of values per example.
+        feature_names_in_: names of the columns, where they have any.
+
+    Example:
+        >>> ensemble = ModelEnsemble(models, power=2.0).fit(x_normal)
+        >>> detector = dv.AnomalyDetector(ensemble, threshold="mean_std").fit(x_normal)
+    """
+
+    def __init__(
+        self, models: Sequence[Any], scores: Sequence[str] = ("energy",), power: float = 1.0
+    ):
+        self.models = models
+        self.scores = scores
+        self.power = power
+
+    def fit(self, X: Any, y: Any = None) -> "ModelEnsemble":
+        """Measure floor and spread of each score on X, (n, ...) in raw units, all normal.
+
+        The models are not trained. Cost: a pass per model and score.
+
+        Raises:
+            ValueError: for no models or scores, a score that a model lacks, a power that is not
+                positive, fewer than two examples, or scores that are not finite or do not vary.
+        """
+        self._check()
+        table = self._table(X, reset=True)
+        if not np.isfinite(table).all():
+            raise ValueError(
+                f"{np.sum(~np.isfinite(table).all(axis=1))} of {len(table)} examples have scores "
+                f"that are NaN or infinite; check the models' training and the inputs' range"
+            )
+        self.floor_ = table.min(axis=0)
+        self.spread_ = table.std(axis=0)
+        flat = self.spread_ <= 1e-12 * np.maximum(np.abs(table).max(axis=0), 1e-300)
+        if flat.any():
+            raise ValueError(
+                f"{int(flat.sum())} of {len(flat)} scores are the same for all normal examples, so "
+                f"they have no scale; train these models, or leave them out"
+            )
+        return self
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Minus the power of the mean excess, (n,); higher is more normal, and 0 is the most.
+
+        −∞ where a score of a model is NaN or infinite, of either sign.
+        """
+        check_is_fitted(self, "floor_")
+        table = self._table(X, reset=False)
+        table = np.where(np.isfinite(table), table, np.inf)
+        excess = np.maximum(table - self.floor_, 0) / self.spread_
+        with np.errstate(over="ignore"):
+            return -(excess.mean(axis=1) ** self.power)
+
+    def _table(self, X: Any, reset: bool) -> np.ndarray:
+        array = validation.checked(self, X, reset, rows=2 if reset else 1)
+        columns = [
+            getattr(model, score)(validation.as_known_to(model, X, array))
+            for model in self.models
+            for score in self.scores
+        ]
+        return np.stack([np.asarray(column, np.float64) for column in columns], axis=1)
+
+    def _check(self) -> None:
+        if isinstance(self.scores, str):
+            raise ValueError(f"scores must be a sequence of names, got the text {self.scores!r}")
+        if not isinstance(self.models, Sequence):
+            raise ValueError(f"models must be a list of models, got {self.models!r}")
+        if not len(self.models) or not len(self.scores):
+            raise ValueError(
+                f"expected one model and one score or more, got {len(self.models)} models and "
+                f"{len(self.scores)} scores"
+            )
+        for score in self.scores:
+            if score not in MODEL_SCORES:
+                raise ValueError(
+                    f"unknown score {score!r}; expected one of {', '.join(MODEL_SCORES)}"
+                )
+            for model in self.models:
+                if not hasattr(model, score):
+                    raise ValueError(f"{type(model).__name__} has no {score}; choose another score")
+        if not 0 < self.power < np.inf:
+            raise ValueError(f"power must be positive and finite, got {self.power!r}")

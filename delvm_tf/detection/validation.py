@@ -1,0 +1,69 @@
+"""Checking the data of estimators as scikit-learn does: shape, names of columns, finiteness."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import _check_n_features, check_array, validate_data
+
+from delvm_tf.inputs.arrays import as_array
+from delvm_tf.inputs.columns import names_of
+
+
+def checked(estimator: Any, X: Any, reset: bool, flat: bool = False, rows: int = 1) -> np.ndarray:
+    """X as an array of finite numbers, (n, d) or, unless `flat`, (n, ...).
+
+    With `reset` the estimator remembers `n_features_in_`, the values of one example, and, where
+    the columns have names, `feature_names_in_`; without it X is compared with them. The type is
+    kept, but objects become float64.
+
+    Args:
+        estimator: whose data they are.
+        X: an array, a data frame, or lists.
+        reset: whether the estimator is being fitted.
+        flat: whether examples must be vectors.
+        rows: the fewest examples allowed.
+
+    Raises:
+        TypeError: for what is no dense array, see `as_array`.
+        ValueError: for another number of columns, or other names or another order of them; for NaN,
+            infinite, masked or complex values, text, single examples and too few.
+    """
+    validate_data(estimator, X, reset=reset, skip_check_array=True, ensure_2d=False)  # the names
+    array = as_array(X, "X")
+    array = check_array(
+        array,
+        estimator=estimator,
+        input_name="X",
+        ensure_2d=flat or array.ndim < 3,
+        allow_nd=not flat,
+        ensure_min_samples=rows,
+    )
+    shape = tuple(array.shape[1:])
+    if array.ndim == 2:
+        _check_n_features(estimator, array, reset=reset)
+    if reset:
+        estimator.n_features_in_ = int(np.prod(shape))
+        estimator._shape_in = shape
+    elif shape != getattr(estimator, "_shape_in", shape):
+        raise ValueError(
+            f"X has examples of shape {shape}, but {type(estimator).__name__} was fitted on "
+            f"examples of shape {estimator._shape_in}"
+        )
+    return array
+
+
+def as_known_to(owner: Any, X: Any, array: np.ndarray) -> Any:
+    """X itself for who knows its columns by name and so compares them; else the checked array."""
+    known = getattr(owner, "feature_names_in_", None)
+    return array if known is None else X
+
+
+def with_names(X: Any, array: np.ndarray) -> Any:
+    """X itself if its columns have names, for who is to learn them; else the checked array."""
+    return array if names_of(X) is None else X
+
+
+def rows_of(X: Any, rows: np.ndarray) -> Any:
+    """Some rows of an array or a data frame, by position and not by the labels of its index."""
+    return _safe_indexing(X, rows)

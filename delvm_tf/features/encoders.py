@@ -1,0 +1,80 @@
+"""Encoders: from whitened patches to non-negative codes, given filters (d, filters).
+
+All but the triangle see the filters' directions alone, so that dictionaries of any origin, with
+whatever norms and biases, are coded in the same way.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from delvm_tf.features.dictionaries import check_filters, unit_norms
+
+Encoder = Callable[[tf.Tensor], tf.Tensor]  # whitened patches (n, d) to codes (n, codes)
+
+
+def rectifier(filters: Any, threshold: float = 0.0) -> Encoder:
+    """max(0, pᵀw − α), the soft threshold, for filters w divided by their norms."""
+    kernel = unit_norms(filters)
+    return lambda p: tf.nn.relu(tf.matmul(p, kernel) - threshold)
+
+
+def signed(filters: Any, threshold: float = 0.0) -> Encoder:
+    """max(0, pᵀw − α) and max(0, −pᵀw − α), two codes of each filter, as `rectifier`."""
+    kernel = unit_norms(filters)
+
+    def encode(p: tf.Tensor) -> tf.Tensor:
+        response = tf.matmul(p, kernel)
+        codes = [tf.nn.relu(response - threshold), tf.nn.relu(-response - threshold)]
+        return tf.concat(codes, axis=1)
+
+    return encode
+
+
+def competition(filters: Any, threshold: float = 0.0) -> Encoder:
+    """max(0, r − mean r − α), with r = pᵀw as in `rectifier` and the mean over all filters."""
+    kernel = unit_norms(filters)
+    kernel -= kernel.mean(axis=1, keepdims=True)
+    return lambda p: tf.nn.relu(tf.matmul(p, kernel) - threshold)
+
+
+def triangle(filters: Any, threshold: float = 0.0) -> Encoder:
+    """max(0, mean z − z − α), with the distances z = ‖p − w‖ to the filters as they are."""
+    kernel = check_filters(filters)
+    powers = np.square(kernel).sum(axis=0)
+
+    def encode(p: tf.Tensor) -> tf.Tensor:
+        power = tf.reduce_sum(tf.square(p), axis=1, keepdims=True)
+        z = tf.sqrt(tf.nn.relu(power + powers - 2 * tf.matmul(p, kernel)))
+        return tf.nn.relu(tf.reduce_mean(z, axis=1, keepdims=True) - threshold - z)
+
+    return encode
+
+
+ENCODERS: dict[str, Callable[[Any, float], Encoder]] = {
+    "rectifier": rectifier,
+    "signed": signed,
+    "competition": competition,
+    "triangle": triangle,
+}
+
+
+def make_encoder(name: str, filters: Any, threshold: float = 0.0) -> Encoder:
+    """An encoder by name.
+
+    Args:
+        name: one of `ENCODERS`.
+        filters: (d, filters).
+        threshold: α, in units of whitened patches.
+
+    Raises:
+        ValueError: for an unknown name, a threshold that is not finite, or filters of another
+            shape.
+    """
+    if name not in ENCODERS:
+        raise ValueError(f"unknown encoder {name!r}; expected one of {', '.join(ENCODERS)}")
+    if not np.isfinite(threshold):
+        raise ValueError(f"the threshold must be a finite number, got {threshold!r}")
+    return ENCODERS[name](filters, threshold)

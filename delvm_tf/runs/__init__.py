@@ -1,1 +1,0 @@
-"""What programs have in common: arguments, recipes, and results that survive an interruption."""

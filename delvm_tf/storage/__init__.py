@@ -1,0 +1,1 @@
+"""Where things are written, and what may be replaced or deleted there."""

@@ -1,0 +1,58 @@
+"""Every encoder against its formula in float64, patch by patch."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from delvm_tf.features import ENCODERS, make_encoder
+
+
+def rectifier(p, w, a):
+    return [max(0, p @ k / np.linalg.norm(k) - a) for k in w.T]
+
+
+def signed(p, w, a):
+    return rectifier(p, w, a) + rectifier(p, -w, a)
+
+
+def competition(p, w, a):
+    responses = [p @ k / np.linalg.norm(k) for k in w.T]
+    return [max(0, r - np.mean(responses) - a) for r in responses]
+
+
+def triangle(p, w, a):
+    distances = [np.linalg.norm(p - k) for k in w.T]
+    return [max(0, np.mean(distances) - a - z) for z in distances]
+
+
+REFERENCES = {f.__name__: f for f in (rectifier, signed, competition, triangle)}
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.3])
+@pytest.mark.parametrize("name", ENCODERS)
+def test_it_is_the_formula(rng, name, threshold):
+    patches, filters = rng.normal(size=(40, 5)), 3 * rng.normal(size=(5, 7))
+    codes = make_encoder(name, filters, threshold)(tf.constant(patches, tf.float32)).numpy()
+    expected = [REFERENCES[name](p, filters, threshold) for p in patches]
+    np.testing.assert_allclose(codes, expected, atol=1e-5)
+    assert 0.1 < np.mean(codes > 0) < 0.9
+
+
+@pytest.mark.parametrize("name", [n for n in ENCODERS if n != "triangle"])
+def test_norms_of_filters_play_no_part(rng, name):
+    patches, filters = tf.random.normal((10, 5)), rng.normal(size=(5, 7))
+    scaled = filters * np.geomspace(0.1, 10, 7)
+    np.testing.assert_allclose(
+        make_encoder(name, filters, 0.2)(patches), make_encoder(name, scaled, 0.2)(patches),
+        atol=1e-5,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "threshold", "message"),
+    [("nonsense", 0.0, "unknown encoder 'nonsense'.*rectifier"),
+     ("signed", np.nan, "threshold must be a finite number")],
+)  # fmt: skip
+def test_bad_arguments_are_refused(name, threshold, message):
+    with pytest.raises(ValueError, match=message):
+        make_encoder(name, np.ones((3, 2)), threshold)

@@ -1,0 +1,1 @@
+"""Programs and experiments: training, comparing, the paper's figures. They import the library."""

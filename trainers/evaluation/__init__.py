@@ -1,0 +1,1 @@
+"""Measuring features and densities, and tables of results."""

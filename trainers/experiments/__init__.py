@@ -1,0 +1,1 @@
+"""What the programs do: experiments on anomalies, features, patches, and the paper's figures."""

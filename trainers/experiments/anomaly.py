@@ -1,0 +1,91 @@
+"""Scoring detectors and baselines on an anomaly protocol, one row of a table each."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from delvm_tf.datasets.dataset import Dataset
+from delvm_tf.detection.baselines import BASELINES
+from delvm_tf.detection.detector import AnomalyDetector
+from delvm_tf.detection.ensemble import ModelEnsemble
+from delvm_tf.metrics.anomaly import anomaly_metrics
+from trainers.evaluation.tables import Row
+
+SCORES = ("reconstruction_error", "energy")
+FIGURES = {
+    "auroc": "AUROC", "average_precision": "AP", "f1": "F1", "precision": "precision",
+    "recall": "recall", "train seconds": "train s",
+}  # fmt: skip
+
+
+def scores_of(model: Any) -> list[str]:
+    """The anomaly scores that a model has."""
+    return [score for score in SCORES if hasattr(model, score)]
+
+
+def calibrate(detector: AnomalyDetector, data: Dataset) -> AnomalyDetector:
+    """Set the threshold on training data, labelled where the threshold needs labels.
+
+    Raises:
+        ValueError: if it needs labels and the protocol has none.
+    """
+    if detector.threshold == "best_f1":
+        if data.x_calibration is None:
+            raise ValueError(
+                f"protocol {data.protocol!r} has no labelled training data for the threshold "
+                f"'best_f1'; choose 'mean_std' or 'quantile'"
+            )
+        return detector.fit(data.x_calibration, np.where(data.y_calibration == 1, -1, 1))
+    return detector.fit(data.x_train)
+
+
+def detectors_of(model: Any, data: Dataset, threshold: str) -> dict[str, AnomalyDetector]:
+    """A calibrated detector for each score that a model has."""
+    return {
+        score: calibrate(AnomalyDetector(model, threshold=threshold, score_name=score), data)
+        for score in scores_of(model)
+    }
+
+
+def ensembles_of(
+    models: Sequence[Any], power: float, data: Dataset, threshold: str
+) -> dict[str, AnomalyDetector]:
+    """A calibrated detector for each score that the models have, from all of them together."""
+    fitted = {
+        score: ModelEnsemble(models, (score,), power).fit(data.x_train)
+        for score in scores_of(models[0])
+    }
+    return {
+        score: calibrate(AnomalyDetector(ensemble, threshold=threshold), data)
+        for score, ensemble in fitted.items()
+    }
+
+
+def baseline_detectors(
+    data: Dataset, threshold: str, seed: int
+) -> dict[str, tuple[AnomalyDetector, float]]:
+    """The baselines, calibrated, and the seconds that each took to train."""
+    fitted = {}
+    for name, make in BASELINES.items():
+        started = time.perf_counter()
+        estimator = make(seed).fit(data.x_train)
+        seconds = time.perf_counter() - started
+        fitted[name] = (calibrate(AnomalyDetector(estimator, threshold=threshold), data), seconds)
+    return fitted
+
+
+def row(
+    method: str, seed: int, data: Dataset, scores: np.ndarray, threshold: float, seconds: float
+) -> Row:
+    """One line of the table."""
+    return {
+        "method": method, "seed": seed, **anomaly_metrics(data.y_test, scores, threshold),
+        "train seconds": round(seconds, 3),
+    }  # fmt: skip
+
+
+def all_abnormal(data: Dataset, seed: int) -> Row:
+    """The line of the detector that calls everything abnormal."""
+    return row("all abnormal", seed, data, np.zeros(len(data.y_test)), -1.0, 0.0)

@@ -1,0 +1,180 @@
+"""A figure as a page of markdown and as rows of numbers."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from trainers.experiments.paper.comparisons import beside_random, best_of_grid, claims
+from trainers.experiments.paper.figures import FIGURES, Figure
+from trainers.experiments.paper.methods import INPUTS, METHODS
+from trainers.experiments.paper.published import PUBLISHED, published_as
+from trainers.experiments.paper.recipes import dataset_of
+from trainers.experiments.paper.scales import Scale, reductions
+from trainers.experiments.paper.values import Place, Value, label, title
+
+HEADINGS = {
+    "accuracy": "Accuracy (%)", "f1": "F1 (%)", "auroc": "AUROC (%)",
+    "precision": "Precision (%)", "recall": "Recall (%)",
+}  # fmt: skip
+AXES = {"filters": "filters", "layers": "layers", "units": "units", "table": "filters"}
+
+
+class Report(NamedTuple):
+    """What a page is about.
+
+    Attributes:
+        name: of the figure.
+        scale: of the run.
+        seeds: that it covers.
+        values: by place.
+        command: that gave it.
+        date: of the run.
+    """
+
+    name: str
+    scale: Scale
+    seeds: Sequence[int]
+    values: dict[Place, Value]
+    command: str
+    date: str
+
+    @property
+    def figure(self) -> Figure:
+        """The declaration."""
+        return FIGURES[self.name]
+
+
+def rows(name: str, values: dict[Place, Value]) -> list[dict[str, Any]]:
+    """One row for each place and seed, with every measure of the figure."""
+    measures = FIGURES[name].measures
+    return [
+        {
+            "figure": name, "method": title(place.method), "size": place.size or "",
+            AXES[FIGURES[name].axis]: place.x or "", "seed": seed,
+            "status": "diverged" if numbers is None else "done",
+            **{m: "" if numbers is None else numbers[m] for m in measures},
+        }
+        for place, value in values.items()
+        for seed, numbers in value.by_seed.items()
+    ]  # fmt: skip
+
+
+def page(report: Report) -> str:
+    """The whole page."""
+    figure = report.figure
+    parts = [
+        f"# {report.name}: {figure.title}",
+        f"The paper's claim: {figure.claim}",
+        _conditions(report),
+        *(_table(report, measure) for measure in figure.measures),
+        _beside_the_paper(report),
+        claims(figure, report.values),
+        beside_random(figure, report.values),
+        _diverged(report.values),
+        _models(figure, report.values),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _conditions(report: Report) -> str:
+    schedules = {METHODS[method].schedule for method in report.figure.methods}
+    left_out = reductions(report.scale, report.figure.data, report.figure.axis, schedules)
+    said = "".join(f"\n- {line}" for line in left_out) or " nothing"
+    return (
+        f"    {report.command}\n\nScale `{report.scale.name}`, seeds "
+        f"{', '.join(map(str, report.seeds))}, {report.date}. Mean ± standard deviation over the "
+        f"seeds where there are several. Reduced against the paper:{said}"
+        + ("" if left_out else ".")
+    )
+
+
+def _table(report: Report, measure: str) -> str:
+    xs = sorted({place.x for place in report.values if place.x is not None})
+    across = report.figure.axis != "table"
+    by = f", by {AXES[report.figure.axis]}" if across else ""
+    head = [HEADINGS[measure] + by, *(map(str, xs) if across else ("filters", ""))]
+    lines: list[list[str]] = []
+    for line in dict.fromkeys((place.method, place.size) for place in report.values):
+        first = Place(*line, None)
+        if first in report.values:  # a baseline is the same everywhere
+            text = report.values[first].text(measure)
+            cells = [text, *[""] * (len(head) - 2)] if across else ["", text]
+            lines.append([label(first), *cells])
+        elif across:
+            places = [Place(*line, x) for x in xs]
+            cells = [report.values[p].text(measure) if p in report.values else "" for p in places]
+            lines.append([label(first), *cells])
+        else:
+            lines += [
+                [label(p), str(p.x), report.values[p].text(measure)]
+                for p in report.values if p[:2] == line
+            ]  # fmt: skip
+    return markdown(head, lines)
+
+
+def _beside_the_paper(report: Report) -> str:
+    figure, lines = report.figure, []
+    for entry in PUBLISHED.get(report.name, ()):
+        for method in figure.methods:
+            place = Place(method, entry.size, entry.x)
+            if published_as(method) != entry.method:
+                continue
+            value = report.values.get(place)
+            for measure, printed in _with_f1(entry.values).items():
+                ours = value.text(measure) if value else "not at this scale"
+                lines.append(
+                    [label(place), str(entry.x), measure, f"{printed:.2f}", ours]
+                )  # fmt: skip
+    best = best_of_grid(report.name, report.values)
+    if not lines and not best:
+        return "The paper shows its values in a picture only, and gives none in numbers."
+    said = ""
+    if lines:
+        head = ["beside the paper", AXES[figure.axis], "measure", "paper (%)", "here (%)"]
+        said = markdown(head, lines) + "\n\n"
+    else:
+        said = "The paper shows its accuracies in a picture only.\n\n"
+    if best:
+        said += best
+    else:
+        said += "The paper's other values are in a picture only."
+    return said.strip()
+
+
+def _with_f1(values: dict[str, float]) -> dict[str, float]:
+    """The paper's numbers, with the F1 that follows from precision and recall."""
+    if "f1" in values or "precision" not in values:
+        return values
+    p, r = values["precision"], values["recall"]
+    return {**values, "f1": 2 * p * r / (p + r)}  # the paper prints the first two
+
+
+def _diverged(values: dict[Place, Value]) -> str:
+    lines = [
+        f"- {label(place)}{'' if place.x is None else f', {place.x}'}, seed {seed}: {reason}"
+        for place, value in values.items()
+        for seed, reason in value.reasons.items()
+    ]
+    return "Diverged:\n\n" + "\n".join(lines) if lines else ""
+
+
+def _models(figure: Figure, values: dict[Place, Value]) -> str:
+    """How each method sees its inputs, and the layers of deep networks."""
+    lines = []
+    for name in dict.fromkeys(METHODS[m].inputs for m in figure.methods):
+        settings = INPUTS[name][dataset_of(figure.data)]
+        text = ", ".join(f"{key} {value}" for key, value in settings.items())
+        used = ", ".join(title(m) for m in figure.methods if METHODS[m].inputs == name)
+        lines.append(f"- {text}: {used}")
+    text = "Inputs:\n\n" + "\n".join(lines)
+    if figure.axis == "layers":
+        layers = {place.method: value.layers for place, value in values.items() if value.layers}
+        text += "\n\nEach layer:\n\n"
+        text += "\n".join(f"- {title(method)}: {words}" for method, words in layers.items())
+    return text
+
+
+def markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A table."""
+    text = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    text += ["| " + " | ".join(line) + " |" for line in lines]
+    return "\n".join(text)

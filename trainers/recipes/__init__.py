@@ -1,0 +1,1 @@
+"""Settings chosen on data carved from training parts, by data set."""
