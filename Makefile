@@ -40,9 +40,9 @@ test-all: lint
 test-beam: .venv-beam/.installed
 	.venv-beam/bin/python -m pytest tests/serving/beam_test.py
 
-.venv-beam/.installed: pyproject.toml constraints-beam.txt
+.venv-beam/.installed: pyproject.toml trainers/pyproject.toml constraints-beam.txt
 	$(PYTHON) -m venv .venv-beam
-	.venv-beam/bin/python -m pip install --quiet --constraint constraints-beam.txt --editable '.[beam-dev]'
+	.venv-beam/bin/python -m pip install --quiet --constraint constraints-beam.txt --editable '.[beam-dev]' --editable ./trainers
 	@touch $@
 
 audit: install
