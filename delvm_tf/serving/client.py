@@ -1,12 +1,11 @@
 """A client of TensorFlow Serving that checks what it sends, and tries again."""
 
-import random
 import time
-from collections.abc import Callable
-from functools import partial
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
+import grpc
 import numpy as np
+import requests
 
 from delvm_tf.inputs.columns import check_names, names_of
 from delvm_tf.serving.checks import checked_images, checked_rows
@@ -14,35 +13,42 @@ from delvm_tf.serving.errors import RequestRefusedError, ServerError, ServerUnav
 from delvm_tf.serving.rest import RestTransport
 from delvm_tf.serving.rpc import GrpcTransport
 from delvm_tf.serving.signatures import COLUMNS, DEFAULT, IMAGE_BYTES
-from delvm_tf.serving.transport import Endpoint, SignatureInfo, Transport, Unavailable
-
-Result = TypeVar("Result")
-_LONGEST_PAUSE = 30.0  # seconds
+from delvm_tf.serving.transport import Endpoint, SignatureInfo
 
 
 class Client:
     """Asks a model server for scores, over REST or gRPC.
 
     Rows are checked before they are sent, and sent in batches. What fails because the server is
-    busy or cannot be reached is tried again, after pauses that double; what the server refuses is
-    not, and neither is what takes too long, for it may be at work still.
+    busy or cannot be reached is tried again, after pauses that double, or as long as the server
+    asks for (`Retry-After`); what the server refuses is not, and neither is what takes too long,
+    for it may be at work still.
 
     Args:
         address: `http://host:8501` for REST, `host:8500` or `grpc://host:8500` for gRPC.
         model: name of the model on the server.
         version: of the model; the newest if None.
-        timeout: seconds that one attempt may take.
-        retries: attempts after the first.
-        backoff: seconds of the first pause; a random part of up to as much is added.
+        timeout: seconds to wait for an answer; over gRPC those of all attempts together.
+        retries: attempts after the first, at most 4 over gRPC.
+        backoff: seconds by which pauses are measured. REST: the second attempt follows at once,
+            then the pauses are 2, 4, ... times as long, and a random part of it more. gRPC: random
+            pauses about 1, 2, 4, ... times as long. At most 30 seconds.
         batch_size: rows of a request.
+        session: for REST, with headers, `auth`, `verify`, `cert` and proxies as they are set there.
+            The client mounts its retries on it for the address of the model, and leaves it open.
+        credentials: for gRPC, of TLS and of the caller; without encryption if None.
 
     Raises:
-        ImportError: if requests, or grpcio, is missing.
-        ValueError: for settings out of range.
+        ValueError: for an address that cannot be read, and for settings out of range or of no use
+            with it.
 
     Example:
         >>> with dv.serving.Client("http://localhost:8501", "ecg5000") as client:
         ...     client.predict(beats)["is_anomaly"]
+        >>> session = requests.Session()
+        >>> session.headers["Authorization"] = f"Bearer {token}"
+        >>> session.verify = "authority.pem"
+        >>> client = dv.serving.Client("https://scores.example.org", "ecg5000", session=session)
     """
 
     def __init__(
@@ -54,17 +60,27 @@ class Client:
         retries: int = 3,
         backoff: float = 0.2,
         batch_size: int = 256,
+        session: requests.Session | None = None,
+        credentials: grpc.ChannelCredentials | None = None,
     ):
         if timeout <= 0 or retries < 0 or backoff < 0 or batch_size < 1:
             raise ValueError(
                 f"timeout and batch_size must be positive, retries and backoff not negative, got "
                 f"{timeout=}, {batch_size=}, {retries=}, {backoff=}"
             )
-        kind = RestTransport if address.startswith(("http://", "https://")) else GrpcTransport
-        address = address.removeprefix("grpc://")
-        self._transport: Transport = kind(Endpoint(address, model, version, timeout))
-        self.retries = retries
-        self.backoff = backoff
+        rest = address.startswith(("http://", "https://"))
+        if rest and credentials is not None:
+            raise ValueError(f"credentials are for gRPC; give a session for {address}")
+        if session is not None and not rest:
+            raise ValueError(
+                f"a session is for REST, http:// or https://; give credentials for {address}"
+            )
+        endpoint = Endpoint(
+            address.removeprefix("grpc://"), model, version, timeout, retries, backoff
+        )
+        self._transport: RestTransport | GrpcTransport = (
+            RestTransport(endpoint, session) if rest else GrpcTransport(endpoint, credentials)
+        )
         self.batch_size = batch_size
         self._known: dict[str, SignatureInfo] | None = None
         self._columns: tuple[str, ...] | None = None
@@ -102,7 +118,7 @@ class Client:
         parts = []
         for start in range(0, len(rows), self.batch_size):
             batch = {name: rows[start : start + self.batch_size]}
-            parts.append(self._again(partial(self._transport.predict, batch, signature, info)))
+            parts.append(self._transport.predict(batch, signature, info))
         return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
 
     def columns(self) -> tuple[str, ...] | None:
@@ -118,7 +134,7 @@ class Client:
     def signatures(self) -> dict[str, SignatureInfo]:
         """Inputs and outputs of each signature; asked for once."""
         if self._known is None:
-            self._known = self._again(self._transport.signatures)
+            self._known = self._transport.signatures()
         return self._known
 
     def wait_until_ready(self, seconds: float = 60.0, pause: float = 0.5) -> None:
@@ -130,14 +146,16 @@ class Client:
         end = time.monotonic() + seconds
         while True:
             try:
-                if self._transport.ready():
-                    return
-                problem: object = "the model is not loaded"
-            except (Unavailable, TimeoutError, RequestRefusedError, ServerError) as error:
+                self._known = self._transport.signatures()
+                return
+            except (
+                ServerUnavailableError, TimeoutError, RequestRefusedError, ServerError,
+            ) as error:  # fmt: skip
                 problem = error
-            if time.monotonic() >= end:
+            left = end - time.monotonic()
+            if left <= 0:
                 raise TimeoutError(f"the model was not ready within {seconds} s: {problem}")
-            time.sleep(min(pause, max(0.0, end - time.monotonic())))
+            time.sleep(min(pause, left))
 
     def close(self) -> None:
         """Close the connections."""
@@ -148,17 +166,3 @@ class Client:
 
     def __exit__(self, *error: object) -> None:
         self.close()
-
-    def _again(self, attempt: Callable[[], Result]) -> Result:
-        pause = self.backoff
-        for left in range(self.retries, -1, -1):
-            try:
-                return attempt()
-            except Unavailable as error:
-                if not left:
-                    raise ServerUnavailableError(
-                        f"{error} (after {self.retries + 1} attempts)"
-                    ) from error
-            time.sleep(min(pause, _LONGEST_PAUSE) + random.uniform(0, self.backoff))
-            pause *= 2
-        raise AssertionError("unreachable")

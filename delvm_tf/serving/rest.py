@@ -1,67 +1,76 @@
 """Requests over HTTP and JSON."""
 
 import base64
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
+import requests
+from google.protobuf.json_format import ParseDict, ParseError
+from requests.adapters import HTTPAdapter
+from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ReadTimeoutError
+from urllib3.util import Retry
 
 from delvm_tf.serving.errors import RequestRefusedError, ServerError, ServerUnavailableError
-from delvm_tf.serving.transport import Endpoint, SignatureInfo, TensorInfo, Unavailable
+from delvm_tf.serving.transport import Endpoint, SignatureInfo, infos_of
 
 _BUSY = (408, 429, 502, 503, 504)
-_DTYPES = {
-    "DT_FLOAT": "float32", "DT_DOUBLE": "float64", "DT_BOOL": "bool", "DT_INT32": "int32",
-    "DT_INT64": "int64", "DT_STRING": "str", "DT_HALF": "float16",
-}  # fmt: skip
+_LATE = (ReadTimeoutError, ConnectTimeoutError)  # of which NewConnectionError is a kind
+
+
+class _Retry(Retry):
+    """What takes too long is not tried again: the server may be at work on it still."""
+
+    def increment(self, *args: Any, **named: Any) -> Self:
+        error = named.get("error")
+        if isinstance(error, _LATE) and not isinstance(error, NewConnectionError):
+            raise error
+        return super().increment(*args, **named)
 
 
 class RestTransport:
     """TensorFlow Serving's REST interface."""
 
-    def __init__(self, endpoint: Endpoint):
-        try:
-            import requests
-        except ImportError as error:
-            raise ImportError("REST needs requests: pip install 'delvm_tf[serving]'") from error
-        self._requests = requests
-        self._session = requests.Session()
-        self._url = f"{endpoint.address.rstrip('/')}/v1/models/{endpoint.model}"
+    def __init__(self, endpoint: Endpoint, session: requests.Session | None = None):
+        self._own = session is None
+        self._session = session or requests.Session()
+        url = f"{endpoint.address.rstrip('/')}/v1/models/{endpoint.model}"
         if endpoint.version is not None:
-            self._url += f"/versions/{endpoint.version}"
-        self._timeout = endpoint.timeout
-
-    def ready(self) -> bool:
-        """Whether a version is there to answer."""
-        states = self._ask("GET", self._url).get("model_version_status", [])
-        return any(state.get("state") == "AVAILABLE" for state in states)
+            url += f"/versions/{endpoint.version}"
+        self._url = str(requests.Request("GET", url).prepare().url)  # quoted, as adapters are found
+        self._timeout, self._attempts = endpoint.timeout, endpoint.retries + 1
+        retry = _Retry(
+            endpoint.retries,
+            other=0,  # errors of TLS, which stay
+            allowed_methods=None,  # POST too, which changes nothing on a model server
+            status_forcelist=_BUSY,
+            backoff_factor=endpoint.backoff,
+            backoff_jitter=endpoint.backoff,
+            backoff_max=30,
+            raise_on_status=False,
+        )
+        self._session.mount(self._url, HTTPAdapter(max_retries=retry))
 
     def signatures(self) -> dict[str, SignatureInfo]:
         """Inputs and outputs of each signature."""
         answer = self._ask("GET", f"{self._url}/metadata")
         try:
             found = answer["metadata"]["signature_def"]["signature_def"]
-            return {
-                name: SignatureInfo(
-                    {n: _info(t) for n, t in signature.get("inputs", {}).items()},
-                    {n: _info(t) for n, t in signature.get("outputs", {}).items()},
-                )
-                for name, signature in found.items()
-                if signature.get("method_name", "").endswith("predict")
-            }
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            return infos_of({n: _signature(s) for n, s in found.items()})
+        except (KeyError, TypeError, AttributeError, ValueError, ParseError) as error:
             raise ServerError(f"{self._url}/metadata is not understood: {error!r}") from error
 
     def predict(
         self, inputs: dict[str, np.ndarray], signature: str, info: SignatureInfo
     ) -> dict[str, np.ndarray]:
-        """One attempt at one request."""
+        """The outputs of a signature."""
         body = {"signature_name": signature, "inputs": {n: _json(v) for n, v in inputs.items()}}
         answer = self._ask("POST", f"{self._url}:predict", body)
         try:
             values = answer["outputs"]
             if len(info.outputs) == 1:  # a single output comes without its name
                 values = dict.fromkeys(info.outputs, values)
-            return {n: np.asarray(values[n], info.outputs[n].dtype) for n in info.outputs}
+            return {n: np.asarray(values[n], t.numpy_dtype) for n, t in info.outputs.items()}
         except (KeyError, TypeError, ValueError) as error:
             raise ServerError(
                 f"the answer of {self._url} lacks outputs or holds others than its metadata "
@@ -69,37 +78,46 @@ class RestTransport:
             ) from error
 
     def close(self) -> None:
-        """Close the connections."""
-        self._session.close()
+        """Close the connections, unless they are those of a session that was given."""
+        if self._own:
+            self._session.close()
 
     def _ask(self, method: str, url: str, body: Any = None) -> dict[str, Any]:
-        errors = self._requests.exceptions
         try:
-            answer = self._session.request(method, url, json=body, timeout=self._timeout)
-        except errors.Timeout as error:
-            raise TimeoutError(f"{url} did not answer within {self._timeout} s") from error
-        except errors.ConnectionError as error:
-            raise Unavailable(f"{url} cannot be reached: {error}") from error
-        except (errors.InvalidURL, errors.InvalidSchema, errors.MissingSchema) as error:
-            raise ServerUnavailableError(f"{url} is no address: {error}") from error
-        except errors.RequestException as error:
-            raise Unavailable(f"{url} failed: {error}") from error
-        if answer.status_code in _BUSY:
-            raise Unavailable(f"{url} is busy: {answer.status_code} {answer.text[:500]}")
+            answer = self._session.request(
+                method, url, json=body, timeout=self._timeout,
+                verify=self._session.verify,  # or REQUESTS_CA_BUNDLE would go before it
+            )  # fmt: skip
+        except (requests.RequestException, ConnectTimeoutError) as error:
+            raise self._problem(url, error) from error
         try:
             content = answer.json()
-            if not isinstance(content, dict):
-                raise ValueError(f"a {type(content).__name__}")
-        except (ValueError, RecursionError) as error:
-            raise ServerError(
-                f"{url} answered {answer.status_code} with what is no JSON object: "
-                f"{answer.text[:200]!r}"
-            ) from error
+        except (ValueError, RecursionError):
+            content = None
+        known = isinstance(content, dict)
+        said = content.get("error", content) if known else answer.text[:200]
+        text = f"{url} answered {answer.status_code} {answer.reason}: {said}"
+        if answer.status_code in _BUSY:
+            raise ServerUnavailableError(f"{text} (after {self._attempts} attempts)")
         if 400 <= answer.status_code < 500:
-            raise RequestRefusedError(f"{url}: {content.get('error', content)}")
-        if not answer.ok:
-            raise ServerError(f"{url}: {answer.status_code} {content.get('error', content)}")
+            raise RequestRefusedError(text)
+        if not (answer.ok and known):
+            raise ServerError(text if not answer.ok else f"{text!r}, which is not a JSON object")
         return content
+
+    def _problem(self, url: str, error: Exception) -> Exception:
+        late = (requests.Timeout, *_LATE)
+        if isinstance(error, late) or any(isinstance(cause, _LATE) for cause in error.args):
+            return TimeoutError(f"{url} did not answer within {self._timeout} s")
+        if isinstance(error, requests.exceptions.SSLError):
+            return ServerUnavailableError(
+                f"{url} cannot be trusted: {error}; name its authority in `session.verify`"
+            )
+        if isinstance(error, requests.ConnectionError):
+            return ServerUnavailableError(
+                f"{url} cannot be reached: {error} (after {self._attempts} attempts)"
+            )
+        return ServerUnavailableError(f"{url} failed: {error}")
 
 
 def _json(value: np.ndarray) -> Any:
@@ -108,7 +126,5 @@ def _json(value: np.ndarray) -> Any:
     return value.tolist()
 
 
-def _info(tensor: Any) -> TensorInfo:
-    shape = tensor["tensor_shape"]
-    sizes = [] if shape.get("unknown_rank") else [int(d["size"]) for d in shape.get("dim", [])]
-    return TensorInfo(_DTYPES[tensor["dtype"]], tuple(None if s < 0 else s for s in sizes))
+def _signature(content: Any) -> SignatureDef:
+    return ParseDict(content, SignatureDef(), ignore_unknown_fields=True)

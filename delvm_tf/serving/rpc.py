@@ -1,12 +1,13 @@
 """Requests over gRPC."""
 
+import json
 from typing import Any
 
+import grpc
 import numpy as np
-import tensorflow as tf
 from google.protobuf.message import DecodeError
 
-from delvm_tf.serving.errors import RequestRefusedError, ServerError
+from delvm_tf.serving.errors import RequestRefusedError, ServerError, ServerUnavailableError
 from delvm_tf.serving.messages import (
     message,
     metadata_request,
@@ -14,51 +15,54 @@ from delvm_tf.serving.messages import (
     predict_request,
     signatures_of,
 )
-from delvm_tf.serving.transport import Endpoint, SignatureInfo, TensorInfo, Unavailable
+from delvm_tf.serving.transport import Endpoint, SignatureInfo, infos_of
 
-_SERVICE = "/tensorflow.serving.PredictionService"
+_SERVICE = "tensorflow.serving.PredictionService"
+_BUSY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED)
+_REFUSED = (
+    grpc.StatusCode.INVALID_ARGUMENT,
+    grpc.StatusCode.NOT_FOUND,
+    grpc.StatusCode.FAILED_PRECONDITION,
+    grpc.StatusCode.UNAUTHENTICATED,
+    grpc.StatusCode.PERMISSION_DENIED,
+)
+_MOST_RETRIES = 4  # grpc lowers more than five attempts to five, without a word
+_ANY_SIZE = 2**31 - 1  # bytes; by default a request beyond 256 KiB is not tried again
 
 
 class GrpcTransport:
     """TensorFlow Serving's gRPC interface."""
 
-    def __init__(self, endpoint: Endpoint):
-        try:
-            import grpc
-        except ImportError as error:
-            raise ImportError("gRPC needs grpcio: pip install 'delvm_tf[serving]'") from error
-        self._grpc = grpc
-        self._address, self._model, self._version, self._timeout = endpoint
-        self._channel = grpc.insecure_channel(
-            self._address,
-            options=[("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)],
-        )
-
-    def ready(self) -> bool:
-        """Whether a version is there to answer."""
-        try:
-            return bool(self.signatures())
-        except RequestRefusedError:
-            return False
+    def __init__(self, endpoint: Endpoint, credentials: grpc.ChannelCredentials | None = None):
+        self._address, self._model, self._version, self._timeout, retries, backoff = endpoint
+        if retries > _MOST_RETRIES:
+            raise ValueError(f"gRPC tries again {_MOST_RETRIES} times at most, got {retries=}")
+        self._attempts = retries + 1
+        options = [
+            ("grpc.max_receive_message_length", -1),
+            ("grpc.max_send_message_length", -1),
+            ("grpc.per_rpc_retry_buffer_size", _ANY_SIZE),
+            ("grpc.enable_retries", int(retries > 0)),
+            ("grpc.service_config", _service_config(self._attempts, backoff)),
+        ]
+        if credentials is None:
+            self._channel = grpc.insecure_channel(self._address, options)
+        else:
+            self._channel = grpc.secure_channel(self._address, credentials, options)
 
     def signatures(self) -> dict[str, SignatureInfo]:
         """Inputs and outputs of each signature."""
         request = metadata_request(self._model, self._version)
         answer = self._ask("GetModelMetadata", request, "GetModelMetadataResponse")
         try:
-            found = signatures_of(answer)
-        except (DecodeError, KeyError) as error:
+            return infos_of(signatures_of(answer))
+        except (DecodeError, KeyError, TypeError) as error:
             raise ServerError(f"the metadata of {self._address} is not understood") from error
-        return {
-            name: SignatureInfo(_infos(signature.inputs), _infos(signature.outputs))
-            for name, signature in found.items()
-            if signature.method_name.endswith("predict")
-        }
 
     def predict(
         self, inputs: dict[str, np.ndarray], signature: str, info: SignatureInfo
     ) -> dict[str, np.ndarray]:
-        """One attempt at one request."""
+        """The outputs of a signature."""
         request = predict_request(inputs, self._model, signature, self._version)
         answer = self._ask("Predict", request, "PredictResponse")
         try:
@@ -75,31 +79,34 @@ class GrpcTransport:
 
     def _ask(self, method: str, request: Any, answer: str) -> Any:
         call = self._channel.unary_unary(
-            f"{_SERVICE}/{method}",
+            f"/{_SERVICE}/{method}",
             request_serializer=lambda m: m.SerializeToString(),
             response_deserializer=message(answer).FromString,
         )
-        codes = self._grpc.StatusCode
         try:
             return call(request, timeout=self._timeout)
-        except self._grpc.RpcError as error:
+        except grpc.RpcError as error:
             code, text = error.code(), f"{self._address}: {error.details()}"
-            if code is codes.DEADLINE_EXCEEDED:
+            if code is grpc.StatusCode.DEADLINE_EXCEEDED:
                 raise TimeoutError(
                     f"{self._address} did not answer within {self._timeout} s"
                 ) from error
-            if code in (codes.UNAVAILABLE, codes.RESOURCE_EXHAUSTED):
-                raise Unavailable(text) from error
-            if code in (codes.INVALID_ARGUMENT, codes.NOT_FOUND, codes.FAILED_PRECONDITION):
+            if code in _BUSY:
+                raise ServerUnavailableError(f"{text} (after {self._attempts} attempts)") from error
+            if code in _REFUSED:
                 raise RequestRefusedError(text) from error
             raise ServerError(f"{code.name}: {text}") from error
 
 
-def _infos(tensors: Any) -> dict[str, TensorInfo]:
-    return {
-        name: TensorInfo(
-            tf.as_dtype(tensor.dtype).name,
-            tuple(None if d.size < 0 else d.size for d in tensor.tensor_shape.dim),
-        )
-        for name, tensor in tensors.items()
-    }
+def _service_config(attempts: int, backoff: float) -> str:
+    """Which errors grpc tries again, how often and after which pauses, as JSON."""
+    method: dict[str, Any] = {"name": [{"service": _SERVICE}]}
+    if attempts > 1:  # a policy of one attempt is not valid
+        method["retryPolicy"] = {
+            "maxAttempts": attempts,
+            "initialBackoff": f"{max(backoff, 0.001):.3f}s",  # zero is not valid
+            "maxBackoff": "30s",
+            "backoffMultiplier": 2,
+            "retryableStatusCodes": [code.name for code in _BUSY],
+        }
+    return json.dumps({"methodConfig": [method]})

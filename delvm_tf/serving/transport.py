@@ -1,12 +1,9 @@
 """What both ways to a server have in common."""
 
-from typing import NamedTuple, Protocol
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
-import numpy as np
-
-
-class Unavailable(Exception):
-    """An attempt failed in a way that another attempt may mend."""
+import tensorflow as tf
 
 
 class TensorInfo(NamedTuple):
@@ -14,6 +11,11 @@ class TensorInfo(NamedTuple):
 
     dtype: str
     shape: tuple[int | None, ...]
+
+    @property
+    def numpy_dtype(self) -> Any:
+        """Type of its values as NumPy holds them; texts are objects."""
+        return tf.as_dtype(self.dtype).as_numpy_dtype
 
 
 class SignatureInfo(NamedTuple):
@@ -24,34 +26,43 @@ class SignatureInfo(NamedTuple):
 
 
 class Endpoint(NamedTuple):
-    """Which model to ask, and where.
+    """Which model to ask, where, and how long.
 
     Attributes:
         address: `http://host:8501` for REST, `host:8500` for gRPC.
         model: its name on the server.
         version: of the model, or None for the newest.
-        timeout: seconds that one attempt may take.
+        timeout: seconds.
+        retries: attempts after the first.
+        backoff: seconds by which the pauses between attempts are measured.
     """
 
     address: str
     model: str
     version: int | None
     timeout: float
+    retries: int
+    backoff: float
 
 
-class Transport(Protocol):
-    """One attempt at a time; the client repeats what is `Unavailable`."""
+def infos_of(signatures: Mapping[str, Any]) -> dict[str, SignatureInfo]:
+    """What each `SignatureDef` that predicts takes and gives.
 
-    def ready(self) -> bool:
-        """Whether a version is there to answer."""
+    Raises:
+        TypeError: for a type that TensorFlow does not know.
+    """
+    return {
+        name: SignatureInfo(_infos(signature.inputs), _infos(signature.outputs))
+        for name, signature in signatures.items()
+        if signature.method_name.endswith("predict")
+    }
 
-    def signatures(self) -> dict[str, SignatureInfo]:
-        """Inputs and outputs of each signature."""
 
-    def predict(
-        self, inputs: dict[str, np.ndarray], signature: str, info: SignatureInfo
-    ) -> dict[str, np.ndarray]:
-        """The outputs of a signature."""
-
-    def close(self) -> None:
-        """Close the connections."""
+def _infos(tensors: Mapping[str, Any]) -> dict[str, TensorInfo]:
+    return {
+        name: TensorInfo(
+            tf.as_dtype(tensor.dtype).name,
+            tuple(None if d.size < 0 else d.size for d in tensor.tensor_shape.dim),
+        )
+        for name, tensor in tensors.items()
+    }

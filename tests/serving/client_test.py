@@ -1,8 +1,15 @@
 """The client against servers that speak TensorFlow Serving's REST and gRPC."""
 
+import shutil
+import subprocess
+import time
+
+import grpc
 import numpy as np
 import pytest
+import requests
 import tensorflow as tf
+import urllib3
 from servers import GrpcServer, RestServer
 
 import delvm_tf as dv
@@ -116,8 +123,172 @@ def test_a_slow_server_is_not_waited_for(server, detector):
     with Client(server.address, "ecg", timeout=0.5) as client:
         client.signatures()
         server.trouble.faults[:] = ["slow"]
+        before = server.trouble.requests
         with pytest.raises(TimeoutError, match=r"within 0\.5 s"):
             client.predict(detector[1][:1])
+        assert server.trouble.requests == before + 1
+
+
+def test_a_server_that_stops_within_its_answer_is_not_waited_for(servers, detector):
+    server = servers["rest"]
+    with Client(server.address, "ecg", timeout=0.5) as client:
+        client.signatures()
+        server.trouble.faults[:] = ["stall"]
+        before = server.trouble.requests
+        with pytest.raises(TimeoutError, match=r"within 0\.5 s"):
+            client.predict(detector[1][:1])
+        assert server.trouble.requests == before + 1
+
+
+def test_a_connection_that_takes_too_long_is_not_tried_again(monkeypatch):
+    tried = []
+
+    def connect(connection):
+        tried.append(connection)
+        raise urllib3.exceptions.ConnectTimeoutError("late")
+
+    monkeypatch.setattr("urllib3.connection.HTTPConnection.connect", connect)
+    with Client("http://127.0.0.1:1", "ecg", backoff=0.01) as client:
+        with pytest.raises(TimeoutError, match="did not answer within"):
+            client.signatures()
+        assert len(tried) == 1
+
+
+def test_large_requests_are_tried_again(server, detector):
+    image = tf.io.encode_png(detector[1][0].astype(np.uint8)).numpy()
+    images = [image + bytes(5000)] * 100
+    assert sum(map(len, images)) > 2**18  # what grpc keeps by default
+    with Client(server.address, "ecg", backoff=0.01) as client:
+        client.signatures()
+        server.trouble.faults[:] = [BUSY[server.kind]]
+        assert len(client.predict(images, "encoded_images")["is_anomaly"]) == 100
+
+
+def test_no_retries_are_one_attempt(server):
+    with Client(server.address, "ecg", retries=0) as client:
+        server.trouble.faults[:] = [BUSY[server.kind]]
+        with pytest.raises(ServerUnavailableError, match=r"busy.*after 1 attempts"):
+            client.signatures()
+
+
+@pytest.mark.parametrize("code", [408, 429, 502, 503, 504])
+def test_all_that_may_pass_is_tried_again(servers, detector, code):
+    server = servers["rest"]
+    with Client(server.address, "ecg", backoff=0.01) as client:
+        client.signatures()
+        server.trouble.faults[:] = [(code, b"<html>"), "drop"]
+        assert len(client.predict(detector[1][:2])["is_anomaly"]) == 2
+
+
+def test_the_server_says_when_to_ask_again(servers):
+    server = servers["rest"]
+    with Client(server.address, "ecg", backoff=0) as client:
+        server.trouble.faults[:] = [(429, {"error": "busy"}, {"Retry-After": "1"})]
+        begin = time.monotonic()
+        assert client.signatures()
+        assert 1 <= time.monotonic() - begin < 5
+
+
+def test_names_that_must_be_quoted_are_tried_again(servers):
+    server = servers["rest"]
+    with Client(server.address, "one two", backoff=0.01) as client:
+        server.trouble.faults[:] = [BUSY["rest"]]
+        with pytest.raises(RequestRefusedError, match="Servable not found"):
+            client.signatures()
+
+
+def test_a_session_brings_headers_authentication_and_retries(servers, detector):
+    server, session = servers["rest"], requests.Session()
+    session.headers["X-Tenant"] = "ward 3"
+    session.auth = ("anna", "secret")
+    with Client(server.address, "ecg", backoff=0.01, session=session) as client:
+        server.trouble.faults[:] = [BUSY["rest"]]
+        client.signatures()
+        assert server.trouble.headers["X-Tenant"] == "ward 3"
+        assert server.trouble.headers["Authorization"].startswith("Basic ")
+    assert session.get(f"{server.address}/v1/models/ecg").ok  # it is open, and not the client's
+
+
+@pytest.mark.parametrize(
+    ("kind", "fault"),
+    [
+        ("rest", (401, b"<html>no token")),
+        ("rest", (403, b"<html>no token")),
+        ("grpc", ("UNAUTHENTICATED", "no token")),
+        ("grpc", ("PERMISSION_DENIED", "no token")),
+    ],
+)
+def test_callers_without_rights_are_told(servers, kind, fault):
+    server = servers[kind]
+    with Client(server.address, "ecg") as client:
+        server.trouble.faults[:] = [fault]
+        before = server.trouble.requests
+        with pytest.raises(RequestRefusedError, match="no token"):
+            client.signatures()
+        assert server.trouble.requests == before + 1
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    if shutil.which("openssl") is None:
+        pytest.skip("a certificate needs openssl")
+    folder = tmp_path_factory.mktemp("tls")
+    paths = folder / "public.pem", folder / "private.pem"
+    command = [
+        "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+        "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
+        "-out", str(paths[0]), "-keyout", str(paths[1]),
+    ]  # fmt: skip
+    subprocess.run(command, check=True, capture_output=True)
+    return paths
+
+
+def test_http_with_tls_and_a_token(detector, certificate, tmp_path, monkeypatch):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", requests.certs.where())  # the session goes before it
+    folder = dv.export_saved_model(detector[0], tmp_path, warmup=())
+    server, session = RestServer(folder, certificate=certificate), requests.Session()
+    session.verify = str(certificate[0])
+    session.headers["Authorization"] = "Bearer abc"
+    with Client(server.address, "ecg", session=session) as client:
+        assert len(client.predict(detector[1][:2])["is_anomaly"]) == 2
+        client._known = None
+        client.signatures()
+        assert server.trouble.headers["Authorization"] == "Bearer abc"
+    begin = time.monotonic()
+    with (
+        Client(server.address, "ecg", backoff=5) as client,
+        pytest.raises(ServerUnavailableError, match=r"cannot be trusted.*session\.verify"),
+    ):
+        client.signatures()
+    assert time.monotonic() - begin < 4  # it is not tried again
+    server.close()
+
+
+def test_grpc_with_tls_and_a_token(detector, certificate, tmp_path):
+    folder = dv.export_saved_model(detector[0], tmp_path, warmup=())
+    server = GrpcServer(folder, certificate=certificate)
+    credentials = grpc.composite_channel_credentials(
+        grpc.ssl_channel_credentials(certificate[0].read_bytes()),
+        grpc.access_token_call_credentials("abc"),
+    )
+    with Client(server.address, "ecg", credentials=credentials) as client:
+        assert len(client.predict(detector[1][:2])["is_anomaly"]) == 2
+        assert server.trouble.headers["authorization"] == "Bearer abc"
+    server.close()
+
+
+@pytest.mark.parametrize(
+    ("address", "settings", "message"),
+    [
+        ("http://h:1", {"credentials": grpc.ssl_channel_credentials()}, "give a session"),
+        ("h:1", {"session": requests.Session()}, "give credentials"),
+        ("h:1", {"retries": 5}, "4 times at most"),
+        ("http://", {}, "URL"),
+    ],
+)
+def test_settings_that_the_address_has_no_use_for_are_refused(address, settings, message):
+    with pytest.raises(ValueError, match=message):
+        Client(address, "m", **settings)
 
 
 def test_an_unknown_model_or_signature_is_named(client, server):

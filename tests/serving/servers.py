@@ -2,6 +2,7 @@
 
 import base64
 import json
+import ssl
 import threading
 import time
 from concurrent import futures
@@ -14,10 +15,10 @@ DTYPES = {"float32": "DT_FLOAT", "bool": "DT_BOOL", "string": "DT_STRING"}
 
 
 class Trouble:
-    """What goes wrong next: a list of faults that requests use up."""
+    """What goes wrong next: a list of faults that requests use up; and what the last one said."""
 
     def __init__(self):
-        self.faults, self.requests = [], 0
+        self.faults, self.requests, self.headers = [], 0, {}
 
     def next(self):
         self.requests += 1
@@ -33,7 +34,7 @@ def tensor_info(name, spec):
 class RestServer:
     """REST, with the answers of TensorFlow Serving, columnar format."""
 
-    def __init__(self, folder, model="ecg"):
+    def __init__(self, folder, model="ecg", certificate=None):
         self.served = tf.saved_model.load(str(folder)).signatures
         self.trouble, self.model = Trouble(), model
         outer = self
@@ -42,14 +43,17 @@ class RestServer:
             def log_message(self, *args):
                 pass
 
-            def answer(self, code, content):
+            def answer(self, code, content, headers=None):
                 body = content if isinstance(content, bytes) else json.dumps(content).encode()
                 self.send_response(code)
                 self.send_header("Content-Length", str(len(body)))
+                for name, value in (headers or {}).items():
+                    self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(body)
 
             def do_GET(self):
+                outer.trouble.headers = self.headers
                 fault = outer.trouble.next()
                 if fault is not None:
                     return self.answer(*fault)
@@ -65,16 +69,25 @@ class RestServer:
                 fault = outer.trouble.next()
                 if fault == "slow":
                     time.sleep(1.5)
+                elif fault == "stall":  # after the first bytes of the answer
+                    self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{")
+                    time.sleep(1.5)
+                    return None
                 elif fault == "drop":
-                    self.connection.close()
+                    self.close_connection = True
                     return None
                 elif fault is not None:
                     return self.answer(*fault)
                 return self.answer(*outer.predict(body))
 
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*certificate)
+            self.http.socket = context.wrap_socket(self.http.socket, server_side=True)
         threading.Thread(target=self.http.serve_forever, daemon=True).start()
-        self.address = f"http://127.0.0.1:{self.http.server_port}"
+        scheme = "http" if certificate is None else "https"
+        self.address = f"{scheme}://127.0.0.1:{self.http.server_port}"
 
     def metadata(self):
         signatures = {
@@ -112,7 +125,7 @@ class RestServer:
 class GrpcServer:
     """gRPC, with the messages of tensorflow-serving-api."""
 
-    def __init__(self, folder, model="ecg"):
+    def __init__(self, folder, model="ecg", certificate=None):
         import grpc
         from tensorflow_serving.apis import (
             get_model_metadata_pb2,
@@ -128,6 +141,7 @@ class GrpcServer:
 
         class Service(prediction_service_pb2_grpc.PredictionServiceServicer):
             def fail(self, context, request):
+                trouble.headers = dict(context.invocation_metadata())
                 fault = trouble.next()
                 if request.model_spec.name != model:
                     fault = ("NOT_FOUND", f"Servable not found: {request.model_spec.name}")
@@ -159,7 +173,13 @@ class GrpcServer:
 
         self.grpc = grpc.server(futures.ThreadPoolExecutor(4))
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(Service(), self.grpc)
-        self.address = f"127.0.0.1:{self.grpc.add_insecure_port('127.0.0.1:0')}"
+        if certificate is None:
+            port = self.grpc.add_insecure_port("127.0.0.1:0")
+        else:
+            public, private = (path.read_bytes() for path in certificate)
+            credentials = grpc.ssl_server_credentials([(private, public)])
+            port = self.grpc.add_secure_port("127.0.0.1:0", credentials)
+        self.address = f"127.0.0.1:{port}"
         self.grpc.start()
 
     def close(self):
