@@ -100,13 +100,11 @@ class GrpcTransport:
 
 def _service_config(attempts: int, backoff: float) -> str:
     """Which errors grpc tries again, how often and after which pauses, as JSON."""
-    method: dict[str, Any] = {"name": [{"service": _SERVICE}]}
-    if attempts > 1:  # a policy of one attempt is not valid
-        method["retryPolicy"] = {
-            "maxAttempts": attempts,
-            "initialBackoff": f"{max(backoff, 0.001):.3f}s",  # zero is not valid
-            "maxBackoff": "30s",
-            "backoffMultiplier": 2,
-            "retryableStatusCodes": [code.name for code in _BUSY],
-        }
-    return json.dumps({"methodConfig": [method]})
+    policy = {
+        "maxAttempts": max(attempts, 2),  # one is not valid; `enable_retries` is off then
+        "initialBackoff": f"{max(backoff, 0.001):.3f}s",  # zero is not valid
+        "maxBackoff": "30s",
+        "backoffMultiplier": 2,
+        "retryableStatusCodes": [code.name for code in _BUSY],
+    }
+    return json.dumps({"methodConfig": [{"name": [{"service": _SERVICE}], "retryPolicy": policy}]})
