@@ -5,6 +5,8 @@ Writes a table, plots, a TensorBoard log and a SavedModel. Finished seeds of an 
 kept, and the same command goes on from there.
 """
 
+from trainers.program import run_program, table_of
+
 import argparse
 import sys
 import time
@@ -36,7 +38,6 @@ from trainers.experiments.anomaly import (
     row,
     scores_of,
 )
-from trainers.program import run_program, table_of
 from trainers.recipes.anomaly import Detection, default_detection, recipe
 from trainers.results import Results
 

@@ -7,6 +7,8 @@ every image abnormal, and the baselines, stand beside it. Finished seeds of an i
 kept, and the same command goes on from there.
 """
 
+from trainers.program import run_program, table_of
+
 import argparse
 import sys
 from datetime import date
@@ -28,7 +30,6 @@ from trainers.experiments.one_vs_rest import (
     patch_scores,
 )
 from trainers.experiments.subsets import subset
-from trainers.program import run_program, table_of
 from trainers.recipes.one_vs_rest import one_vs_rest_patch_method
 from trainers.recipes.patches import METHODS
 from trainers.results import Results

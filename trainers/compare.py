@@ -5,6 +5,8 @@ With no arguments: all pairs that make sense for a series of numbers, on the bun
 Finished pieces of an interrupted run are kept, and the same command goes on from there.
 """
 
+from trainers.program import run_program, table_of
+
 import argparse
 import sys
 import time
@@ -27,7 +29,6 @@ from trainers.experiments.anomaly import (
     detectors_of,
     row,
 )
-from trainers.program import run_program, table_of
 from trainers.recipes.anomaly import recipe
 from trainers.results import Results
 

@@ -5,6 +5,8 @@ Gaussians, three seeds. Writes tables, a figure of all densities and one of Lang
 Finished pieces of an interrupted run are kept, and the same command goes on from there.
 """
 
+from trainers.program import run_program
+
 import argparse
 import dataclasses
 import math
@@ -37,7 +39,6 @@ from trainers.evaluation.densities import (
 from trainers.evaluation.grid import GridIntegral, SquareGrid, integrate
 from trainers.evaluation.tables import csv_table
 from trainers.plots.density import plot_densities, plot_trajectories
-from trainers.program import run_program
 from trainers.recipes.density import METHODS
 from trainers.results import Results
 
@@ -392,7 +393,7 @@ def show(
 
 def main() -> int:
     """The program; its exit status."""
-    return run_program(parse_arguments, run, width=170)
+    return run_program(parse_arguments, run)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ pictures of the filters and a TensorBoard log. Finished seeds of an interrupted 
 the same command goes on from there.
 """
 
+from trainers.program import run_program, table_of
+
 import argparse
 import sys
 import time
@@ -34,7 +36,6 @@ from trainers.experiments.features import (
     raw_pixels,
     score_features,
 )
-from trainers.program import run_program, table_of
 from trainers.recipes.features import feature_recipe
 from trainers.results import Results
 

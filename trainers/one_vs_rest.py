@@ -6,6 +6,8 @@ alone. Writes tables and a picture. Finished classes of an interrupted run are k
 command goes on from there.
 """
 
+from trainers.program import run_program, table_of
+
 import argparse
 import sys
 from datetime import date
@@ -31,7 +33,6 @@ from trainers.experiments.one_vs_rest import (
     patch_scores,
 )
 from trainers.plots.classes import plot_class_scores
-from trainers.program import run_program, table_of
 from trainers.recipes.one_vs_rest import one_vs_rest_patch_method, one_vs_rest_recipe
 from trainers.recipes.patches import METHODS
 from trainers.results import Results
@@ -178,7 +179,7 @@ def run(args: argparse.Namespace, console: Console) -> None:
 
 def main() -> int:
     """The program; its exit status."""
-    return run_program(parse_arguments, run, "class", width=230)
+    return run_program(parse_arguments, run, "class")
 
 
 if __name__ == "__main__":

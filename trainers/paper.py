@@ -7,6 +7,8 @@ Every cell, one model on one data set under one seed, is kept as a file of its o
 computed, and shared by the figures that show it. The same command goes on from there.
 """
 
+from trainers.program import run_program
+
 import argparse
 import itertools
 import sys
@@ -35,7 +37,6 @@ from trainers.experiments.paper.reports import Report, page, rows
 from trainers.experiments.paper.scales import SCALES
 from trainers.experiments.paper.store import CellStore
 from trainers.experiments.paper.values import gather, label, title
-from trainers.program import run_program
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:

@@ -7,6 +7,8 @@ trained on the sums. Writes tables and pictures of the filters. Finished methods
 run are kept, and the same command goes on from there.
 """
 
+from trainers.program import run_program, table_of
+
 import argparse
 import sys
 import time
@@ -27,7 +29,6 @@ from trainers.evaluation.probe import LinearProbe
 from trainers.evaluation.tables import Row, csv_table, markdown_table, summarize
 from trainers.experiments.features import image_datasets, load_data, score_features
 from trainers.experiments.patches import DICTIONARIES, ENCODER_NAMES, HIDDEN, Learned, learn_model
-from trainers.program import run_program, table_of
 from trainers.recipes.patches import METHODS, PatchMethod, patch_method
 from trainers.results import Results
 

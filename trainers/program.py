@@ -1,6 +1,12 @@
-"""Running a program: what it says when interrupted, and expected errors in one clear line."""
+"""Running a program: what it says when interrupted, and expected errors in one clear line.
+
+Programs import this module first: it starts TensorFlow, without the noise.
+"""
+
+import trainers.quiet  # noqa: F401
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Mapping
 
@@ -16,12 +22,13 @@ EXPECTED = (
     ValueError, TypeError, OSError, ImportError, TrainingDiverged, WorkerFailed, WorkerLost,
 )  # fmt: skip
 
+WIDTH = 100  # of the output where it is no terminal and COLUMNS does not say
+
 
 def run_program(
     parse_arguments: Callable[[], argparse.Namespace],
     run: Callable[[argparse.Namespace, Console], None],
     piece: str = "piece",
-    width: int = 150,
 ) -> int:
     """Run, and give the exit status: 0, 1 after an error, 130 after an interruption.
 
@@ -29,9 +36,8 @@ def run_program(
         parse_arguments: reads the command line.
         run: does the work.
         piece: what an interrupted run goes on after.
-        width: of the output where it is no terminal.
     """
-    console = Console(width=None if sys.stdout.isatty() else width)
+    console = Console(width=None if sys.stdout.isatty() or os.environ.get("COLUMNS") else WIDTH)
     args = parse_arguments()
     try:
         run(args, console)

@@ -4,6 +4,8 @@ Streams the rows, a batch at a time, and writes one table. An interrupted run go
 finished files when the same command is given again.
 """
 
+from trainers.program import run_program
+
 import argparse
 import sys
 from pathlib import Path
@@ -14,7 +16,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from delvm_tf.serving import load
 from delvm_tf.serving.scoring import Summary, score_files
 from trainers.arguments import add_table_arguments, table_options
-from trainers.program import run_program
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:

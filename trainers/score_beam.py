@@ -4,6 +4,8 @@ Options after a lone -- go to Beam, such as -- --runner FlinkRunner or -- --runn
 --project ... . Paths may be of any file system that Beam knows.
 """
 
+from trainers.program import run_program
+
 import argparse
 import sys
 from typing import Any
@@ -12,7 +14,6 @@ from rich.console import Console
 
 from delvm_tf.storage.paths import local_path
 from trainers.arguments import add_table_arguments, table_options
-from trainers.program import run_program
 
 TYPES = {"bool": "bool_", "float32": "float32"}
 

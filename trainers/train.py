@@ -5,6 +5,8 @@ history and a TensorBoard log. An interrupted run, also one that lost a worker, 
 last finished epoch when the same command is given again.
 """
 
+from trainers.program import run_program
+
 import argparse
 import dataclasses
 import os
@@ -20,7 +22,6 @@ from delvm_tf.storage.ownership import claim, write_json
 from delvm_tf.storage.paths import local_path
 from delvm_tf.training.backups import Backup
 from trainers.arguments import add_model_arguments, specification
-from trainers.program import run_program
 from trainers.recipes.anomaly import recipe
 
 

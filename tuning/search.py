@@ -6,6 +6,8 @@ the whole training part, and saves and exports it. An interrupted search goes on
 command.
 """
 
+from trainers.program import run_program
+
 import argparse
 import dataclasses
 import os
@@ -26,7 +28,6 @@ from delvm_tf.storage.paths import check_checkpoint_path, local_path
 from trainers.evaluation.tables import csv_table
 from trainers.experiments.anomaly import calibrate
 from trainers.experiments.subsets import subset
-from trainers.program import run_program
 from tuning import MEASURES, SPACES, TUNERS, Space, make_tuner
 from tuning.service import PARENT, role, search_with_workers
 from tuning.spaces import table_of_space
