@@ -5,9 +5,10 @@ Writes a table, plots, a TensorBoard log and a SavedModel. Finished seeds of an 
 kept, and the same command goes on from there.
 """
 
-from trainers.program import run_program, table_of
+from trainers.program import run_program
 
 import argparse
+import shlex
 import sys
 import time
 from datetime import date
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from rich.console import Console
 
 import delvm_tf as dv
@@ -26,7 +28,7 @@ from delvm_tf.plots.figure import save_figure
 from delvm_tf.storage.ownership import make_folder
 from delvm_tf.storage.paths import check_checkpoint_path, local_path
 from trainers.arguments import add_model_arguments, parse_seeds, specification
-from trainers.evaluation.tables import Row, csv_table, markdown_table, summarize
+from trainers.evaluation.tables import Row, csv_table, markdown_table, print_table, summarize
 from trainers.experiments.anomaly import (
     FIGURES,
     SCORES,
@@ -38,6 +40,7 @@ from trainers.experiments.anomaly import (
     row,
     scores_of,
 )
+from trainers.progress import TrainingProgress
 from trainers.recipes.anomaly import Detection, default_detection, recipe
 from trainers.results import Results
 
@@ -113,21 +116,23 @@ def load_data(args: argparse.Namespace, seed: int) -> Dataset:
 
 
 def train(
-    args: argparse.Namespace, data: Dataset, seed: int, log_dir: Path
+    args: argparse.Namespace, data: Dataset, seed: int, log_dir: Path, console: Console
 ) -> tuple[list[Any], list[float]]:
     """The trained models of an ensemble and the seconds of each; the first has the seed itself."""
     models, seconds = [], []
-    for member in range(detection(args).ensemble):
-        logs = log_dir if member == 0 else log_dir.with_name(f"{log_dir.name}-member-{member}")
-        started = time.perf_counter()
-        model = chosen(args).train(
-            data.x_train,
-            seed + MEMBER_SEEDS * member,
-            verbose=2 if len(args.seeds) == 1 else 0,
-            callbacks=[tensorboard(args, data, logs)],
-        )
-        models.append(model)
-        seconds.append(time.perf_counter() - started)
+    members = detection(args).ensemble
+    with TrainingProgress(console) as progress:
+        for member in range(members):
+            logs = log_dir if member == 0 else log_dir.with_name(f"{log_dir.name}-member-{member}")
+            name = "training" if members == 1 else f"model {member + 1} of {members}"
+            started = time.perf_counter()
+            model = chosen(args).train(
+                data.x_train,
+                seed + MEMBER_SEEDS * member,
+                callbacks=[tensorboard(args, data, logs), progress.callback(name)],
+            )
+            models.append(model)
+            seconds.append(time.perf_counter() - started)
     return models, seconds
 
 
@@ -149,10 +154,10 @@ def served_detector(args: argparse.Namespace, model: Any, data: Dataset) -> dv.A
     return calibrate(dv.AnomalyDetector(model, threshold=args.threshold, score_name=score), data)
 
 
-def run_seed(args: argparse.Namespace, seed: int, folder: Path) -> list[Row]:
+def run_seed(args: argparse.Namespace, seed: int, folder: Path, console: Console) -> list[Row]:
     """Train and score everything under one seed; the first seed also gives plots and a model."""
     data = load_data(args, seed)
-    models, seconds = train(args, data, seed, folder / "tensorboard" / f"seed-{seed}")
+    models, seconds = train(args, data, seed, folder / "tensorboard" / f"seed-{seed}", console)
     detectors = {
         method_name(args, score): (fitted, seconds[0])
         for score, fitted in detectors_of(models[0], data, args.threshold).items()
@@ -227,7 +232,7 @@ def run(args: argparse.Namespace, console: Console) -> None:
             console.print(f"seed {seed}: done before the interruption")
         else:
             console.print(f"seed {seed} ({position} of {len(args.seeds)})")
-            results[piece] = run_seed(args, seed, results.folder)
+            results[piece] = run_seed(args, seed, results.folder, console)
         rows.extend(results[piece])
 
     command = "python " + " ".join(sys.argv)
@@ -243,26 +248,36 @@ def run(args: argparse.Namespace, console: Console) -> None:
 
 
 def show(
-    console: Console, args: argparse.Namespace, data: Dataset, summary: dict, output: Path
+    console: Console, args: argparse.Namespace, data: Dataset, summary: pd.DataFrame, output: Path
 ) -> None:
     """The table, and what to do next."""
-    table = table_of(
+    heading = (
         f"{data.name}, protocol {data.protocol}: {len(data.x_train)} normal examples, "
-        f"{int(np.sum(data.y_test))} abnormal among {len(data.y_test)} scored",
-        FIGURES,
-        summary,
+        f"{int(np.sum(data.y_test))} abnormal among {len(data.y_test)} scored"
     )
-    console.print(table)
+    print_table(console, heading, summary.rename(columns=FIGURES))
     if data.name == "ecg5000" and data.protocol == "paper" and args.model == "delvm":
         console.print(PUBLISHED)
     versions = args.saved_models / args.dataset
     newest = max((int(p.name) for p in versions.iterdir() if p.name.isdecimal()), default=0)
+    served = versions / str(newest)
     console.print(
-        f"\nResults and plots: {output}\nSavedModel: {versions / str(newest)}\n\nNext:\n"
-        f"  python trainers/anomaly.py --seeds 0-9\n"
-        f"  tensorboard --logdir {output / 'tensorboard'}\n"
-        f"  saved_model_cli show --dir {versions / str(newest)} --all",
-        soft_wrap=True,
+        f"\nTable and plots: {output}\nModel: {output / 'model.keras'}\nSavedModel: {served}\n\n"
+        f"Next:\n  look at the training: tensorboard --logdir {output / 'tensorboard'}\n"
+        f"  score your own files: python trainers/score.py --model {served} \\\n"
+        f"    --input 'data/*.csv' --output scores.csv\n"
+        f"  {going_on(args)}",
+        soft_wrap=True, highlight=False, markup=False,
+    )  # fmt: skip
+
+
+def going_on(args: argparse.Namespace) -> str:
+    """The same with ten seeds, or after several seeds all models and objectives."""
+    if len(args.seeds) == 1:
+        return f"more seeds: python {shlex.join(sys.argv)} --seeds 0-9"
+    return (
+        f"all models and objectives: python trainers/compare.py --dataset {args.dataset} "
+        f"--protocol {args.protocol}"
     )
 
 

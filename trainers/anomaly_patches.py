@@ -7,7 +7,7 @@ every image abnormal, and the baselines, stand beside it. Finished seeds of an i
 kept, and the same command goes on from there.
 """
 
-from trainers.program import run_program, table_of
+from trainers.program import run_program
 
 import argparse
 import sys
@@ -19,7 +19,7 @@ from rich.console import Console
 import delvm_tf as dv
 from delvm_tf.datasets import Dataset
 from trainers.arguments import parse_seeds
-from trainers.evaluation.tables import Row, csv_table, markdown_table, summarize
+from trainers.evaluation.tables import Row, csv_table, markdown_table, print_table, summarize
 from trainers.experiments.anomaly import FIGURES, all_abnormal, row
 from trainers.experiments.held_out import hold_out
 from trainers.experiments.one_vs_rest import (
@@ -121,7 +121,8 @@ def run(args: argparse.Namespace, console: Console) -> None:
         f"{date.today()}.\n\n    python {' '.join(sys.argv)}\n\n{markdown_table(summary)}"
     )
     results.finish([f"seed-{seed}" for seed in args.seeds])
-    console.print(table_of(f"{args.dataset}, protocol {first.protocol}", figures, summary))
+    shown = summary.rename(columns=figures)
+    print_table(console, f"{args.dataset}, protocol {first.protocol}", shown)
     console.print(f"\nResults: {output}", soft_wrap=True, highlight=False)
 
 

@@ -5,7 +5,7 @@ With no arguments: all pairs that make sense for a series of numbers, on the bun
 Finished pieces of an interrupted run are kept, and the same command goes on from there.
 """
 
-from trainers.program import run_program, table_of
+from trainers.program import run_program
 
 import argparse
 import sys
@@ -21,7 +21,7 @@ from delvm_tf.catalog import MODELS
 from delvm_tf.datasets import Dataset
 from delvm_tf.detection import THRESHOLDS
 from trainers.arguments import parse_seeds
-from trainers.evaluation.tables import Row, csv_table, markdown_table, summarize
+from trainers.evaluation.tables import Row, csv_table, markdown_table, print_table, summarize
 from trainers.experiments.anomaly import (
     FIGURES,
     all_abnormal,
@@ -163,10 +163,8 @@ def run(args: argparse.Namespace, console: Console) -> None:
         f"{date.today()}.\n\n    {command}\n\n{markdown_table(summary)}\nSettings:\n\n{listed}\n"
     )
     results.finish(pieces)
-    table = table_of(
-        f"{first.name}, protocol {first.protocol}, {len(args.seeds)} seeds", FIGURES, summary
-    )
-    console.print(table)
+    heading = f"{first.name}, protocol {first.protocol}, {len(args.seeds)} seeds"
+    print_table(console, heading, summary.rename(columns=FIGURES))
     console.print(f"\nResults: {output}", soft_wrap=True)
 
 

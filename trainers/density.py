@@ -19,9 +19,9 @@ from typing import Any
 
 import keras
 import numpy as np
+import pandas as pd
 import tensorflow as tf
 from rich.console import Console
-from rich.table import Table
 from sklearn.mixture import GaussianMixture
 
 import delvm_tf as dv
@@ -37,7 +37,7 @@ from trainers.evaluation.densities import (
     one_gaussian,
 )
 from trainers.evaluation.grid import GridIntegral, SquareGrid, integrate
-from trainers.evaluation.tables import csv_table
+from trainers.evaluation.tables import csv_table, markdown_table, print_table
 from trainers.plots.density import plot_densities, plot_trajectories
 from trainers.recipes.density import METHODS
 from trainers.results import Results
@@ -272,8 +272,8 @@ def cell(rows: Sequence[dict[str, Any]], figure: str, digits: int) -> str:
     return text if len(values) == len(rows) else f"{text} ({len(values)} of {len(rows)} seeds)"
 
 
-def summary(rows: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
-    """By method, the cells of the table, the last one for what went wrong."""
+def summary(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """The cells of the table by method, the last column for what went wrong."""
     table: dict[str, list[str]] = {}
     for title in dict.fromkeys(row["method"] for row in rows):
         own = [row for row in rows if row["method"] == title]
@@ -281,22 +281,24 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
             f"seed {row['seed']}: {row['problem']}" for row in own if row["problem"]
         )
         table[title] = [*(cell(own, key, n) for key, (_, n) in FIGURES.items()), problems]
-    return table
+    headings = [*(heading for heading, _ in FIGURES.values()), "remark"]
+    frame = pd.DataFrame.from_dict(table, orient="index", columns=headings)
+    return frame.rename_axis("method")
 
 
 def modes_table(rows: Sequence[dict[str, Any]], chains: dict[str, Any]) -> str:
     """The mass of each of the true Gaussians under every method, as markdown."""
     count = len(five_gaussians().weights)
-    lines = ["| method | " + " | ".join(f"mode {k}" for k in range(1, count + 1)) + " |"]
-    lines.append("|---" * (count + 1) + "|")
+    modes = [f"mode {k}" for k in range(1, count + 1)]
+    lines: list[list[str]] = []
     for title in dict.fromkeys(row["method"] for row in rows):
         own = [row for row in rows if row["method"] == title]
         cells = [cell(own, f"mode_{k}", 3) for k in range(1, count + 1)]
-        lines.append(f"| {title} | " + " | ".join(cells) + " |")
+        lines.append([title, *cells])
     for title, shares in chains.items():
         if title != "text":
-            lines.append(f"| {title} | " + " | ".join(f"{share:.3f}" for share in shares) + " |")
-    return "\n".join(lines) + "\n"
+            lines.append([title, *(f"{share:.3f}" for share in shares)])
+    return markdown_table(pd.DataFrame(lines, columns=["method", *modes]))
 
 
 def run(args: argparse.Namespace, console: Console) -> None:
@@ -347,14 +349,11 @@ def save_panels(args: argparse.Namespace, pieces: dict[str, Any], folder: Path) 
 
 def report(args: argparse.Namespace, rows: Sequence[dict[str, Any]], chains: dict[str, Any]) -> str:
     """The tables as markdown, with command and date."""
-    headings = ["method", *(heading for heading, _ in FIGURES.values()), "remark"]
-    lines = ["| " + " | ".join(headings) + " |", "|---" * len(headings) + "|"]
-    lines += [f"| {title} | " + " | ".join(cells) + " |" for title, cells in summary(rows).items()]
     return (
         f"{args.points:,} points to train on, as many {'validation' if args.validation else 'test'}"
         f" points, seeds {args.seeds}, {date.today()}.\n\n    python {' '.join(sys.argv)}\n\n"
-        + "\n".join(lines)
-        + f"\n\nMass of the true Gaussians; at the end {chains['text']}.\n\n"
+        + markdown_table(summary(rows))
+        + f"\nMass of the true Gaussians; at the end {chains['text']}.\n\n"
         + modes_table(rows, chains)
         + "\nSettings (normalised units; the learning rate of Adam falls to 0 as a cosine):\n\n"
         + "".join(f"- {METHODS[n].title}: {settings_text(chosen(args, n))}\n" for n in args.models)
@@ -380,14 +379,8 @@ def show(
     chains: dict[str, Any],
 ) -> None:  # fmt: skip
     """The table, and where everything is."""
-    table = Table(title=f"five Gaussians in the plane, {args.points:,} points")
-    table.add_column("method", no_wrap=True)
-    for heading, _ in FIGURES.values():
-        table.add_column(heading, justify="right")
-    table.add_column("remark")
-    for title, cells in summary(rows).items():
-        table.add_row(title, *cells)
-    console.print(table)
+    heading = f"five Gaussians in the plane, {args.points:,} points"
+    print_table(console, heading, summary(rows), left=["remark"])
     console.print(f"{chains['text']}\nResults and plots: {args.output}", soft_wrap=True)
 
 

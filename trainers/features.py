@@ -6,7 +6,7 @@ pictures of the filters and a TensorBoard log. Finished seeds of an interrupted 
 the same command goes on from there.
 """
 
-from trainers.program import run_program, table_of
+from trainers.program import run_program
 
 import argparse
 import sys
@@ -25,7 +25,7 @@ from delvm_tf.plots.figure import save_figure
 from delvm_tf.plots.filters import plot_filters
 from trainers.arguments import add_model_arguments, parse_seeds, specification
 from trainers.evaluation.probe import LinearProbe
-from trainers.evaluation.tables import Row, csv_table, markdown_table, summarize
+from trainers.evaluation.tables import Row, csv_table, markdown_table, print_table, summarize
 from trainers.experiments.features import (
     FeatureFunction,
     as_inputs,
@@ -201,9 +201,8 @@ def run(args: argparse.Namespace, console: Console) -> None:
     )
     results.finish([f"seed-{seed}" for seed in args.seeds])
 
-    table = table_of(f"{first.name}: {len(first.x_train)} training images, "
-                  f"{len(first.x_test)} scored", FIGURES, summary)  # fmt: skip
-    console.print(table)
+    heading = f"{first.name}: {len(first.x_train)} training images, {len(first.x_test)} scored"
+    print_table(console, heading, summary.rename(columns=FIGURES))
     console.print(
         f"{gain(rows, spec.title)}\n\nResults and pictures: {output}\n\nNext:\n"
         f"  python trainers/features.py --dataset {args.dataset} --model {args.model} --seeds 0-2\n"

@@ -6,7 +6,7 @@ alone. Writes tables and a picture. Finished classes of an interrupted run are k
 command goes on from there.
 """
 
-from trainers.program import run_program, table_of
+from trainers.program import run_program
 
 import argparse
 import sys
@@ -20,7 +20,7 @@ import delvm_tf as dv
 from delvm_tf.catalog import Specification
 from delvm_tf.plots.figure import save_figure
 from trainers.arguments import add_model_arguments, parse_seeds, specification
-from trainers.evaluation.tables import Row, csv_table, markdown_table, summarize
+from trainers.evaluation.tables import Row, csv_table, markdown_table, print_table, summarize
 from trainers.experiments.one_vs_rest import (
     PatchSettings,
     Scored,
@@ -161,8 +161,8 @@ def run(args: argparse.Namespace, console: Console) -> None:
         rows.extend(results[piece])
 
     table = class_table(rows)
-    columns = {name: name for name in table[0] if name not in ("method", "seed")}
-    summary = summarize(table, list(columns))
+    columns = [name for name in table[0] if name not in ("method", "seed")]
+    summary = summarize(table, columns)
     (results.folder / "results.csv").write_text(csv_table(rows))
     (results.folder / "results.md").write_text(
         f"AUROC of {args.dataset}, one class against the rest: {len(first.x_train)} normal "
@@ -173,7 +173,7 @@ def run(args: argparse.Namespace, console: Console) -> None:
     save_figure(plot_class_scores(table), results.folder / "classes.png")
     results.finish(list(pieces))
 
-    console.print(table_of(f"AUROC of {args.dataset}, by normal class", columns, summary))
+    print_table(console, f"AUROC of {args.dataset}, by normal class", summary)
     console.print(f"\nResults and picture: {output}", soft_wrap=True, highlight=False)
 
 

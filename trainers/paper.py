@@ -17,16 +17,16 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from delvm_tf.datasets import Dataset
 from delvm_tf.plots.figure import save_figure
 from delvm_tf.storage.ownership import claim, write_text
 from delvm_tf.storage.paths import local_path
 from trainers.arguments import parse_seeds
-from trainers.evaluation.tables import csv_table
+from trainers.evaluation.tables import csv_table, print_table
 from trainers.experiments.paper.cells import Cell, Protocol
 from trainers.experiments.paper.charts import draw
 from trainers.experiments.paper.compute import compute, load
@@ -75,13 +75,10 @@ def show_cells(args: argparse.Namespace, console: Console) -> None:
     everything: dict[str, Cell] = {}
     for name, listed in wanted(args).items():
         cells = cells_of(listed)
-        table = Table(title=f"{name}: {FIGURES[name].title}")
-        table.add_column("cell", no_wrap=True)
-        table.add_column("estimated", justify="right")
-        for key, cell in cells.items():
-            table.add_row(key, clock(estimated_seconds(cell)))
-        table.add_row("[bold]sum", clock(sum(map(estimated_seconds, cells.values()))))
-        console.print(table)
+        seconds = {key: estimated_seconds(cell) for key, cell in cells.items()}
+        seconds["sum"] = sum(seconds.values())
+        table = pd.DataFrame({"cell": list(seconds), "estimated": map(clock, seconds.values())})
+        print_table(console, f"{name}: {FIGURES[name].title}", table)
         everything |= cells
     total = clock(sum(map(estimated_seconds, everything.values())))
     console.print(f"{len(everything)} cells in all, about {total} of one core's time.")
@@ -162,19 +159,17 @@ def show(console: Console, report: Report) -> None:
     """The figure's first measure as a table."""
     measure = report.figure.measures[0]
     xs = sorted({p.x for p in report.values if p.x is not None})
-    table = Table(title=f"{report.name}: {report.figure.title} ({measure}, %)")
-    table.add_column("", no_wrap=True)
-    for x in xs:
-        table.add_column(str(x), justify="right")
+    lines: list[list[str]] = []
     for line in dict.fromkeys(p._replace(x=None) for p in report.values):
         value = report.values.get(line)
         if value is not None:
-            table.add_row(title(line.method), value.text(measure))
+            lines.append([title(line.method), value.text(measure), *[""] * (len(xs) - 1)])
             continue
         places = [line._replace(x=x) for x in xs]
         texts = [report.values[p].text(measure) if p in report.values else "" for p in places]
-        table.add_row(label(line), *texts)
-    console.print(table)
+        lines.append([label(line), *texts])
+    table = pd.DataFrame(lines, columns=["method", *map(str, xs)])
+    print_table(console, f"{report.name}: {report.figure.title} ({measure}, %)", table)
 
 
 def run(args: argparse.Namespace, console: Console) -> None:

@@ -7,17 +7,16 @@ trained on the sums. Writes tables and pictures of the filters. Finished methods
 run are kept, and the same command goes on from there.
 """
 
-from trainers.program import run_program, table_of
+from trainers.program import run_program
 
 import argparse
 import sys
 import time
-from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import pandas as pd
 from rich.console import Console
 
 from delvm_tf.datasets import Dataset
@@ -26,7 +25,7 @@ from delvm_tf.plots.figure import save_figure
 from delvm_tf.plots.filters import plot_filters
 from trainers.arguments import add_training_arguments, parse_seeds, specification
 from trainers.evaluation.probe import LinearProbe
-from trainers.evaluation.tables import Row, csv_table, markdown_table, summarize
+from trainers.evaluation.tables import Row, csv_table, markdown_table, print_table, summarize
 from trainers.experiments.features import image_datasets, load_data, score_features
 from trainers.experiments.patches import DICTIONARIES, ENCODER_NAMES, HIDDEN, Learned, learn_model
 from trainers.recipes.patches import METHODS, PatchMethod, patch_method
@@ -212,7 +211,7 @@ def run(args: argparse.Namespace, console: Console) -> None:
     (results.folder / "results.csv").write_text(csv_table(rows))
     (results.folder / "results.md").write_text(report(args, first, summary))
     results.finish(list(pieces))
-    console.print(table_of(heading(args, first), FIGURES, summary))
+    print_table(console, heading(args, first), summary.rename(columns=FIGURES))
     console.print(f"\nResults and pictures: {output}", soft_wrap=True, highlight=False)
 
 
@@ -224,9 +223,7 @@ def heading(args: argparse.Namespace, data: Dataset) -> str:
     )
 
 
-def report(
-    args: argparse.Namespace, data: Dataset, summary: Mapping[str, Mapping[str, Any]]
-) -> str:
+def report(args: argparse.Namespace, data: Dataset, summary: pd.DataFrame) -> str:
     """The page that goes with the table."""
     carved = " (carved from the training data)" if args.validation else ""
     return (

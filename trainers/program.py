@@ -8,11 +8,10 @@ import trainers.quiet  # noqa: F401
 import argparse
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from delvm_tf.distribution.cluster import WorkerLost
 from delvm_tf.distribution.workers import WorkerFailed
@@ -48,16 +47,3 @@ def run_program(
         console.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
         return 1
     return 0
-
-
-def table_of(
-    title: str, headings: Mapping[str, str], summary: Mapping[str, Mapping[str, str]]
-) -> Table:
-    """A table of methods in rows and figures in columns."""
-    table = Table(title=title)
-    table.add_column("method", no_wrap=True)
-    for heading in headings.values():
-        table.add_column(heading, justify="right")
-    for method, values in summary.items():
-        table.add_row(method, *(values[figure] for figure in headings))
-    return table

@@ -22,12 +22,20 @@ HARMLESS = re.compile(
     r"|.*failed call to cuInit: .*(UNKNOWN ERROR \(303\)|no CUDA-capable device)"  # no GPU here
 )
 
+PASS_ON = """
+import os, re, sys
+harmless = re.compile(sys.argv[1])
+for line in sys.stdin.buffer:
+    if not harmless.match(line.decode(errors="replace")):
+        os.write(2, line)
+"""
+
 
 @contextmanager
 def harmless_lines_dropped() -> Iterator[None]:
     """Pass the standard error of this process, C++ included, through `HARMLESS`."""
     kept = os.dup(2)
-    command = [sys.executable, "-I", "-S", __file__]
+    command = [sys.executable, "-I", "-S", "-c", PASS_ON, HARMLESS.pattern]
     # In a session of its own, so that Ctrl-C ends the program and not what it says.
     watcher = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
     assert watcher.stdin is not None
@@ -42,13 +50,6 @@ def harmless_lines_dropped() -> Iterator[None]:
         watcher.wait(timeout=10)
 
 
-def pass_on() -> None:
-    """Copy the lines of the standard input that are not harmless to the standard error."""
-    for line in sys.stdin.buffer:
-        if not HARMLESS.match(line.decode(errors="replace")):
-            os.write(2, line)
-
-
 def start_tensorflow() -> None:
     """Import TensorFlow and have it look for devices."""
     import tensorflow as tf
@@ -56,9 +57,7 @@ def start_tensorflow() -> None:
     tf.config.list_physical_devices()  # CUDA is started here, not by the import
 
 
-if __name__ == "__main__":
-    pass_on()
-elif "tensorflow" not in sys.modules:
+if "tensorflow" not in sys.modules:
     if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") == "0":
         start_tensorflow()
     else:

@@ -17,24 +17,34 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import pandas as pd
 from rich.console import Console
-from rich.table import Table
 
 import delvm_tf as dv
 from delvm_tf.datasets import Dataset
 from delvm_tf.plots.figure import save_figure
 from delvm_tf.storage.ownership import claim, make_folder, read_json, write_json, write_text
 from delvm_tf.storage.paths import check_checkpoint_path, local_path
-from trainers.evaluation.tables import csv_table
+from trainers.evaluation.tables import columns_that_fit, csv_table, markdown_table, print_table
 from trainers.experiments.anomaly import calibrate
 from trainers.experiments.subsets import subset
 from tuning import MEASURES, SPACES, TUNERS, Space, make_tuner
 from tuning.service import PARENT, role, search_with_workers
 from tuning.spaces import table_of_space
-from tuning.trials import Trial, best_first, plot_search, rows_of, trials_of
+from tuning.trials import (
+    Trial,
+    best_first,
+    failures,
+    plot_search,
+    reason_in,
+    rows_of,
+    short,
+    trials_of,
+    varying,
+)
 from tuning.tuner import fit_specification
 
-SHOWN = 10  # trials in the table on the screen
+SHOWN = 20  # trials in the table on the screen
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -135,8 +145,11 @@ def retrain(
     console.print(
         f"{args.objective}: {best.figure:.4f} on held-out training rows (chosen by), {test:.4f} on "
         f"the test set (looked at once)\n\nModel: {folder / 'model.keras'}\nSavedModel: {version}"
-        f"\n\nServe it:\n  tensorflow_model_server --rest_api_port=8501 --model_name={name} "
-        f"--model_base_path={version.parent.resolve()}",
+        f"\n\nNext:\n"
+        f"  tensorflow_model_server --rest_api_port=8501 --model_name={name} \\\n"
+        f"    --model_base_path={version.parent.resolve()}\n"
+        f"  tensorboard --logdir {args.output / 'tensorboard'}\n"
+        f"  the same command with more --trials goes on with the search",
         soft_wrap=True, highlight=False,
     )  # fmt: skip
 
@@ -147,41 +160,42 @@ def report(args: argparse.Namespace, trials: list[Trial], console: Console) -> l
     failed = [trial for trial in trials if trial.figure is None]
     rows = rows_of([*ranking, *failed], args.objective)
     command = "python " + " ".join(sys.argv)
-    columns = list(rows[0])
-    lines = ["| " + " | ".join(str(row[c]) for c in columns) + " |" for row in rows]
     write_text(args.output / "trials.csv", csv_table(rows))
     write_text(
         args.output / "trials.md",
         f"{MEASURES[args.objective].words}, {len(trials)} trials, seed {args.seed}, "
-        f"{date.today()}.\n\n    {command}\n\n| " + " | ".join(columns) + " |\n"
-        + "|---" * len(columns) + "|\n" + "\n".join(lines) + "\n",
-    )  # fmt: skip
+        f"{date.today()}.\n\n    {command}\n\n{markdown_table(pd.DataFrame(rows, dtype=object))}",
+    )
     if ranking:
         save_figure(plot_search(trials, args.objective), args.output / "trials.png")
-    table = Table(title=f"{args.space}: {MEASURES[args.objective].words}")
-    varied = [c for c in columns if len({str(row[c]) for row in rows}) > 1]
-    shown = [c for c in columns if c in varied or c == args.objective or (c == "failed" and failed)]
-    for column in shown:
-        table.add_column(column, overflow="fold")
-    for row in [*rows[: min(SHOWN, len(ranking))], *rows[len(ranking) :]]:
-        table.add_row(*(_text(row[column]) for column in shown))
-    console.print(table)
+        show(args, ranking, console)
+    for line in failures(failed):
+        console.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)
+    console.print(
+        f"All trials, with all settings{' and why they failed' if failed else ''}: "
+        f"{args.output / 'trials.md'}",
+        soft_wrap=True, highlight=False,
+    )  # fmt: skip
     return ranking
 
 
-def _text(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+def show(args: argparse.Namespace, ranking: list[Trial], console: Console) -> None:
+    """The best trials, each on one line: the settings that vary, as far as there is room."""
+    frame = varying(ranking[:SHOWN], args.objective)
+    headed = frame.rename(columns={name: name.replace("_", "\n") for name in frame})
+    fitting = columns_that_fit(headed, console.width)
+    print_table(
+        console, f"{args.space}: {MEASURES[args.objective].words}, {len(frame)} best of {len(ranking)} trials",
+        headed[fitting],
+    )  # fmt: skip
+    if left_out := list(frame.columns[len(fitting) :]):
+        console.print(f"No room here for: {', '.join(left_out)}.", highlight=False)
 
 
 def show_space(space: Space, console: Console) -> None:
     """The settings and their values."""
-    table = Table(title=space.description)
-    rows = table_of_space(space)
-    for column in rows[0]:
-        table.add_column(column)
-    for row in rows:
-        table.add_row(*row.values())
-    console.print(table)
+    frame = pd.DataFrame(table_of_space(space))
+    print_table(console, space.description, frame, left=["values", "when"])
 
 
 def run(args: argparse.Namespace, console: Console) -> None:
@@ -239,8 +253,7 @@ def watch(tuner: Any, console: Console) -> None:
         if trial.status == "COMPLETED":
             what = f"{done.score:.4f}" if done.score is not None else "done"
         else:
-            what = (trial.message or "").strip().splitlines()[-1].rpartition("Error: ")[2]
-            what = f"failed: {what}"
+            what = f"failed: {short(reason_in(trial.message))}"
         console.print(f"  trial {trial.trial_id}: {what}", highlight=False, markup=False)
 
     tuner.on_trial_end = said

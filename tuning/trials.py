@@ -1,6 +1,9 @@
 """What a search has found, as tables and pictures."""
 
+import textwrap
 from typing import Any, NamedTuple
+
+import pandas as pd
 
 from delvm_tf.catalog import Specification
 from delvm_tf.plots.figure import new_figure
@@ -36,13 +39,46 @@ def trials_of(tuner: Any, space: Space, measure: str) -> list[Trial]:
         values = trial.hyperparameters.values
         specification = space.specification(values)
         done = trial.status == "COMPLETED"
-        lines = (trial.message or "unknown").strip().splitlines()
-        reason = "" if done else lines[-1].rpartition("FailedTrialError: ")[2]
+        reason = "" if done else reason_in(trial.message)
         shown = {
             **_shown(specification), **{k: v for k, v in values.items() if k == "tuner/epochs"}
         }  # fmt: skip
         found.append(Trial(number, trial.score if done else None, shown, specification, reason))
     return found
+
+
+def reason_in(message: str | None) -> str:
+    """Why a trial failed, all of it, from the traceback that KerasTuner keeps."""
+    return (message or "unknown").rpartition("FailedTrialError: ")[2].strip()
+
+
+def short(reason: str, length: int = 75) -> str:
+    """A reason on one line of a screen."""
+    first = reason.splitlines()[0] if reason else ""
+    return textwrap.shorten(first, length, placeholder=" ...") if " " in first else first[:length]
+
+
+def failures(trials: list[Trial]) -> list[str]:
+    """One line for each short reason, with the trials that failed because of it."""
+    found: dict[str, list[str]] = {}
+    for trial in trials:
+        if trial.figure is None:
+            found.setdefault(short(trial.reason), []).append(str(trial.number))
+    return [
+        f"{len(numbers)} failed (trial {', '.join(numbers)}): {reason}"
+        for reason, numbers in found.items()
+    ]
+
+
+def varying(trials: list[Trial], measure: str) -> pd.DataFrame:
+    """Figures and the settings that vary, for a screen; settings of the most trials come first."""
+    frame = pd.DataFrame(rows_of(trials, measure), dtype=object).drop(columns="failed")
+    settings = frame.drop(columns=["trial", measure])
+    parts = (settings != "").sum().sort_values(ascending=False, kind="stable").index
+    shown = [name for name in parts if settings[name].astype(str).nunique() > 1]
+    return frame[["trial", measure, *shown]].map(
+        lambda value: f"{value:.3g}" if isinstance(value, float) else str(value)
+    )
 
 
 def best_first(trials: list[Trial], measure: str) -> list[Trial]:

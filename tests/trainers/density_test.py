@@ -172,7 +172,10 @@ def test_training_that_diverges_is_a_row_of_the_table(density, tmp_path):
     done = density.run_model(args, "sm-delvm-softplus", 0, tmp_path)
     assert done["row"]["problem"] == "training diverged"
     assert np.isnan(done["row"]["fisher"])
-    assert density.summary([done["row"]])["SM-DELVM, softplus"][-1] == "seed 0: training diverged"
+    assert (
+        density.summary([done["row"]])["remark"]["SM-DELVM, softplus"]
+        == "seed 0: training diverged"
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,19 @@
-"""Tables of results over methods and seeds."""
+"""Tables of results: over methods and seeds, as markdown, as CSV and on the screen."""
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 Row = Mapping[str, Any]  # a method's figures under one seed: method, seed and named numbers
 
+FOLDED = 33  # width to which columns of words may be narrowed
 
-def summarize(rows: Sequence[Row], figures: Sequence[str]) -> dict[str, dict[str, str]]:
+
+def summarize(rows: Sequence[Row], figures: Sequence[str]) -> pd.DataFrame:
     """Mean and, over several seeds, standard deviation of each figure of each method.
 
     Args:
@@ -18,39 +21,101 @@ def summarize(rows: Sequence[Row], figures: Sequence[str]) -> dict[str, dict[str
         figures: names of the numbers to summarise.
 
     Returns:
-        By method, in order of appearance, each figure as text: `0.9931 ± 0.0012`.
+        Texts such as `0.9931 ± 0.0012`, methods in order of appearance by figures. A seed without a
+        number (NaN) leaves its method without one.
     """
-    methods = list(dict.fromkeys(row["method"] for row in rows))
-    digits = {figure: 1 if max(row[figure] for row in rows) > 2 else 4 for figure in figures}
-    return {
-        method: {
-            figure: _mean_std(
-                [row[figure] for row in rows if row["method"] == method], digits[figure]
-            )
-            for figure in figures
-        }
-        for method in methods
-    }
+    frame = pd.DataFrame(rows)
+    digits = {figure: 1 if frame[figure].max() > 2 else 4 for figure in figures}
+    groups = frame.groupby("method", sort=False)
+    return pd.DataFrame(
+        {figure: groups[figure].agg(_mean_std, digits=digits[figure]) for figure in figures}
+    )
 
 
-def _mean_std(values: Sequence[float], digits: int) -> str:
-    mean = f"{np.mean(values):.{digits}f}"
-    return mean if len(values) == 1 else f"{mean} ± {np.std(values, ddof=1):.{digits}f}"
+def _mean_std(values: pd.Series, digits: int) -> str:
+    mean = f"{values.mean(skipna=False):.{digits}f}"
+    return mean if len(values) == 1 else f"{mean} ± {values.std(skipna=False):.{digits}f}"
 
 
-def markdown_table(summary: Mapping[str, Mapping[str, str]]) -> str:
-    """A summary as a markdown table, methods in rows."""
-    figures = list(next(iter(summary.values())))
-    lines = ["| method | " + " | ".join(figures) + " |", "|---" * (len(figures) + 1) + "|"]
-    for method, values in summary.items():
-        lines.append(f"| {method} | " + " | ".join(values[f] for f in figures) + " |")
-    return "\n".join(lines) + "\n"
+def markdown_table(frame: pd.DataFrame) -> str:
+    """A frame as a markdown table; an index that has a name is the first column."""
+    lines = _texts(frame)
+    lines.insert(1, ["---"] * len(lines[0]))
+    return "".join("| " + " | ".join(map(_escaped, line)) + " |\n" for line in lines)
+
+
+def _escaped(cell: str) -> str:
+    return " ".join(cell.replace("|", "\\|").split())
 
 
 def csv_table(rows: Sequence[Row]) -> str:
-    """All rows as CSV with a header."""
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return buffer.getvalue()
+    """All rows as CSV with a header.
+
+    Raises:
+        ValueError: if rows have other columns than the first.
+    """
+    for row in rows:
+        if different := sorted(set(row) ^ set(rows[0])):
+            raise ValueError(
+                f"the rows of a table must have the same columns, and {row.get('method', row)!r} "
+                f"differs from the first row in {', '.join(different)}"
+            )
+    frame = pd.DataFrame(rows, dtype=object)  # or whole numbers beside gaps become broken ones
+    return frame.to_csv(index=False, na_rep="nan", lineterminator="\n")
+
+
+def print_table(
+    console: Console, title: str, frame: pd.DataFrame, left: Sequence[str] = ()
+) -> None:
+    """Show a frame; one that is too wide for the console as several tables below each other.
+
+    Args:
+        console: where to.
+        title: above the table.
+        frame: what to show; its first column, or its index if that has a name, stands in each part.
+        left: columns of words, which are set to the left and broken where they must be.
+    """
+    head, *body = _texts(frame)
+    widths = _widths([head, *body])
+    narrow = [min(w, FOLDED) if name in left else w for name, w in zip(head, widths, strict=True)]
+    room = console.width - 1 - sum(narrow[1:])
+    if room >= FOLDED:
+        narrow[0] = min(narrow[0], room)
+    parts: list[list[int]] = [[]]
+    for k in range(1, len(head)):
+        used = 1 + narrow[0] + sum(narrow[j] for j in parts[-1])
+        if parts[-1] and used + narrow[k] > console.width:
+            parts.append([])
+        parts[-1].append(k)
+    for part in parts:
+        table = Table(title=title if part is parts[0] else None)
+        table.add_column(Text(head[0]), no_wrap=narrow[0] == widths[0])
+        for k in part:
+            if head[k] in left:
+                table.add_column(Text(head[k]), overflow="fold")
+            else:
+                table.add_column(Text(head[k]), justify="right", no_wrap=True)
+        for line in body:
+            table.add_row(Text(line[0]), *(Text(line[k]) for k in part))
+        console.print(table)
+
+
+def columns_that_fit(frame: pd.DataFrame, width: int) -> list[str]:
+    """The first columns of a frame, as many as `print_table` shows in one table of this width."""
+    used = 1 + pd.Series(_widths(_texts(frame))).cumsum()
+    return [column for column, end in zip(frame.columns, used, strict=True) if end <= width]
+
+
+def _widths(lines: Sequence[Sequence[str]]) -> list[int]:
+    """Of each column, with what stands between columns; cells may be of several lines."""
+    return [
+        3 + max(Text(part).cell_len for cell in column for part in cell.split("\n"))
+        for column in zip(*lines, strict=True)
+    ]
+
+
+def _texts(frame: pd.DataFrame) -> list[list[str]]:
+    """Headings and rows."""
+    if frame.index.name is not None:
+        frame = frame.reset_index()
+    return [[str(c) for c in line] for line in [frame.columns, *frame.itertuples(index=False)]]

@@ -1,10 +1,13 @@
 import csv
 import io
+import re
 
 import numpy as np
+import pandas as pd
 import pytest
+from rich.console import Console
 
-from trainers.evaluation.tables import csv_table, markdown_table, summarize
+from trainers.evaluation.tables import csv_table, markdown_table, print_table, summarize
 
 ROWS = [
     {"method": "ours", "seed": 0, "auroc": 0.91, "seconds": 12.0},
@@ -18,14 +21,19 @@ def test_the_summary_is_mean_and_sample_standard_deviation():
     summary = summarize(ROWS, ["auroc", "seconds"])
     auroc, seconds = [0.91, 0.93, 0.98], [12.0, 14.0, 19.0]
     deviation = np.sqrt(np.square(np.array(auroc) - 0.94).sum() / 2)
-    assert summary["ours"]["auroc"] == f"0.9400 ± {deviation:.4f}"
-    assert summary["ours"]["seconds"] == f"15.0 ± {np.std(seconds, ddof=1):.1f}"
+    assert summary["auroc"]["ours"] == f"0.9400 ± {deviation:.4f}"
+    assert summary["seconds"]["ours"] == f"15.0 ± {np.std(seconds, ddof=1):.1f}"
 
 
 def test_one_seed_has_no_deviation_and_methods_keep_their_order():
     summary = summarize(ROWS, ["auroc"])
-    assert list(summary) == ["ours", "PCA"]
-    assert summary["PCA"] == {"auroc": "0.8500"}
+    assert list(summary.index) == ["ours", "PCA"]
+    assert summary["auroc"]["PCA"] == "0.8500"
+
+
+def test_a_seed_without_a_number_is_not_left_out_of_the_mean():
+    rows = [{"method": "m", "auroc": 0.5}, {"method": "m", "auroc": float("nan")}]
+    assert summarize(rows, ["auroc"])["auroc"]["m"] == "nan ± nan"
 
 
 def test_the_markdown_table_holds_every_cell_of_the_summary():
@@ -41,7 +49,12 @@ def test_the_markdown_table_holds_every_cell_of_the_summary():
         method: dict(zip(cells(header)[1:], values, strict=True))
         for method, *values in map(cells, body)
     }
-    assert read == summary
+    assert read == summary.to_dict(orient="index")
+
+
+def test_a_cell_cannot_break_the_markdown_table():
+    text = markdown_table(pd.DataFrame({"trial": [3], "failed": ["a|b\n  c"]}))
+    assert text == "| trial | failed |\n| --- | --- |\n| 3 | a\\|b c |\n"
 
 
 def test_csv_comes_back_as_it_went():
@@ -56,5 +69,36 @@ def test_csv_comes_back_as_it_went():
 
 
 def test_csv_refuses_rows_with_other_figures():
-    with pytest.raises(ValueError, match="fields not in fieldnames"):
+    with pytest.raises(ValueError, match=r"'PCA' differs .* auroc, seconds, seed, surprise"):
         csv_table([*ROWS, {"method": "PCA", "surprise": 1.0}])
+
+
+def test_csv_keeps_whole_numbers_beside_what_is_not_known():
+    rows = [{"method": "a", "size": 8, "auroc": 0.1 + 0.2}]
+    rows.append({"method": "b", "size": float("nan"), "auroc": 1.0})
+    assert csv_table(rows) == "method,size,auroc\na,8,0.30000000000000004\nb,nan,1.0\n"
+
+
+def shown(frame, width=100, **options):
+    console = Console(width=width, file=io.StringIO())
+    print_table(console, "a title", frame, **options)
+    lines = console.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    return lines
+
+
+def test_a_table_that_is_too_wide_goes_on_below_with_the_methods_again():
+    figures = {f"figure {k}": [f"{k}.1234 ± 0.0001", f"-{k}"] for k in range(12)}
+    frame = pd.DataFrame({"method": ["[ours]", "PCA"], **figures})
+    lines = shown(frame)
+    rows = [re.findall(r"[^│ ][^│]*[^│ ]|[^│ ]", line) for line in lines if "[ours]" in line]
+    assert len(rows) > 1
+    assert [cell for row in rows for cell in row[1:]] == [figures[name][0] for name in figures]
+    assert sum("a title" in line for line in lines) == 1
+
+
+def test_words_are_broken_and_numbers_are_not():
+    frame = pd.DataFrame({"method": ["m"], "auroc": ["0.9876"], "remark": ["long words " * 20]})
+    lines = shown(frame, left=["remark"])
+    assert sum("0.9876" in line for line in lines) == 1
+    assert len(lines) < 12

@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import pandas as pd
+
+from trainers.evaluation.tables import markdown_table
 from trainers.experiments.paper.comparisons import beside_random, best_of_grid, claims
 from trainers.experiments.paper.figures import FIGURES, Figure
 from trainers.experiments.paper.methods import INPUTS, METHODS
@@ -108,7 +111,7 @@ def _table(report: Report, measure: str) -> str:
                 [label(p), str(p.x), report.values[p].text(measure)]
                 for p in report.values if p[:2] == line
             ]  # fmt: skip
-    return markdown(head, lines)
+    return markdown_table(pd.DataFrame(lines, columns=head)).rstrip()
 
 
 def _beside_the_paper(report: Report) -> str:
@@ -130,7 +133,7 @@ def _beside_the_paper(report: Report) -> str:
     said = ""
     if lines:
         head = ["beside the paper", AXES[figure.axis], "measure", "paper (%)", "here (%)"]
-        said = markdown(head, lines) + "\n\n"
+        said = markdown_table(pd.DataFrame(lines, columns=head)) + "\n"
     else:
         said = "The paper shows its accuracies in a picture only.\n\n"
     if best:
@@ -171,10 +174,3 @@ def _models(figure: Figure, values: dict[Place, Value]) -> str:
         text += "\n\nEach layer:\n\n"
         text += "\n".join(f"- {title(method)}: {words}" for method, words in layers.items())
     return text
-
-
-def markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """A table."""
-    text = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    text += ["| " + " | ".join(line) + " |" for line in lines]
-    return "\n".join(text)

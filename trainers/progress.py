@@ -1,0 +1,56 @@
+"""Training as one line on the screen."""
+
+from types import TracebackType
+from typing import Any, Self
+
+import keras
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+SHOWN = {
+    "loss": "loss",
+    "reconstruction_error": "reconstruction error",
+}  # metric: what it is called
+
+
+class TrainingProgress:
+    """A bar for each model in training, with the epochs, the seconds and the loss.
+
+    Use as a context, and hand `callback` to every `fit` in it. Where the console is no terminal
+    each bar is written once, when all is done.
+    """
+
+    def __init__(self, console: Console):
+        self._progress = Progress(
+            TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(),
+            TextColumn("epochs"), TimeElapsedColumn(), TextColumn("{task.fields[figures]}"),
+            console=console,
+        )  # fmt: skip
+
+    def callback(self, name: str) -> keras.callbacks.Callback:
+        """What shows the progress of `fit`; trained in several stages, a model has several bars."""
+        return _Bar(self._progress, name)
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:  # fmt: skip
+        self._progress.stop()
+
+
+class _Bar(keras.callbacks.Callback):
+    def __init__(self, progress: Progress, name: str):
+        super().__init__()
+        self._progress, self._name = progress, name
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self._task = self._progress.add_task(self._name, total=self.params["epochs"], figures="")
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        known = logs or {}
+        figures = [f"{words} {known[name]:.4g}" for name, words in SHOWN.items() if name in known]
+        self._progress.update(self._task, completed=epoch + 1, figures=", ".join(figures))
