@@ -7,10 +7,8 @@ import keras
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-SHOWN = {
-    "loss": "loss",
-    "reconstruction_error": "reconstruction error",
-}  # metric: what it is called
+# Metrics that are shown, and what they are called.
+SHOWN = {"loss": "loss", "reconstruction_error": "reconstruction error"}
 
 
 class TrainingProgress:

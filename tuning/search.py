@@ -184,10 +184,8 @@ def show(args: argparse.Namespace, ranking: list[Trial], console: Console) -> No
     frame = varying(ranking[:SHOWN], args.objective)
     headed = frame.rename(columns={name: name.replace("_", "\n") for name in frame})
     fitting = columns_that_fit(headed, console.width)
-    print_table(
-        console, f"{args.space}: {MEASURES[args.objective].words}, {len(frame)} best of {len(ranking)} trials",
-        headed[fitting],
-    )  # fmt: skip
+    words = f"{MEASURES[args.objective].words}, {len(frame)} best of {len(ranking)} trials"
+    print_table(console, f"{args.space}: {words}", headed[fitting])
     if left_out := list(frame.columns[len(fitting) :]):
         console.print(f"No room here for: {', '.join(left_out)}.", highlight=False)
 
