@@ -184,8 +184,9 @@ def show(args: argparse.Namespace, ranking: list[Trial], console: Console) -> No
     frame = varying(ranking[:SHOWN], args.objective)
     headed = frame.rename(columns={name: name.replace("_", "\n") for name in frame})
     fitting = columns_that_fit(headed, console.width)
-    words = f"{MEASURES[args.objective].words}, {len(frame)} best of {len(ranking)} trials"
-    print_table(console, f"{args.space}: {words}", headed[fitting])
+    number = f"{SHOWN} best of {len(ranking)}" if len(ranking) > SHOWN else len(ranking)
+    title = f"{args.space}: {MEASURES[args.objective].words}, {number} trials"
+    print_table(console, title, headed[fitting])
     if left_out := list(frame.columns[len(fitting) :]):
         console.print(f"No room here for: {', '.join(left_out)}.", highlight=False)
 

@@ -10,7 +10,7 @@ from rich.text import Text
 
 Row = Mapping[str, Any]  # a method's figures under one seed: method, seed and named numbers
 
-FOLDED = 33  # width to which columns of words may be narrowed
+FOLDED = 42  # width to which columns of words may be narrowed
 
 
 def summarize(rows: Sequence[Row], figures: Sequence[str]) -> pd.DataFrame:
@@ -79,8 +79,7 @@ def print_table(
     widths = _widths([head, *body])
     narrow = [min(w, FOLDED) if name in left else w for name, w in zip(head, widths, strict=True)]
     room = console.width - 1 - sum(narrow[1:])
-    if room >= FOLDED:
-        narrow[0] = min(narrow[0], room)
+    narrow[0] = min(narrow[0], max(room, FOLDED))
     parts: list[list[int]] = [[]]
     for k in range(1, len(head)):
         used = 1 + narrow[0] + sum(narrow[j] for j in parts[-1])

@@ -16,7 +16,7 @@ from trainers.evaluation.tables import Row
 SCORES = ("reconstruction_error", "energy")
 FIGURES = {
     "auroc": "AUROC", "average_precision": "AP", "f1": "F1", "precision": "precision",
-    "recall": "recall", "train seconds": "train s",
+    "recall": "recall", "train seconds": "fit s",
 }  # fmt: skip
 
 
