@@ -24,7 +24,7 @@ from delvm_tf.models.latent_energy_model import LatentEnergyModel
 from delvm_tf.models.reconstruction_model import ReconstructionModel
 from delvm_tf.objectives.contrastive_divergence import ContrastiveDivergence
 from delvm_tf.objectives.denoising_score_matching import DenoisingScoreMatching
-from delvm_tf.objectives.objective import Objective
+from delvm_tf.objectives.objective import Objective, ObjectiveValue
 from delvm_tf.objectives.reconstruction import Reconstruction
 from delvm_tf.objectives.score_matching import ScoreMatching
 from delvm_tf.objectives.sliced_score_matching import SlicedScoreMatching
@@ -33,7 +33,7 @@ from delvm_tf.training.layerwise import LayerStage, fit_layerwise
 
 __version__ = "0.1.0"
 
-_LAZY_MODULES = {"datasets", "detection", "features", "plots", "serving", "tensorboard"}
+_LAZY_MODULES = {"catalog", "datasets", "detection", "features", "plots", "serving", "tensorboard"}
 _LAZY_NAMES = {
     "AnomalyDetector": "delvm_tf.detection.detector",
     "TensorBoard": "delvm_tf.tensorboard.callback",
@@ -60,6 +60,7 @@ __all__ = [
     "LatentEnergyModel",
     "LayerStage",
     "Objective",
+    "ObjectiveValue",
     "Reconstruction",
     "ReconstructionModel",
     "ScoreMatching",
@@ -87,4 +88,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted([*__all__, "__version__"])

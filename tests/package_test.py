@@ -1,6 +1,7 @@
 """What the package promises as a whole."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -91,6 +92,37 @@ def test_every_public_name_exists_and_has_documentation():
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         dv.nonsense  # noqa: B018
     assert set(dv.__all__) <= set(dir(dv))
+
+
+def test_dir_shows_what_is_meant_and_nothing_else():
+    assert dir(dv) == sorted([*dv.__all__, "__version__"])
+    assert not {"Any", "importlib"} & {*dir(dv)}
+    assert "delvm" in dv.catalog.MODELS
+
+
+def test_what_extending_needs_has_public_names():
+    needed = {
+        dv: {"EnergyModel", "LatentEnergyModel", "Objective", "ObjectiveValue", "noise"},
+        dv.curvature: {
+            "ElementwiseOuter", "Jet", "Outer", "elementwise_rule", "linear_rule", "map_boxes",
+            "register_receptive_field", "register_rule", "union",
+        },
+        dv.samplers: {"Sampler", "Transition"},
+    }  # fmt: skip
+    for module, names in needed.items():
+        assert names <= {*module.__all__}, module
+
+
+def test_the_architecture_page_uses_public_names_only():
+    page = (ROOT / "docs/architecture.md").read_text()
+    blocks = "".join(re.findall(r"```python\n(.*?)```", page, re.DOTALL))
+    assert "delvm_tf" not in blocks
+    for path in re.findall(r"\bdv((?:\.\w+)+)", blocks):
+        place = dv
+        for name in path.split(".")[1:]:
+            public = getattr(place, "__all__", None)
+            assert public is None or name in public, path
+            place = getattr(place, name)
 
 
 def test_importing_stays_cheap():

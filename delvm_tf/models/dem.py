@@ -11,14 +11,15 @@ class DEM(LatentEnergyModel):
     """E(x) = ½‖x‖² − Σₖ log(1 + exp fₖ(x)), with binary hidden variables, P(hₖ=1|x) = σ(fₖ(x)).
 
     The hidden variables of E(x, h) = ½‖x‖² − hᵀf(x) are summed out. Reconstruction x̂ = Jᵀσ(f(x)),
-    at the cost of an autoencoder. The last layer is best left linear: a ReLU there keeps every
-    P(hₖ=1|x) above one half.
+    at the cost of an autoencoder. The last layer should be linear (`output_activation="linear"` of
+    `dv.networks`): fₖ is the log-odds of hₖ, and a ReLU there keeps every P(hₖ=1|x) above one half.
 
     Source: Ngiam, Chen, Koh and Ng (2011), Learning deep energy models. Arguments: see
     `LatentEnergyModel`.
 
     Example:
-        >>> model = dv.DEM(dv.networks.ffnn((256,), activation="linear"), scale=2.0)
+        >>> network = dv.networks.ffnn((256, 128), output_activation="linear")
+        >>> model = dv.DEM(network, scale=2.0)
         >>> model.adapt(x); model.compile("adam"); model.fit(x, epochs=10)
     """
 

@@ -14,7 +14,8 @@ from delvm_tf.objectives.objective import Objective
 class DSEBM(DEM):
     """E(x) = ½‖x−b‖² − Σₖ log(1 + exp fₖ(x)), a `DEM` around a learned visible bias b.
 
-    For vectors with a dense network, for images with a convolutional one. Both of the source's
+    For vectors with a dense network, for images with a convolutional one; as in a `DEM` the last
+    layer should be linear (`output_activation="linear"` of `dv.networks`). Both of the source's
     criteria for anomalies are there: `energy` and `reconstruction_error`.
 
     Source: Zhai, Cheng, Lu and Zhang (2016), Deep structured energy based models for anomaly
@@ -33,7 +34,8 @@ class DSEBM(DEM):
         ValueError: without a visible bias; that is a `DEM`.
 
     Example:
-        >>> model = dv.DSEBM(dv.networks.cnn((32, 32), 3), visible_bias="channel")
+        >>> network = dv.networks.cnn((32, 32), 3, output_activation="linear")
+        >>> model = dv.DSEBM(network, visible_bias="channel")
     """
 
     def __init__(

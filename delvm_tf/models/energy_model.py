@@ -11,7 +11,7 @@ from delvm_tf.models.reconstruction_model import BATCH_SIZE, ReconstructionModel
 from delvm_tf.normalization import InputNormalization
 from delvm_tf.objectives.objective import Objective
 from delvm_tf.objectives.score_matching import ScoreMatching
-from delvm_tf.samplers import Langevin, Sampler, sample
+from delvm_tf.samplers import MALA, Langevin, Sampler, sample
 
 Trace = Callable[[PotentialFunction, tf.Tensor], Curvature]
 
@@ -90,8 +90,21 @@ class EnergyModel(ReconstructionModel):
 
     @property
     def chain_sampler(self) -> Sampler:
-        """The sampler that contrastive divergence uses unless told otherwise."""
+        """The sampler that contrastive divergence uses unless told otherwise.
+
+        Often the one of the paper that the model is from, whose chains need not have the density
+        p(x); `density_sampler` has it.
+        """
         return Langevin()
+
+    @property
+    def density_sampler(self) -> Sampler:
+        """The sampler that `sample` uses unless told otherwise, one whose chains tend to p(x).
+
+        MALA, which has exactly exp(−E)/Z as its stationary density for any energy and step;
+        Boltzmann machines have block Gibbs with noise, exact too and faster.
+        """
+        return MALA()
 
     # What follows from the energy.
 
@@ -122,7 +135,7 @@ class EnergyModel(ReconstructionModel):
     def sample(
         self,
         n: int,
-        sampler: str | Sampler = "langevin",
+        sampler: str | Sampler | None = None,
         steps: int = 1000,
         initial: Any = None,
         record_every: int | None = None,
@@ -136,7 +149,7 @@ class EnergyModel(ReconstructionModel):
         Args:
             n: number of chains.
             sampler: `"gibbs"`, `"langevin"`, `"mala"`, `"annealed"`, or a sampler with its settings
-                from `dv.samplers`.
+                from `dv.samplers`; the model's `density_sampler` by default.
             steps: steps of each chain.
             initial: where the chains start, (n, ...) in raw units; by default at normal
                 noise times `scale`, in normalised units.
@@ -150,6 +163,7 @@ class EnergyModel(ReconstructionModel):
             SamplingDiverged: if chains run away.
         """
         self._require_ready("sampling")
+        sampler = self.density_sampler if sampler is None else sampler
         run = sample(self, n, sampler, steps, initial, record_every, seed)
         return run if details else run.samples
 

@@ -59,7 +59,6 @@ class ReconstructionModel(CheckedEntries):
         **kwargs: Any,
     ):
         super().__init__(objective, **kwargs)
-        self.objective.check_model(self)
         if isinstance(normalization, InputNormalization):
             if scale not in (1.0, normalization.scale):
                 raise ValueError("give the scale to the InputNormalization, or its name and scale")

@@ -35,3 +35,9 @@ def input_layers(input_shape: tuple[int, ...] | None, dtype: Any) -> list[Any]:
     if input_shape is None:
         return []
     return [keras.Input(input_shape, dtype=keras.dtype_policies.get(dtype).compute_dtype)]
+
+
+def layer_activations(activation: Any, output_activation: Any, layers: int) -> list[Any]:
+    """The activation of each layer; the last one has its own, unless that is None."""
+    last = activation if output_activation is None else output_activation
+    return [activation] * (layers - 1) + [last]

@@ -5,7 +5,12 @@ from typing import Any
 
 import keras
 
-from delvm_tf.networks.arguments import input_layers, layer_kernel_initializer, positive_ints
+from delvm_tf.networks.arguments import (
+    input_layers,
+    layer_activations,
+    layer_kernel_initializer,
+    positive_ints,
+)
 from delvm_tf.networks.constraints import get_constraint
 
 
@@ -20,21 +25,24 @@ def cnn(
     kernel_initializer: Any = "glorot_uniform",
     seed: int | None = None,
     input_shape: tuple[int, ...] | None = None,
+    output_activation: Any = None,
     **kwargs: Any,
 ) -> keras.Sequential:
-    """A network of two-dimensional convolutions, each with the same activation.
+    """A network of two-dimensional convolutions.
 
     Args:
         filters: filters of each layer.
         kernel_size: side of the square filters, one for all layers or one per layer.
         strides: strides, one for all layers or one per layer.
         padding: `"same"` or `"valid"`.
-        activation: a Keras activation.
+        activation: a Keras activation of every layer.
         use_bias: whether the layers have biases.
         bias_constraint: a Keras constraint or `"non_positive"`.
         kernel_initializer: a Keras initializer's name or instance.
         seed: makes the initial weights reproducible.
         input_shape: (height, width, channels); otherwise taken from the first data.
+        output_activation: activation of the last layer, such as `"linear"`; None for that of the
+            others.
         **kwargs: passed to every `keras.layers.Conv2D`.
 
     Returns:
@@ -46,6 +54,7 @@ def cnn(
     n_filters = positive_ints("filters", filters)
     sizes = _per_layer("kernel_size", kernel_size, len(n_filters))
     steps = _per_layer("strides", strides, len(n_filters))
+    activations = layer_activations(activation, output_activation, len(n_filters))
     layers = input_layers(input_shape, kwargs.get("dtype"))
     for index, (n, size, step) in enumerate(zip(n_filters, sizes, steps, strict=True)):
         layers.append(
@@ -54,7 +63,7 @@ def cnn(
                 size,
                 strides=step,
                 padding=padding,
-                activation=activation,
+                activation=activations[index],
                 use_bias=use_bias,
                 bias_constraint=get_constraint(bias_constraint),
                 kernel_initializer=layer_kernel_initializer(kernel_initializer, seed, index),

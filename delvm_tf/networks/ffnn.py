@@ -5,7 +5,12 @@ from typing import Any
 
 import keras
 
-from delvm_tf.networks.arguments import input_layers, layer_kernel_initializer, positive_ints
+from delvm_tf.networks.arguments import (
+    input_layers,
+    layer_activations,
+    layer_kernel_initializer,
+    positive_ints,
+)
 from delvm_tf.networks.constraints import get_constraint
 
 
@@ -40,21 +45,24 @@ def ffnn(
     kernel_initializer: Any = "glorot_uniform",
     seed: int | None = None,
     input_shape: tuple[int, ...] | None = None,
+    output_activation: Any = None,
     **kwargs: Any,
 ) -> keras.Sequential:
-    """A feed-forward network of dense layers, each with the same activation.
+    """A feed-forward network of dense layers.
 
     Inputs of several axes, such as images, are flattened first.
 
     Args:
         units: units of each layer.
-        activation: a Keras activation; smooth ones (`"softplus"`, `"silu"`, `"gelu"`) keep score
-            matching free of ignored kinks.
+        activation: a Keras activation of every layer; smooth ones (`"softplus"`, `"silu"`,
+            `"gelu"`) keep score matching free of ignored kinks.
         use_bias: whether the layers have biases.
         bias_constraint: a Keras constraint or `"non_positive"`.
         kernel_initializer: a Keras initializer's name or instance.
         seed: makes the initial weights reproducible.
         input_shape: shape of one input; otherwise taken from the first data.
+        output_activation: activation of the last layer, such as `"linear"`; None for that of the
+            others.
         **kwargs: passed to every `keras.layers.Dense`, such as `kernel_regularizer` or `dtype`.
 
     Returns:
@@ -64,11 +72,13 @@ def ffnn(
         >>> dv.networks.ffnn(units=(2048,), activation="softplus")
     """
     layers = input_layers(input_shape, kwargs.get("dtype"))
-    for index, n in enumerate(positive_ints("units", units)):
+    n_units = positive_ints("units", units)
+    activations = layer_activations(activation, output_activation, len(n_units))
+    for index, n in enumerate(n_units):
         layers.append(
             keras.layers.Dense(
                 n,
-                activation=activation,
+                activation=activations[index],
                 use_bias=use_bias,
                 bias_constraint=get_constraint(bias_constraint),
                 kernel_initializer=layer_kernel_initializer(kernel_initializer, seed, index),

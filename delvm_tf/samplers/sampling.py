@@ -7,11 +7,13 @@ import numpy as np
 import tensorflow as tf
 
 from delvm_tf import noise
+from delvm_tf.inputs.notices import warn
 from delvm_tf.samplers.chain import run_chain
 from delvm_tf.samplers.named import get_sampler
 from delvm_tf.samplers.sampler import Sampler
 
 LOOKS = 10  # times that a run is looked at, if its trajectory is not recorded
+MOVING = 0.05  # share of accepted steps below which chains are as good as stuck
 
 
 class SamplingDiverged(RuntimeError):
@@ -51,6 +53,8 @@ def sample(
     Raises:
         ValueError: for numbers below one, or starting points of the wrong shape.
         SamplingDiverged: if a chain leaves all bounds.
+
+    Warns if hardly any step is accepted.
     """
     for name, value in (("n", n), ("steps", steps), ("record_every", record_every or steps)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
@@ -96,6 +100,12 @@ def sample(
             recorded.append((done, samples.numpy(), float(energy)))
     if not record_every:
         recorded.append((done, samples.numpy(), float(energy)))
+    if accepted / steps < MOVING:
+        warn(
+            f"{type(sampler).__name__} accepted {accepted / steps:.1%} of its steps, so the chains "
+            f"hardly moved from where they started, and the samples are not those of the model; "
+            f"lower the step size"
+        )
     at, places, energies = zip(*recorded, strict=True)
     return SamplingRun(
         samples, np.stack(places), np.array(at), np.array(energies), accepted / steps

@@ -31,15 +31,9 @@ class ObjectiveTraining(WorkerTraining):
 
     def __init__(self, objective: Objective, **kwargs: Any):
         super().__init__(autocast=False, **kwargs)
-        if not isinstance(objective, Objective):
-            raise TypeError(
-                f"objective must be an Objective such as dv.ScoreMatching(), got {objective!r}"
-            )
+        self.check_objective(objective)
         self.objective = objective
-        self._trackers = {
-            name: keras.metrics.Mean(name=name)
-            for name in (*objective.term_names, "reconstruction_error", "gradient_norm")
-        }
+        self._trackers = _trackers_of(objective)
         self._health = {
             "nonfinite_inputs": keras.metrics.Sum(name="nonfinite_inputs"),
             "bad_weights": keras.metrics.Sum(name="bad_weights"),
@@ -51,8 +45,52 @@ class ObjectiveTraining(WorkerTraining):
         self._labels_optional = False  # in training, for validation has some
         self._evaluated = keras.metrics.Sum(name="evaluated_batches")
 
-    def compile(self, optimizer: Any = "adam", **kwargs: Any) -> None:
-        """Choose the optimizer and, if wanted, metrics. The loss is the model's objective.
+    def check_objective(self, objective: Any) -> None:
+        """Refuse an objective that makes no sense for this model.
+
+        Raises:
+            TypeError: the message says why, and what to use instead.
+        """
+        if not isinstance(objective, Objective):
+            raise TypeError(
+                f"objective must be an Objective such as dv.ScoreMatching(), got {objective!r}"
+            )
+        objective.check_model(self)
+
+    def use_objective(self, objective: Objective) -> None:
+        """Learn by another objective from now on; `compile(objective=...)` calls this.
+
+        Weights and normalisation stay. Chains and random generators belong to an objective, so
+        those of the old one are gone with it. If it fails, the model stays as it was.
+
+        Raises:
+            TypeError: if the objective makes no sense for the model.
+        """
+        self.check_objective(objective)
+        if self.built:
+            with self.distribute_strategy.scope():
+                objective.build_for(self)
+        tracker = self._tracker
+        locked = tracker.locked  # since it was built, against layers that nobody would save
+        tracker.unlock()
+        try:
+            # In the same place, for checkpoints and lists of weights go by the order of layers.
+            tracker.replace_tracked_value("layers", self.objective, objective)
+            self.objective = objective
+            self._trackers.clear()
+            self._trackers.update(_trackers_of(objective))
+        finally:
+            if locked:
+                tracker.lock()
+        self.train_function = self.test_function = None  # their graphs hold the old one
+
+    def compile(
+        self, optimizer: Any = "adam", objective: Objective | None = None, **kwargs: Any
+    ) -> None:
+        """Choose the optimizer and, if wanted, the objective and metrics.
+
+        The loss is the objective: the one given here, or else the one that the model has. It is
+        saved with the model.
 
         Metrics given here compare the labels y with the reconstruction error of each example, which
         has no upper end: `dv.metrics.AUROC()` and `dv.metrics.AveragePrecision()` rank it. These
@@ -61,16 +99,19 @@ class ObjectiveTraining(WorkerTraining):
 
         Args:
             optimizer: a Keras optimizer or its name.
+            objective: how the model is learned from now on, in place of the objective that it has;
+                by default that stays.
             **kwargs: as for `keras.Model.compile`, without `loss` and `loss_weights`.
 
         Raises:
+            TypeError: if the objective makes no sense for the model.
             ValueError: for a loss, or metrics of probabilities or classes, such as
                 `keras.metrics.AUC` or accuracy.
         """
         if kwargs.get("loss") is not None or kwargs.get("loss_weights") is not None:
             raise ValueError(
-                "the loss of this model is its objective; pass objective=... when the model "
-                "is made, and no loss to compile"
+                "the loss of this model is its objective; pass objective=... to compile or when "
+                "the model is made, and no loss"
             )
         given = {name: kwargs.get(name) for name in ("metrics", "weighted_metrics")}
         for name, metrics in given.items():
@@ -79,6 +120,9 @@ class ObjectiveTraining(WorkerTraining):
         self._ranks = any(
             isinstance(metric, RankingMetric) for metric in flat_metrics(list(given.values()))
         )
+        optimizer = keras.optimizers.get(optimizer)
+        if objective is not None:
+            self.use_objective(objective)
         super().compile(optimizer=optimizer, **kwargs)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
@@ -363,6 +407,12 @@ class ObjectiveTraining(WorkerTraining):
             name: float(keras.ops.convert_to_numpy(metric.result()))
             for name, metric in self._health.items()
         }
+
+
+def _trackers_of(objective: Objective) -> dict[str, keras.metrics.Metric]:
+    """The means over an epoch of what training reports beside the loss."""
+    names = (*objective.term_names, "reconstruction_error", "gradient_norm")
+    return {name: keras.metrics.Mean(name=name) for name in names}
 
 
 def _guarded(callbacks: Any) -> Any:

@@ -2,7 +2,11 @@ import keras
 import numpy as np
 import pytest
 
-from delvm_tf.networks.arguments import layer_kernel_initializer, positive_ints
+from delvm_tf.networks.arguments import (
+    layer_activations,
+    layer_kernel_initializer,
+    positive_ints,
+)
 
 
 def test_one_integer_or_several_become_a_tuple_of_ints():
@@ -29,3 +33,9 @@ def test_every_layer_gets_its_own_initializer():
     first, second = (layer_kernel_initializer(given, None, index) for index in (0, 1))
     assert first is not given
     assert not np.allclose(first((4, 4)), second((4, 4)))
+
+
+def test_the_last_layer_has_its_own_activation_if_one_is_given():
+    assert layer_activations("relu", None, 3) == ["relu", "relu", "relu"]
+    assert layer_activations("relu", "linear", 3) == ["relu", "relu", "linear"]
+    assert layer_activations("relu", "linear", 1) == ["linear"]

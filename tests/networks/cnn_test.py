@@ -71,3 +71,9 @@ def test_numbers_must_be_positive_integers(name, value):
 def test_there_is_one_value_for_each_layer_or_one_for_all(name):
     with pytest.raises(ValueError, match=f"{name} has 2 values for 3 layers"):
         cnn((4, 4, 4), **{name: (3, 3)})
+
+
+def test_the_last_layer_may_be_linear():
+    network = cnn((4, 3), 3, output_activation="linear")
+    assert [layer.activation.__name__ for layer in network.layers] == ["relu", "linear"]
+    assert [layer.activation.__name__ for layer in cnn((4, 3), 3).layers] == ["relu", "relu"]

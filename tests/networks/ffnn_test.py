@@ -138,3 +138,18 @@ def test_a_network_of_each_pixel_warns(rng):
     pixels = keras.Sequential([keras.layers.Dense(4), keras.layers.Activation("tanh")])
     with pytest.warns(UserWarning, match="act on the last axis .*Flatten"):
         dv.DELVM(pixels).adapt(x)
+
+
+def test_the_last_layer_may_be_linear():
+    names = [layer.activation.__name__ for layer in ffnn((4, 3), "silu").layers]
+    assert names == ["silu", "silu"]
+    network = ffnn((4, 3), "silu", output_activation="linear", input_shape=(2,))
+    assert [layer.activation.__name__ for layer in network.layers] == ["silu", "linear"]
+
+
+def test_a_linear_last_layer_lets_hidden_units_be_rare(rng):
+    x = rng.normal(size=(50, 4)).astype("float32")
+    for output_activation, bounded in ((None, True), ("linear", False)):
+        network = ffnn((6, 5), output_activation=output_activation, seed=0)
+        model = dv.DEM(network, normalization="none")
+        assert np.all(model.hidden(x) >= 0.5) == bounded

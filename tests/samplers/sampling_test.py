@@ -137,6 +137,49 @@ def test_chains_start_where_they_are_told():
         model.sample(2, "langevin", steps=1, initial=np.zeros((2, 3)))
 
 
+def test_the_default_samples_the_density_and_not_the_papers_chains():
+    """x′ = Jᵀh, by which contrastive divergence trains this model, has another covariance."""
+    model, covariance = linear_delvm()
+    assert_moments(model.sample(4000, steps=300, seed=0).numpy(), np.zeros(2), covariance)
+    paper = model.sample(4000, model.chain_sampler, steps=300, seed=0).numpy()
+    assert np.var(paper[:, 0]) < 0.8 * covariance[0, 0]
+
+
+def test_the_default_of_a_boltzmann_machine_is_block_gibbs_with_noise():
+    model = dv.GaussianRBM(1, normalization="none", kernel_initializer="ones")
+    model.build((None, 1))
+    run = model.sample(4000, steps=50, seed=0, details=True)
+    gibbs = model.sample(4000, samplers.Gibbs(1.0), steps=50, seed=0)
+    np.testing.assert_array_equal(run.samples, gibbs)
+    on = np.exp(0.5) / (1 + np.exp(0.5))  # P(h=1), for x given h ~ N(h, 1)
+    assert_moments(run.samples.numpy(), [on], np.array([[1 + on * (1 - on)]]))
+
+
+@pytest.mark.parametrize(
+    ("make", "kind"),
+    [
+        (lambda: dv.DELVM(dv.networks.ffnn((3,))), samplers.MALA),
+        (lambda: dv.DEM(dv.networks.ffnn((3,))), samplers.MALA),
+        (lambda: dv.CEBM(dv.networks.ffnn((3,)), latents=2), samplers.MALA),
+        (Gaussian, samplers.MALA),
+        (lambda: dv.GaussianRBM(3), samplers.Gibbs),
+        (lambda: dv.ConvRBM(3, 3), samplers.Gibbs),
+        (lambda: dv.BernoulliRBM(3), samplers.Gibbs),
+        (lambda: dv.DBN((3, 2)), samplers.Gibbs),
+        (lambda: dv.DBM((3, 2)), samplers.Gibbs),
+    ],
+)
+def test_every_model_has_a_sampler_of_its_density(make, kind):
+    sampler = make().density_sampler
+    assert type(sampler) is kind
+    assert getattr(sampler, "visible_noise", 1.0) == 1.0
+
+
+def test_chains_that_do_not_move_are_told_of():
+    with pytest.warns(UserWarning, match=r"accepted 0.0% of its steps.*lower the step size"):
+        built(Gaussian).sample(10, samplers.MALA(1e4), steps=20, seed=0)
+
+
 def test_divergence_is_caught():
     with pytest.raises(
         samplers.SamplingDiverged, match=r"diverged within \d+ steps.*Lower the step"

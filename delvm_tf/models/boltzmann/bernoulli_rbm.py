@@ -61,7 +61,6 @@ class BernoulliRBM(EnergyModel):
                 f"with scale 1, got {normalization!r}; use GaussianRBM for real inputs"
             )
         objective = ContrastiveDivergence() if objective is None else objective
-        require_gibbs(objective, type(self).__name__)
         super().__init__(objective, normalization=normalization, **kwargs)
         if hidden_layer is None:
             hidden_layer = keras.layers.Dense(
@@ -153,10 +152,20 @@ class BernoulliRBM(EnergyModel):
         h = self.sample_hidden(state, noise.fold(seed, 0))
         return self.sample_visible(h, noise.fold(seed, 1), visible_noise)
 
+    def check_objective(self, objective: Any) -> None:
+        """Refuse objectives that need a score, and chains that move along a gradient."""
+        super().check_objective(objective)
+        require_gibbs(objective, type(self).__name__)
+
     @property
     def chain_sampler(self) -> Sampler:
         """Block Gibbs."""
         return Gibbs(visible_noise=1.0)
+
+    @property
+    def density_sampler(self) -> Sampler:
+        """The same block Gibbs, which is exact."""
+        return self.chain_sampler
 
     def get_config(self) -> dict[str, Any]:
         """Configuration for saving."""

@@ -229,6 +229,11 @@ class DBM(EnergyModel):
         """Block Gibbs."""
         return Gibbs(visible_noise=1.0)
 
+    @property
+    def density_sampler(self) -> Sampler:
+        """The same block Gibbs, which is exact."""
+        return self.chain_sampler
+
     # Training layer by layer.
 
     @property

@@ -85,10 +85,7 @@ class DBN(EnergyModel):
                 seed, kwargs.get("dtype"),
             )  # fmt: skip
         _check_machines(machines)
-        trained = [n for n, machine in enumerate(machines, start=1) if machine.trainable]
-        stacked = StackedContrastiveDivergence(
-            len(machines), min(trained, default=1), upper_inputs, machines[0].objective.seed
-        )
+        stacked = _stacked_objective(machines, upper_inputs)
         super().__init__(stacked, normalization=normalization, scale=scale, **kwargs)
         self.machines = list(machines)
         self.kernel_initializer = kernel_initializer
@@ -204,6 +201,24 @@ class DBN(EnergyModel):
         """Block Gibbs in the top machine."""
         return Gibbs(visible_noise=1.0)
 
+    @property
+    def density_sampler(self) -> Sampler:
+        """The same block Gibbs, which is exact."""
+        return self.chain_sampler
+
+    def use_objective(self, objective: Objective) -> None:
+        """Give each machine an objective of its own like the given one, as the constructor does.
+
+        Raises:
+            TypeError: if it is no contrastive divergence with Gibbs chains.
+        """
+        _check_objective(objective)
+        upper_inputs = self.objective.upper_inputs
+        for index, machine in enumerate(self.machines):
+            own = layer_objective(objective, index) if index else objective
+            machine.use_objective(own)
+        super().use_objective(_stacked_objective(self.machines, upper_inputs))
+
     # Training layer by layer.
 
     @property
@@ -257,6 +272,14 @@ def stage_of(
     if model.built:
         stage.build((None, *(model.input_shape_or_none or ())))
     return stage
+
+
+def _stacked_objective(machines: Sequence[Any], upper_inputs: str) -> StackedContrastiveDivergence:
+    """The sum of the machines' objectives, from the first machine that is trained."""
+    trained = [n for n, machine in enumerate(machines, start=1) if machine.trainable]
+    return StackedContrastiveDivergence(
+        len(machines), min(trained, default=1), upper_inputs, machines[0].objective.seed
+    )
 
 
 def layer_objective(objective: ContrastiveDivergence, index: int) -> ContrastiveDivergence:

@@ -55,6 +55,11 @@ class RealRBM(LatentEnergyModel):
         """Block Gibbs, x given h with its noise."""
         return Gibbs(visible_noise=1.0)
 
+    @property
+    def density_sampler(self) -> Sampler:
+        """The same block Gibbs, which is exact."""
+        return self.chain_sampler
+
     def get_config(self) -> dict[str, Any]:
         """Configuration for saving; subclasses make the network from their own arguments."""
         config = super().get_config()
