@@ -151,7 +151,7 @@ def tensorboard(args: argparse.Namespace, data: Dataset, folder: Path) -> dv.Ten
 def served_detector(args: argparse.Namespace, model: Any, data: Dataset) -> dv.AnomalyDetector:
     """A detector of one model, to export."""
     score = args.score or ("energy" if hasattr(model, "energy") else "reconstruction_error")
-    return calibrate(dv.AnomalyDetector(model, threshold=args.threshold, score_name=score), data)
+    return calibrate(dv.AnomalyDetector(model, threshold=args.threshold, criterion=score), data)
 
 
 def run_seed(args: argparse.Namespace, seed: int, folder: Path, console: Console) -> list[Row]:

@@ -137,7 +137,7 @@ def retrain(
     served: Any = model
     if data.is_anomaly:
         score = "energy" if hasattr(model, "energy") else "reconstruction_error"
-        served = calibrate(dv.AnomalyDetector(model, score_name=score), data)
+        served = calibrate(dv.AnomalyDetector(model, criterion=score), data)
     name = f"search-{args.space}"
     about = {"data": space.dataset, "protocol": space.protocol, "seed": args.seed}
     about["test"] = {args.objective: test}

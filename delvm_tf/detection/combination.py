@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
 from delvm_tf.detection import validation
-from delvm_tf.detection.detector import SCORES
+from delvm_tf.detection.detector import CRITERIA
 
 
 def standardized_sum(
@@ -64,7 +64,7 @@ class ScoreCombination(BaseEstimator):
     Args:
         detectors: estimators with `fit(X)` and `score_samples(X)`, which are cloned; or, with
             `prefit`, anything that scores, as `AnomalyDetector` takes it: a trained model's own
-            score can be one of them by `AnomalyDetector(model, score_name="energy")`.
+            score can be one of them by `AnomalyDetector(model, criterion="energy")`.
         prefit: whether the detectors are fitted already; all of X then sets the scale, and should
             be examples that they have not seen.
         holdout: share of X that is held out to set the scale.
@@ -109,7 +109,7 @@ class ScoreCombination(BaseEstimator):
             if not hasattr(each, "score_samples"):
                 raise ValueError(
                     f"{type(each).__name__} has no score_samples; wrap a model in AnomalyDetector "
-                    f"with one of the scores {', '.join(SCORES[:2])}"
+                    f"with one of the criteria {', '.join(CRITERIA[:2])}"
                 )
         if self.weights is not None and len(self.weights) != len(self.detectors):
             raise ValueError(f"got {len(self.weights)} weights for {len(self.detectors)} detectors")

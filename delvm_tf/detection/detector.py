@@ -20,7 +20,7 @@ from delvm_tf.metrics.anomaly import auroc
 from delvm_tf.models.copies import full_copy, untrained_copy
 from delvm_tf.models.reconstruction_model import ReconstructionModel
 
-SCORES = ("reconstruction_error", "energy", "score_samples")
+CRITERIA = ("reconstruction_error", "energy", "score_samples")
 STREAMS = (tf.data.Dataset, keras.utils.PyDataset)
 NUMBER, BY_HAND = "number", "set by hand"  # rules beside those of THRESHOLDS
 
@@ -48,8 +48,9 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             detector with `score_samples(x)`.
         threshold: a number; or a rule: `"mean_std"`, mean plus one standard deviation of the normal
             scores; `"quantile"`; or `"best_f1"`, the best F1 on the labelled data given to `fit`.
-        score_name: `"reconstruction_error"`, `"energy"` or `"score_samples"`; the first the model
-            has, by default.
+        criterion: the method of the model that gives the anomaly score,
+            `"reconstruction_error"`, `"energy"` or `"score_samples"` (minus it); the first the
+            model has, by default.
         quantile: fraction of normal examples below the threshold `"quantile"`.
         epochs: how long `fit` trains the model before it sets the threshold.
         batch_size: examples per training step.
@@ -62,7 +63,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             everywhere: here, in exported models and on their cards.
         threshold_rule_: where it comes from: a rule, `"number"`, or `"set by hand"`.
         offset_: minus the threshold, as scikit-learn has it; setting one sets the other.
-        score_name_: the score in use.
+        criterion_: the criterion in use.
         normal_scores_: anomaly scores of the normal examples given to `fit`, (n,).
         n_features_in_: number of values per example.
         feature_names_in_: names of the columns, where they have any.
@@ -76,7 +77,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         self,
         model: Any,
         threshold: str | float = "mean_std",
-        score_name: str | None = None,
+        criterion: str | None = None,
         quantile: float = 0.95,
         epochs: int = 0,
         batch_size: int = 100,
@@ -84,7 +85,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     ):
         self.model = model
         self.threshold = threshold
-        self.score_name = score_name
+        self.criterion = criterion
         self.quantile = quantile
         self.epochs = epochs
         self.batch_size = batch_size
@@ -132,7 +133,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             if abnormal is not None:
                 normal = validation.rows_of(normal, np.flatnonzero(~abnormal))
             model = self._trained(normal)
-        name = resolved_score(model, self.score_name)
+        name = resolved_criterion(model, self.criterion)
         scores = _anomaly_scores(model, name, validation.as_known_to(model, X, array))
         if not np.isfinite(scores).all():
             raise ValueError(
@@ -146,7 +147,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             rule, value = NUMBER, self.threshold
         self._threshold = _as_served(_checked_threshold(value), model)
         self.threshold_rule_ = rule
-        self.model_, self._score_name = model, name
+        self.model_, self._criterion = model, name
         self.normal_scores_ = scores if abnormal is None else scores[~abnormal]
         self._zero_one = labels is not None and labels.zero_one
         self._only_ones = labels is not None and labels.only_ones
@@ -161,7 +162,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         if not fitted and self.epochs:
             check_is_fitted(self)
         model = self.model_ if fitted else self.model
-        name = self.score_name_
+        name = self.criterion_
         if not isinstance(X, STREAMS):
             checker = self if fitted else AnomalyDetector(model)
             X = validation.as_known_to(model, X, validation.checked(checker, X, reset=not fitted))
@@ -253,11 +254,11 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         self.threshold_ = -_checked_threshold(value)
 
     @property
-    def score_name_(self) -> str:
-        """The score in use."""
+    def criterion_(self) -> str:
+        """The criterion in use."""
         if self.__sklearn_is_fitted__():
-            return self._score_name
-        return resolved_score(self.model, self.score_name)
+            return self._criterion
+        return resolved_criterion(self.model, self.criterion)
 
     @property
     def classes_(self) -> NoReturn:
@@ -318,7 +319,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             value = getattr(self, name)
             if not isinstance(value, numbers.Integral) or value < least:
                 raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
-        resolved_score(self.model, self.score_name)
+        resolved_criterion(self.model, self.criterion)
 
     def _check_stream(self, X: Any, y: Any) -> None:
         if not isinstance(self.model, ReconstructionModel):
@@ -341,7 +342,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             model = untrained_copy(self.model)
         else:  # a copy, for training may fail where scores and threshold must still agree
             model = full_copy(getattr(self, "model_", self.model))
-        if resolved_score(model, self.score_name) == "score_samples":
+        if resolved_criterion(model, self.criterion) == "score_samples":
             return model.fit(X)
         normalization = getattr(model, "normalization", None)
         if hasattr(model, "adapt") and not (self.warm_start and _adapted(normalization)):
@@ -352,18 +353,18 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         return model
 
 
-def resolved_score(model: Any, name: str | None) -> str:
-    """The score in use: the one asked for, or the first that the model has."""
-    if name is not None and name not in SCORES:
-        raise ValueError(f"unknown score {name!r}; expected one of {', '.join(SCORES)}")
+def resolved_criterion(model: Any, name: str | None) -> str:
+    """The criterion in use: the one asked for, or the first that the model has."""
+    if name is not None and name not in CRITERIA:
+        raise ValueError(f"unknown criterion {name!r}; expected one of {', '.join(CRITERIA)}")
     if isinstance(model, type):
         raise ValueError(f"model must be an object, got the class {model.__name__}: call it")
-    for score in SCORES if name is None else (name,):
-        if hasattr(model, score):
-            return score
+    for criterion in CRITERIA if name is None else (name,):
+        if hasattr(model, criterion):
+            return criterion
     raise ValueError(
-        f"{type(model).__name__} has no method {name or SCORES[0]}; the model must have one of "
-        f"{', '.join(SCORES)}"
+        f"{type(model).__name__} has no method {name or CRITERIA[0]}; the model must have one of "
+        f"{', '.join(CRITERIA)}"
     )
 
 

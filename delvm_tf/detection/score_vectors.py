@@ -11,7 +11,7 @@ from delvm_tf.curvature.sums import sum_per_example
 from delvm_tf.models.energy_model import EnergyModel
 from delvm_tf.models.latent_energy_model import LatentEnergyModel
 
-LAYER_SCORES = ("energy", "reconstruction_error")
+CRITERIA = ("energy", "reconstruction_error")
 
 
 class LayerScores:
@@ -24,26 +24,29 @@ class LayerScores:
 
     Args:
         model: built, with a network that is a chain of layers.
-        score: `"energy"` or `"reconstruction_error"`.
+        criterion: `"energy"` or `"reconstruction_error"`.
 
     Raises:
         TypeError: for a model without latent energy.
-        ValueError: for an unknown score, or a model that is not built or whose network is no chain.
+        ValueError: for an unknown criterion, or a model that is not built or whose network is no
+            chain.
 
     Example:
         >>> detector = FeatureDetector(LayerScores(model), PrincipalGaussian(3)).fit(x_normal)
     """
 
-    def __init__(self, model: Any, score: str = "energy"):
+    def __init__(self, model: Any, criterion: str = "energy"):
         if not isinstance(model, LatentEnergyModel):
             raise TypeError(
                 f"scores by layer need a LatentEnergyModel such as DELVM, got "
                 f"{type(model).__name__}"
             )
-        if score not in LAYER_SCORES:
-            raise ValueError(f"unknown score {score!r}; expected one of {', '.join(LAYER_SCORES)}")
+        if criterion not in CRITERIA:
+            raise ValueError(
+                f"unknown criterion {criterion!r}; expected one of {', '.join(CRITERIA)}"
+            )
         self.model = model
-        self.score = score
+        self.criterion = criterion
         trainable = {layer: layer.trainable for layer in model._flatten_layers()}
         try:
             self.stages = [model.layer_stage(k + 1) for k in range(model.layer_count)]
@@ -53,9 +56,11 @@ class LayerScores:
 
     def __call__(self, x: Any) -> np.ndarray:
         """Scores of x, in raw units, (n, layers) float64; higher is more abnormal."""
-        columns = [np.asarray(getattr(stage, self.score)(x), np.float64) for stage in self.stages]
+        columns = [
+            np.asarray(getattr(stage, self.criterion)(x), np.float64) for stage in self.stages
+        ]
         table = np.stack(columns, axis=1)
-        return table if self.score == "energy" else np.log(np.maximum(table, 1e-300))
+        return table if self.criterion == "energy" else np.log(np.maximum(table, 1e-300))
 
 
 class NoiseScores:

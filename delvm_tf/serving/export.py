@@ -153,7 +153,7 @@ def columns_of(model: Any, detector: Any = None) -> list[str] | None:
 
 def _histogram(model: Any, detector: Any, reference: Any) -> ScoreHistogram | None:
     if reference is not None:
-        name = "reconstruction_error" if detector is None else detector.score_name_
+        name = "reconstruction_error" if detector is None else detector.criterion_
         return ScoreHistogram.of(getattr(model, name)(reference))
     kept = None if detector is None else getattr(detector, "normal_scores_", None)
     return None if kept is None or len(kept) < 2 else ScoreHistogram.of(kept)
@@ -179,7 +179,7 @@ def _card(
         signatures={name: outputs(function) for name, function in served.items()},
         threshold=model_card.rule(detector),
         scores=histogram,
-        score_name="reconstruction_error" if detector is None else detector.score_name_,
+        criterion="reconstruction_error" if detector is None else detector.criterion_,
         about=about,
         versions=model_card.versions(),
         created=model_card.now(),

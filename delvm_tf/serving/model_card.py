@@ -14,7 +14,7 @@ import tensorflow as tf
 from delvm_tf.serving.drift import ScoreHistogram
 
 FILE = "model_card.json"
-FORMAT = 1
+FORMAT = 2
 
 
 class DamagedModelError(ValueError):
@@ -30,9 +30,9 @@ class ModelCard:
         input: name, dtype, shape and names of the columns of the input, and the most rows of a
             request.
         signatures: names, dtypes and shapes of the outputs, by signature.
-        threshold: value, rule and score of a detector, or None.
+        threshold: value, rule and criterion of a detector, or None.
         scores: histogram of the training scores, or None.
-        score_name: which scores they are.
+        criterion: the method of the model that gave them.
         about: what the one who exported it said, such as data and metrics.
         versions: of the software that wrote it.
         created: time of export, UTC.
@@ -45,7 +45,7 @@ class ModelCard:
     signatures: dict[str, Any]
     threshold: dict[str, Any] | None
     scores: ScoreHistogram | None
-    score_name: str
+    criterion: str
     about: dict[str, Any]
     versions: dict[str, str]
     created: str
@@ -159,7 +159,7 @@ def rule(detector: Any) -> dict[str, Any] | None:
     return {
         "value": float(np.float32(detector.threshold_)),
         "rule": detector.threshold_rule_,
-        "score": detector.score_name_,
+        "criterion": detector.criterion_,
     }
 
 

@@ -58,7 +58,7 @@ def functions(model: Any, detector: Any) -> dict[str, Callable[[tf.Tensor], Outp
         error = model.reconstruction_error(x)
         outputs = {"features": model.features(x), "reconstruction_error": error}
         if detector is not None:
-            name = detector.score_name_
+            name = detector.criterion_
             score = error if name == "reconstruction_error" else getattr(model, name)(x)
             score = tf.cast(score, tf.float32)
             # As in the detector: a finite row whose score overflows, to NaN too, is abnormal.

@@ -81,7 +81,7 @@ def test_a_trained_models_scores_behind_a_threshold(rng):
     x = rng.normal(size=(60, 5)).astype("float32")
     model = dv.DELVM(dv.networks.ffnn(4))
     model.adapt(x)
-    parts = [dv.AnomalyDetector(model, score_name=s) for s in ("energy", "reconstruction_error")]
+    parts = [dv.AnomalyDetector(model, criterion=s) for s in ("energy", "reconstruction_error")]
     combination = ScoreCombination(parts, prefit=True)
     detector = dv.AnomalyDetector(combination, epochs=1).fit(x)
     scores = np.stack([model.energy(x), model.reconstruction_error(x)], axis=1)

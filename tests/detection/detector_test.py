@@ -88,14 +88,14 @@ def test_energy_can_be_the_score(data):
     x, _ = data
     model = small_model()
     model.adapt(x)
-    detector = dv.AnomalyDetector(model, threshold="quantile", score_name="energy").fit(x)
+    detector = dv.AnomalyDetector(model, threshold="quantile", criterion="energy").fit(x)
     np.testing.assert_array_equal(detector.anomaly_score(x), model.energy(x))
     assert detector.threshold_ == pytest.approx(np.quantile(model.energy(x), 0.95), rel=1e-6)
 
 
 def test_labels_choose_the_best_f1(data):
     x, y = data
-    detector = dv.AnomalyDetector(SquaredNorm(), threshold="best_f1", score_name="energy")
+    detector = dv.AnomalyDetector(SquaredNorm(), threshold="best_f1", criterion="energy")
     detector.fit(x, np.where(y == 1, -1, 1))
     total = x.sum(axis=1)
     best = max(f1_score(y, total > cut) for cut in [-np.inf, *total])
@@ -239,7 +239,7 @@ def test_a_scikit_learn_detector_is_trained_if_epochs_say_so(rng):
     with pytest.raises(NotFittedError):
         dv.AnomalyDetector(forest).fit(x)
     detector = dv.AnomalyDetector(forest, epochs=1).fit(x)
-    assert detector.score_name_ == "score_samples"
+    assert detector.criterion_ == "score_samples"
     expected = clone(forest).fit(x).score_samples(x)
     np.testing.assert_array_equal(detector.anomaly_score(x), -expected)
     assert not hasattr(forest, "estimators_")
@@ -266,10 +266,10 @@ def test_deciding_needs_a_threshold(data, method):
             "unknown threshold 'median'; expected a number or one of mean_std",
         ),
         (
-            {"score_name": "loss"},
-            "unknown score 'loss'; expected one of reconstruction_error, energy",
+            {"criterion": "loss"},
+            "unknown criterion 'loss'; expected one of reconstruction_error, energy",
         ),
-        ({"score_name": "score_samples"}, "SquaredNorm has no method score_samples"),
+        ({"criterion": "score_samples"}, "SquaredNorm has no method score_samples"),
         ({"quantile": 0.0}, "quantile must lie between 0 and 1, got 0.0"),
         ({"quantile": 1.0}, "quantile must lie between 0 and 1, got 1.0"),
         ({"quantile": 95}, "quantile must lie between 0 and 1, got 95"),

@@ -207,8 +207,8 @@ class Overflowing:
 @pytest.mark.parametrize(
     "estimator",
     [
-        dv.AnomalyDetector(Overflowing(), score_name="energy"),
-        dv.AnomalyDetector(Overflowing(), score_name="score_samples"),
+        dv.AnomalyDetector(Overflowing(), criterion="energy"),
+        dv.AnomalyDetector(Overflowing(), criterion="score_samples"),
         ModelEnsemble([Overflowing()]),
         FeatureDetector(Overflowing().features, PrincipalGaussian(1)),
         ScoreCombination([Overflowing()], prefit=True),

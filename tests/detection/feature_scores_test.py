@@ -86,7 +86,7 @@ def test_a_models_features_behind_a_threshold(rng):
 
 def test_an_energy_model_of_features(rng):
     x = rng.normal(size=(120, 4, 4))
-    second = dv.AnomalyDetector(dv.DELVM(dv.networks.ffnn(4)), score_name="energy", epochs=1)
+    second = dv.AnomalyDetector(dv.DELVM(dv.networks.ffnn(4)), criterion="energy", epochs=1)
     detector = FeatureDetector(squares, second).fit(x)
     model = detector.detector_.model_
     np.testing.assert_allclose(

@@ -89,7 +89,7 @@ def test_only_energies(make):
 
 
 def test_bad_arguments(model):
-    with pytest.raises(ValueError, match="unknown score 'loss'; expected one of energy"):
+    with pytest.raises(ValueError, match="unknown criterion 'loss'; expected one of energy"):
         LayerScores(model, "loss")
     with pytest.raises(ValueError, match="is not built"):
         LayerScores(dv.DELVM(dv.networks.ffnn(3)))

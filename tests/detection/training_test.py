@@ -248,7 +248,7 @@ def test_grid_search_and_pipelines(data):
     pipeline = make_pipeline(StandardScaler(), detector_of())
     search = GridSearchCV(
         pipeline,
-        {"anomalydetector__score_name": ["energy"], "anomalydetector__epochs": [1]},
+        {"anomalydetector__criterion": ["energy"], "anomalydetector__epochs": [1]},
         cv=StratifiedKFold(2),
     ).fit(x, y)
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()

@@ -95,7 +95,7 @@ def test_a_delvm_learns_to_reconstruct_like_a_tied_autoencoder(rng):
             loss = tf.reduce_mean(value.loss)
         gradients = tape.gradient(loss, network.trainable_variables)
         tape_results.append([loss, *gradients])
-        assert dv.AnomalyDetector(model).score_name_ == "reconstruction_error"
+        assert dv.AnomalyDetector(model).criterion_ == "reconstruction_error"
     for delvm, autoencoder in zip(*tape_results, strict=True):
         np.testing.assert_allclose(delvm, autoencoder, rtol=1e-10)
 

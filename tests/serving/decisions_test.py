@@ -97,7 +97,7 @@ def test_rows_that_overflow_are_abnormal_on_every_path_and_the_others_are_not_to
 
 @pytest.mark.parametrize("offset", [False, True])
 def test_a_threshold_set_by_hand_decides_on_every_path(model, x, tmp_path, offset):
-    detector = dv.AnomalyDetector(model, score_name="energy").fit(x)
+    detector = dv.AnomalyDetector(model, criterion="energy").fit(x)
     scores = detector.anomaly_score(x)
     low = float(np.quantile(scores, 0.3))
     if offset:
@@ -111,7 +111,7 @@ def test_a_threshold_set_by_hand_decides_on_every_path(model, x, tmp_path, offse
         np.testing.assert_array_equal(flags, scores > low, err_msg=path)
     assert 0.6 < np.mean(detector.is_anomaly(x)) < 0.8
     assert served.card.threshold == {
-        "value": np.float32(low), "rule": "set by hand", "score": "energy"
+        "value": np.float32(low), "rule": "set by hand", "criterion": "energy"
     }  # fmt: skip
 
 
@@ -120,14 +120,14 @@ def test_arguments_changed_after_fit_change_neither_decisions_nor_the_card(model
     before = decisions(detector, x, tmp_path / "a")[0]
     other = dv.DELVM(dv.networks.ffnn((3,)))
     detector.set_params(
-        threshold="mean_std", quantile=0.1, score_name="reconstruction_error", model=other, epochs=3
+        threshold="mean_std", quantile=0.1, criterion="reconstruction_error", model=other, epochs=3
     )
     after, served = decisions(detector, x, tmp_path / "b")
     for path, (scores, flags) in after.items():
         np.testing.assert_array_equal(scores, before[path][0], err_msg=path)
         np.testing.assert_array_equal(flags, before[path][1], err_msg=path)
     assert served.card.threshold["rule"] == "quantile"
-    assert served.card.score_name == served.card.threshold["score"] == "energy"
+    assert served.card.criterion == served.card.threshold["criterion"] == "energy"
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -90,7 +90,7 @@ MODELS = {
 }
 DETECTORS = {
     "detector": {},
-    "detector by energy": {"score_name": "energy", "threshold": "quantile", "quantile": 0.7},
+    "detector by energy": {"criterion": "energy", "threshold": "quantile", "quantile": 0.7},
 }
 
 

@@ -205,7 +205,7 @@ def test_a_score_that_overflows_is_not_normal_either(tmp_path, rng):
     x = rng.normal(size=(50, 4)).astype(np.float32)
     model = dv.DELVM(dv.networks.ffnn((3,), activation="relu", seed=0), normalization="none")
     model.adapt(x)
-    detector = dv.AnomalyDetector(model, score_name="energy").fit(x)
+    detector = dv.AnomalyDetector(model, criterion="energy").fit(x)
     found = run(dv.export_onnx(detector, tmp_path / "a.onnx"), np.float32(1e25) * np.sign(x))
     assert np.isposinf(found["anomaly_score"]).all()
     assert found["is_anomaly"].all()

@@ -294,7 +294,7 @@ def test_a_score_that_overflows_is_not_normal(tmp_path, rng):
     x = rng.normal(size=(50, 4)).astype(np.float32)
     model = dv.DELVM(dv.networks.ffnn((3,), activation="relu", seed=0), normalization="none")
     model.adapt(x)
-    detector = dv.AnomalyDetector(model, score_name="energy").fit(x)
+    detector = dv.AnomalyDetector(model, criterion="energy").fit(x)
     loaded = load(dv.export_saved_model(detector, tmp_path, warmup=()))
     rows = np.concatenate([np.zeros((1, 4)), 1e25 * np.sign(x[:20])])
     found = loaded.predict(rows)

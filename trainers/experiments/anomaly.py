@@ -44,7 +44,7 @@ def calibrate(detector: AnomalyDetector, data: Dataset) -> AnomalyDetector:
 def detectors_of(model: Any, data: Dataset, threshold: str) -> dict[str, AnomalyDetector]:
     """A calibrated detector for each score that a model has."""
     return {
-        score: calibrate(AnomalyDetector(model, threshold=threshold, score_name=score), data)
+        score: calibrate(AnomalyDetector(model, threshold=threshold, criterion=score), data)
         for score in scores_of(model)
     }
 

@@ -185,9 +185,9 @@ def model_scores(
     trained = time.perf_counter() - started
 
     found = {}
-    detectors = [AnomalyDetector(model, score_name=score) for score in scores_of(model)]
+    detectors = [AnomalyDetector(model, criterion=score) for score in scores_of(model)]
     for detector in detectors:
-        name = detector.score_name_.replace("_", " ")
+        name = detector.criterion_.replace("_", " ")
         found[name] = _timed(partial(detector.anomaly_score, rows), trained)
     if len(detectors) > 1:
         both = ScoreCombination(detectors, prefit=True)

@@ -110,7 +110,7 @@ def _measure(cell: Cell, model: ReconstructionModel, data: Dataset, images: bool
         function = features.model_features(model, images, cell.probe.pool)
         return _accuracy(cell.probe, function, data, cell.seed)
     detector = AnomalyDetector(
-        model, threshold=cell.protocol.threshold, score_name="reconstruction_error"
+        model, threshold=cell.protocol.threshold, criterion="reconstruction_error"
     )
     return _detection(cell, detector, data)
 
