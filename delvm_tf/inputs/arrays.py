@@ -199,14 +199,14 @@ def _polars(x: Any) -> Columns:
 
 
 def _pyarrow(x: Any) -> Columns:
+    from pyarrow import types
+
     columns: list[tuple[str, np.ndarray | None]] = []
     for column in x.columns:
         kind = str(column.type)
-        try:
-            number = np.dtype(column.type.to_pandas_dtype()).kind in "fiub"
-        except NotImplementedError:
-            number = False
-        if number and kind == "bool":
+        boolean = types.is_boolean(column.type)
+        number = boolean or types.is_integer(column.type) or types.is_floating(column.type)
+        if boolean:
             column = column.cast("uint8")
         values = None
         if number:  # an array of its own has no zero-copy promise to give up

@@ -20,7 +20,7 @@ def built_or_untouched(model: Any) -> Iterator[None]:
     }
     try:
         yield
-    except Exception:
+    except BaseException:  # an interruption leaves it half done too
         for layer in unbuilt:
             if layer in chains:
                 layer._layers, layer._functional = chains[layer], None

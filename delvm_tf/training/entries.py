@@ -275,7 +275,7 @@ class CheckedEntries(ObjectiveTraining):
         normalization.feature_names = inputs.stream_names(x)
         try:
             yield
-        except Exception:
+        except BaseException:  # an interruption too: nothing was learned
             normalization.feature_names = None
             raise
 

@@ -5,7 +5,7 @@ import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -82,7 +82,7 @@ def _check_text(path: Path) -> None:
             )
 
 
-def _lines(reader: Iterator[list[str]], path: Path) -> Iterator[_Line]:
+def _lines(reader: Any, path: Path) -> Iterator[_Line]:
     """The lines that are not blank; among lines of one cell a blank one is a missing value."""
     width = None
     while True:
@@ -90,13 +90,13 @@ def _lines(reader: Iterator[list[str]], path: Path) -> Iterator[_Line]:
             cells = next(reader, None)
         except (csv.Error, UnicodeDecodeError) as error:
             raise ContentsError(
-                f"{path}: line {reader.line_num + 1} cannot be read ({error}); expected "  # type: ignore[attr-defined]
+                f"{path}: line {reader.line_num + 1} cannot be read ({error}); expected "
                 f'UTF-8 text with cells quoted by " where need be; the file is damaged or of '
                 f"another kind"
             ) from error
         if cells is None:
             return
-        number = reader.line_num  # type: ignore[attr-defined]
+        number = reader.line_num
         blank = not cells or (len(cells) == 1 and cells[0].isspace())
         if not blank:  # "" in quotes is a cell
             width = width or len(cells)
