@@ -136,28 +136,20 @@ class ObjectiveTraining(WorkerTraining):
         self,
         x: Any = None,
         y: Any = None,
+        *,
         batch_size: int | None = None,
         epochs: int = 1,
-        verbose: Any = "auto",
         callbacks: Any = None,
         validation_data: Any = None,
         sample_weight: Any = None,
         **kwargs: Any,
     ) -> Any:
-        """Train the model; arguments as for `keras.Model.fit`.
-
-        Labels play no part in unsupervised objectives, sample weights do. Arrays are checked
-        first, and a `DivergenceGuard` watches the run unless one is among the callbacks. With
-        several workers, or a `BackupAndRestore` among the callbacks, the order of an array's rows
-        depends only on the number of the epoch; and only the chief's callbacks write.
+        """Train on data that `CheckedEntries` has read; arguments as for `keras.Model.fit`.
 
         Raises:
-            TypeError: if x does not hold real numbers.
-            ValueError: if the model is not adapted, or x is empty, of the wrong shape, or has a NaN
-                or infinity, or labels or weights have another length, weights are negative, or
-                numbers of rows, steps or epochs are too small.
+            ValueError: if labels or weights have another length, weights are negative, or numbers
+                of rows, steps or epochs are too small.
             TrainingDiverged: if training runs away; the model keeps its last good weights.
-            WorkerLost: if another worker cannot be reached any more.
         """
         fit_arguments.check_counts(batch_size=batch_size, epochs=epochs, **kwargs)
         runs = epochs - kwargs.get("initial_epoch", 0)
@@ -171,9 +163,8 @@ class ObjectiveTraining(WorkerTraining):
         self._create_variables(x)
         try:
             return super().fit(
-                x, y, batch_size=batch_size, epochs=epochs, verbose=verbose,
-                callbacks=_guarded(callbacks), validation_data=validation_data,
-                sample_weight=sample_weight, **kwargs,
+                x, y, batch_size=batch_size, epochs=epochs, callbacks=_guarded(callbacks),
+                validation_data=validation_data, sample_weight=sample_weight, **kwargs,
             )  # fmt: skip
         finally:
             # Set by BackupAndRestore, and left there, so that the next fit would skip epochs.
@@ -193,17 +184,15 @@ class ObjectiveTraining(WorkerTraining):
         self,
         x: Any = None,
         y: Any = None,
+        *,
         batch_size: int | None = None,
-        verbose: Any = "auto",
         sample_weight: Any = None,
         **kwargs: Any,
     ) -> Any:
         """The objective and metrics on data; arguments as for `keras.Model.evaluate`."""
         fit_arguments.check_counts(batch_size=batch_size, **kwargs)
         y, sample_weight = self._checked(x, y, sample_weight)
-        return super().evaluate(
-            x, y, batch_size=batch_size, verbose=verbose, sample_weight=sample_weight, **kwargs
-        )
+        return super().evaluate(x, y, batch_size=batch_size, sample_weight=sample_weight, **kwargs)
 
     def train_on_batch(
         self,

@@ -22,10 +22,8 @@ class WideArrays(keras.Model):
         self,
         x: Any = None,
         y: Any = None,
+        *,
         batch_size: int | None = None,
-        epochs: int = 1,
-        verbose: Any = "auto",
-        callbacks: Any = None,
         validation_data: Any = None,
         sample_weight: Any = None,
         **kwargs: Any,
@@ -63,16 +61,16 @@ class WideArrays(keras.Model):
             )  # fmt: skip
             y = sample_weight = None
         return super().fit(
-            x, y, batch_size=batch_size, epochs=epochs, verbose=verbose, callbacks=callbacks,
-            validation_data=validation_data, sample_weight=sample_weight, **kwargs,
+            x, y, batch_size=batch_size, validation_data=validation_data,
+            sample_weight=sample_weight, **kwargs,
         )  # fmt: skip
 
     def evaluate(
         self,
         x: Any = None,
         y: Any = None,
+        *,
         batch_size: int | None = None,
-        verbose: Any = "auto",
         sample_weight: Any = None,
         **kwargs: Any,
     ) -> Any:
@@ -80,9 +78,7 @@ class WideArrays(keras.Model):
         if _is_rounded(x):
             x = _BitsAdapter(x, y, sample_weight, batch_size=batch_size, steps=kwargs.get("steps"))
             y = sample_weight = None
-        return super().evaluate(
-            x, y, batch_size=batch_size, verbose=verbose, sample_weight=sample_weight, **kwargs
-        )
+        return super().evaluate(x, y, batch_size=batch_size, sample_weight=sample_weight, **kwargs)
 
     def predict(self, x: Any, batch_size: int | None = None, **kwargs: Any) -> Any:
         """What the model makes of x; arguments as for `keras.Model.predict`."""

@@ -45,11 +45,10 @@ class WorkerTraining(Checkpointed, WideArrays):
         self,
         x: Any = None,
         y: Any = None,
+        *,
         batch_size: int | None = None,
         epochs: int = 1,
-        verbose: Any = "auto",
         callbacks: Any = None,
-        validation_data: Any = None,
         sample_weight: Any = None,
         **kwargs: Any,
     ) -> Any:
@@ -76,8 +75,8 @@ class WorkerTraining(Checkpointed, WideArrays):
                 kwargs |= {"steps_per_epoch": steps, "shuffle": False}
         try:
             return super().fit(
-                x, y, batch_size=batch_size, epochs=epochs, verbose=verbose, callbacks=callbacks,
-                validation_data=validation_data, sample_weight=sample_weight, **kwargs,
+                x, y, batch_size=batch_size, epochs=epochs, callbacks=callbacks,
+                sample_weight=sample_weight, **kwargs,
             )  # fmt: skip
         except LOST_WORKER as error:
             if workers:
