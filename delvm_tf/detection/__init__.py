@@ -1,10 +1,14 @@
 """Anomaly detection: a model's score, a threshold, and scikit-learn's habits."""
 
-from delvm_tf.detection.baselines import BASELINES, DistanceToMean, PCAResidual
-from delvm_tf.detection.combination import ScoreCombination, standardized_sum
+from delvm_tf.detection.baselines import BASELINES, DistanceToMean
+from delvm_tf.detection.combination import ScoreCombination
+from delvm_tf.detection.criterion import Criterion, anomaly_function
 from delvm_tf.detection.detector import AnomalyDetector
 from delvm_tf.detection.ensemble import ModelEnsemble
-from delvm_tf.detection.feature_scores import FeatureDetector, NeighbourDistance, PrincipalGaussian
+from delvm_tf.detection.feature_detector import FeatureDetector
+from delvm_tf.detection.neighbours import NeighbourDistance
+from delvm_tf.detection.principal import PCAResidual, PrincipalGaussian
+from delvm_tf.detection.scikit_learn import Flatten, transform_function
 from delvm_tf.detection.score_vectors import LayerScores, NoiseScores
 from delvm_tf.detection.thresholds import THRESHOLDS
 
@@ -12,8 +16,10 @@ __all__ = [
     "BASELINES",
     "THRESHOLDS",
     "AnomalyDetector",
+    "Criterion",
     "DistanceToMean",
     "FeatureDetector",
+    "Flatten",
     "LayerScores",
     "ModelEnsemble",
     "NeighbourDistance",
@@ -21,5 +27,6 @@ __all__ = [
     "PCAResidual",
     "PrincipalGaussian",
     "ScoreCombination",
-    "standardized_sum",
+    "anomaly_function",
+    "transform_function",
 ]

@@ -12,6 +12,13 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from delvm_tf.detection import validation
+from delvm_tf.detection.criterion import (
+    Decision,
+    InPython,
+    Scores,
+    anomaly_function,
+    rows_for,
+)
 from delvm_tf.detection.labels import NO_CLASSES, read_labels, training_labels
 from delvm_tf.detection.thresholds import THRESHOLDS
 from delvm_tf.inputs import columns
@@ -36,16 +43,17 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     Abnormal is what has an anomaly score > `threshold_`; a score at the threshold is normal. Where
     finite inputs overflow to a score that is NaN or infinite, of either sign, the model cannot say
     how likely they are: such rows get the anomaly score +∞ and are abnormal, and those beside them
-    are scored as ever. Scores and threshold of a model of this library are float32 numbers, as they
-    are where it is served, so that a SavedModel, ONNX file or pipeline decides the same.
+    are scored as ever. Scores and threshold are float32 numbers, as they are where they are served,
+    so that a SavedModel, ONNX file or pipeline decides the same; only those of an estimator that
+    scores in Python alone, and cannot be exported, are float64.
 
     As with all estimators of scikit-learn, `fit` does not change its arguments and starts anew each
     time: with `epochs` > 0 a new model of the same architecture, with new weights, is trained
     (`model_`). With `epochs=0`, for models that are trained already, the model serves as it is.
 
     Args:
-        model: anything with `reconstruction_error(x)` or `energy(x)`, or a scikit-learn outlier
-            detector with `score_samples(x)`.
+        model: anything with `reconstruction_error(x)` or `energy(x)`, a `Criterion`, or a
+            scikit-learn outlier detector with `score_samples(x)`.
         threshold: a number; or a rule: `"mean_std"`, mean plus one standard deviation of the normal
             scores; `"quantile"`; or `"best_f1"`, the best F1 on the labelled data given to `fit`.
         criterion: the method of the model that gives the anomaly score,
@@ -65,6 +73,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         offset_: minus the threshold, as scikit-learn has it; setting one sets the other.
         criterion_: the criterion in use.
         normal_scores_: anomaly scores of the normal examples given to `fit`, (n,).
+        mean_: of the examples given to `fit` as an array, (...).
         n_features_in_: number of values per example.
         feature_names_in_: names of the columns, where they have any.
 
@@ -134,7 +143,9 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
                 normal = validation.rows_of(normal, np.flatnonzero(~abnormal))
             model = self._trained(normal)
         name = resolved_criterion(model, self.criterion)
-        scores = _anomaly_scores(model, name, validation.as_known_to(model, X, array))
+        function = criterion_function(model, name)
+        known = X if isinstance(X, STREAMS) else validation.with_names(X, array)
+        scores = _numbers(Decision(function, math.inf).scores(known))
         if not np.isfinite(scores).all():
             raise ValueError(
                 f"{np.sum(~np.isfinite(scores))} of {len(scores)} anomaly scores are NaN or "
@@ -145,9 +156,11 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             value = THRESHOLDS[rule](scores, abnormal, self.quantile)
         else:
             rule, value = NUMBER, self.threshold
-        self._threshold = _as_served(_checked_threshold(value), model)
+        self._threshold = _as_served(_checked_threshold(value), function)
         self.threshold_rule_ = rule
         self.model_, self._criterion = model, name
+        if not isinstance(X, STREAMS):
+            self.mean_ = array.mean(axis=0, dtype=np.float64)
         self.normal_scores_ = scores if abnormal is None else scores[~abnormal]
         self._zero_one = labels is not None and labels.zero_one
         self._only_ones = labels is not None and labels.only_ones
@@ -159,18 +172,14 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         A detector that is not fitted gives the scores of its model, unless it is to train one.
         """
         fitted = self.__sklearn_is_fitted__()
-        if not fitted and self.epochs:
-            check_is_fitted(self)
-        model = self.model_ if fitted else self.model
-        name = self.criterion_
+        decision = self.decision_
         if not isinstance(X, STREAMS):
-            checker = self if fitted else AnomalyDetector(model)
-            X = validation.as_known_to(model, X, validation.checked(checker, X, reset=not fitted))
+            checker = self if fitted else AnomalyDetector(self.model)
+            X = validation.with_names(X, validation.checked(checker, X, reset=not fitted))
         elif fitted and (names := stream_names(X)) is not None:
             known = getattr(self, "feature_names_in_", None)
             columns.check_names(names, known, type(self).__name__)
-        scores = _anomaly_scores(model, name, X)
-        return np.where(np.isfinite(scores), scores, np.inf)
+        return _numbers(decision.scores(X))
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Minus the anomaly score, (n,); higher is more normal, as in scikit-learn."""
@@ -241,7 +250,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
                 "a threshold can be set once the detector is fitted; give it as threshold=number, "
                 "and call fit"
             )
-        self._threshold = _as_served(_checked_threshold(value), self.model_)
+        self._threshold = _as_served(_checked_threshold(value), self.decision_.function)
         self.threshold_rule_ = BY_HAND
 
     @property
@@ -252,6 +261,18 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     @offset_.setter
     def offset_(self, value: float) -> None:
         self.threshold_ = -_checked_threshold(value)
+
+    @property
+    def decision_(self) -> Decision:
+        """The anomaly score and its threshold, as a function of rows and of tensors of a graph.
+
+        Of a detector that is not fitted the threshold is +∞.
+        """
+        if self.__sklearn_is_fitted__():
+            return Decision(criterion_function(self.model_, self._criterion), self._threshold)
+        if self.epochs:
+            check_is_fitted(self)
+        return Decision(criterion_function(self.model, self.criterion_), math.inf)
 
     @property
     def criterion_(self) -> str:
@@ -368,14 +389,22 @@ def resolved_criterion(model: Any, name: str | None) -> str:
     )
 
 
-def _anomaly_scores(model: Any, name: str, X: Any) -> np.ndarray:
-    """Scores as float64 numbers, (n,), which may be NaN or infinite."""
-    values = np.asarray(getattr(model, name)(X))
-    if isinstance(model, ReconstructionModel):
-        with np.errstate(over="ignore"):
-            values = values.astype(np.float32)
-    scores = values.astype(np.float64)
-    return -scores if name == "score_samples" else scores
+def criterion_function(model: Any, name: str) -> Scores:
+    """Anomaly scores of rows by a model's criterion, in Python and in a graph."""
+    if name == "score_samples":
+        return anomaly_function(model)
+    function = getattr(model, name)
+    return lambda x: function(x if isinstance(x, STREAMS) else rows_for(model, x))
+
+
+@anomaly_function.register
+def _(fitted: AnomalyDetector) -> Scores:
+    decision = fitted.decision_
+    return decision.function if isinstance(decision.function, InPython) else decision.scores
+
+
+def _numbers(scores: tf.Tensor) -> np.ndarray:
+    return np.asarray(scores, np.float64)
 
 
 def _checked_threshold(value: Any) -> float:
@@ -388,9 +417,9 @@ def _checked_threshold(value: Any) -> float:
     return float(number)
 
 
-def _as_served(value: float, model: Any) -> float:
+def _as_served(value: float, function: Scores) -> float:
     """The threshold as the number that a served model compares with."""
-    if not isinstance(model, ReconstructionModel):
+    if isinstance(function, InPython):
         return value
     with np.errstate(over="ignore"):
         served = float(np.float32(value))

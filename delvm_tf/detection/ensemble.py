@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted
+import tensorflow as tf
 
 from delvm_tf.detection import validation
+from delvm_tf.detection.criterion import Criterion, bounded, rows_for
 
 MODEL_SCORES = ("energy", "reconstruction_error")
 
 
-class ModelEnsemble(BaseEstimator):
-    """Scores by −[mean over models and scores of (s − min s)₊ / std s]ᵖ.
+class ModelEnsemble(Criterion):
+    """Anomaly score [mean over models and scores of (s − min s)₊ / std s]ᵖ.
 
     Minimum and standard deviation are those of normal examples. An energy is known up to a
     constant only, and the models of an ensemble learn different ones; the excess over the lowest
@@ -57,7 +57,8 @@ class ModelEnsemble(BaseEstimator):
                 positive, fewer than two examples, or scores that are not finite or do not vary.
         """
         self._check()
-        table = self._table(X, reset=True)
+        array = validation.checked(self, X, reset=True, rows=2)
+        table = np.asarray(self._table(validation.with_names(X, array)))
         if not np.isfinite(table).all():
             raise ValueError(
                 f"{np.sum(~np.isfinite(table).all(axis=1))} of {len(table)} examples have scores "
@@ -73,26 +74,18 @@ class ModelEnsemble(BaseEstimator):
             )
         return self
 
-    def score_samples(self, X: Any) -> np.ndarray:
-        """Minus the power of the mean excess, (n,); higher is more normal, and 0 is the most.
+    def anomaly(self, x: Any) -> tf.Tensor:
+        """The power of the mean excess, (batch,) float64; 0 is the most normal."""
+        excess = tf.nn.relu(bounded(self._table(x)) - self.floor_) / self.spread_
+        return tf.pow(tf.reduce_mean(excess, axis=1), tf.constant(self.power, tf.float64))
 
-        −∞ where a score of a model is NaN or infinite, of either sign.
-        """
-        check_is_fitted(self, "floor_")
-        table = self._table(X, reset=False)
-        table = np.where(np.isfinite(table), table, np.inf)
-        excess = np.maximum(table - self.floor_, 0) / self.spread_
-        with np.errstate(over="ignore"):
-            return -(excess.mean(axis=1) ** self.power)
-
-    def _table(self, X: Any, reset: bool) -> np.ndarray:
-        array = validation.checked(self, X, reset, rows=2 if reset else 1)
+    def _table(self, x: Any) -> tf.Tensor:
         columns = [
-            getattr(model, score)(validation.as_known_to(model, X, array))
+            getattr(model, score)(rows_for(model, x))
             for model in self.models
             for score in self.scores
         ]
-        return np.stack([np.asarray(column, np.float64) for column in columns], axis=1)
+        return tf.stack([tf.cast(column, tf.float64) for column in columns], axis=1)
 
     def _check(self) -> None:
         if isinstance(self.scores, str):

@@ -54,13 +54,11 @@ class LayerScores:
             for layer, flag in trainable.items():
                 layer.trainable = flag
 
-    def __call__(self, x: Any) -> np.ndarray:
+    def __call__(self, x: Any) -> tf.Tensor:
         """Scores of x, in raw units, (n, layers) float64; higher is more abnormal."""
-        columns = [
-            np.asarray(getattr(stage, self.criterion)(x), np.float64) for stage in self.stages
-        ]
-        table = np.stack(columns, axis=1)
-        return table if self.criterion == "energy" else np.log(np.maximum(table, 1e-300))
+        columns = [tf.cast(getattr(stage, self.criterion)(x), tf.float64) for stage in self.stages]
+        table = tf.stack(columns, axis=1)
+        return table if self.criterion == "energy" else tf.math.log(tf.maximum(table, 1e-300))
 
 
 class NoiseScores:
@@ -100,10 +98,10 @@ class NoiseScores:
         self.draws = draws
         self.seed = seed
 
-    def __call__(self, x: Any) -> np.ndarray:
+    def __call__(self, x: Any) -> tf.Tensor:
         """Scores of x, in raw units, (n, levels) float64."""
         name = f"noise scores {self.levels} {self.draws} {self.seed}"
-        return np.asarray(self.model.apply(name, self._scores, x), np.float64)
+        return tf.cast(self.model.apply(name, self._scores, x), tf.float64)
 
     def _scores(self, z: tf.Tensor) -> tf.Tensor:
         return tf.stack([self._at_level(z, level) for level in self.levels], axis=1)

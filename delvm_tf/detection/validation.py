@@ -53,12 +53,6 @@ def checked(estimator: Any, X: Any, reset: bool, flat: bool = False, rows: int =
     return array
 
 
-def as_known_to(owner: Any, X: Any, array: np.ndarray) -> Any:
-    """X itself for who knows its columns by name and so compares them; else the checked array."""
-    known = getattr(owner, "feature_names_in_", None)
-    return array if known is None else X
-
-
 def with_names(X: Any, array: np.ndarray) -> Any:
     """X itself if its columns have names, for who is to learn them; else the checked array."""
     return array if names_of(X) is None else X

@@ -1,29 +1,29 @@
 """Patches of images at random places."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 
-def check_images(images: Any, size: int) -> np.ndarray:
-    """Images as an array, if patches of `size` fit into them.
+def check_images(shape: Sequence[int | None], size: int) -> None:
+    """Whether patches of `size` fit into images of this shape.
 
     Raises:
         ValueError: for another shape than (n, height, width, channels), no images, or a size that
             does not fit.
     """
-    images = np.asarray(images)
-    if images.ndim != 4 or images.size == 0:
+    if len(shape) != 4 or 0 in shape:
         raise ValueError(
             f"images must have shape (n, height, width, channels) and be at least one, got "
-            f"{images.shape}"
+            f"{tuple(shape)}"
         )
-    if not 1 <= size <= min(images.shape[1:3]):
+    height, width = shape[1:3]
+    if not 1 <= size <= min(height or 0, width or 0):
         raise ValueError(
-            f"the patch size must lie between 1 and the sides of the images, "
-            f"{images.shape[1]} and {images.shape[2]}, got {size!r}"
+            f"the patch size must lie between 1 and the sides of the images, {height} and {width}, "
+            f"got {size!r}"
         )
-    return images
 
 
 def sample_patches(images: Any, size: int, count: int, seed: int) -> np.ndarray:
@@ -38,7 +38,8 @@ def sample_patches(images: Any, size: int, count: int, seed: int) -> np.ndarray:
     Raises:
         ValueError: for images of another shape, or a size or count out of range.
     """
-    images = check_images(images, size)
+    images = np.asarray(images)
+    check_images(images.shape, size)
     if count < 1:
         raise ValueError(f"the number of patches must be positive, got {count!r}")
     n, height, width, _ = images.shape

@@ -54,19 +54,25 @@ class PatchFeatures:
         self.images_at_once = images_at_once
         self._compiled = tf.function(self._features, autograph=False, reduce_retracing=True)
 
-    def __call__(self, images: Any) -> np.ndarray:
+    def __call__(self, images: Any) -> np.ndarray | tf.Tensor:
         """Features, (n, grid·grid·codes) float32, of images (n, height, width, channels).
+
+        Of a tensor of a graph they are a part of that graph.
 
         Raises:
             ValueError: for images of another shape, or too small for the patches or the grid.
         """
-        images = check_images(images, self.size)
+        symbolic = tf.is_tensor(images) and not tf.executing_eagerly()
+        images = images if symbolic else np.asarray(images)
+        check_images(images.shape, self.size)
         positions = [side - self.size + 1 for side in images.shape[1:3]]
         if self.grid > min(positions):
             raise ValueError(
                 f"a grid of {self.grid} × {self.grid} parts needs as many places along each side, "
                 f"but there are {positions[0]} × {positions[1]} patches"
             )
+        if symbolic:
+            return self._features(images)
         chunks = (
             images[start : start + self.images_at_once]
             for start in range(0, len(images), self.images_at_once)

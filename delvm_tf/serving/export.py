@@ -9,13 +9,12 @@ from typing import Any
 
 import tensorflow as tf
 
-from delvm_tf.detection.detector import AnomalyDetector
 from delvm_tf.distribution.chief import writes_files
-from delvm_tf.models.reconstruction_model import ReconstructionModel
 from delvm_tf.serving import model_card
 from delvm_tf.serving.drift import ScoreHistogram
 from delvm_tf.serving.model_card import ModelCard
-from delvm_tf.serving.signatures import Options, signatures, white_of
+from delvm_tf.serving.signatures import Options, signatures
+from delvm_tf.serving.subject import Subject
 from delvm_tf.serving.warmup import write_warmup
 from delvm_tf.storage.ownership import make_folder
 from delvm_tf.storage.paths import check_checkpoint_path, local_path
@@ -39,14 +38,14 @@ def export_saved_model(
 
     | signature              | outputs                                                       |
     |------------------------|---------------------------------------------------------------|
-    | `serving_default`      | `features`, `reconstruction_error`, and for a detector        |
-    |                        | `anomaly_score`, `is_anomaly` and `threshold`                 |
+    | `serving_default`      | of a model `features` and `reconstruction_error`; of a        |
+    |                        | detector `anomaly_score`, `is_anomaly` and `threshold`        |
     | `encoded_images`       | the same of `image_bytes`, strings of PNG (8 or 16 bits),     |
     |                        | JPEG, BMP or GIF of one frame; of models of images of 1 or 3  |
     |                        | channels only                                                 |
     | `columns`              | `columns`, the names of the columns of x, (batch, features);  |
     |                        | of models that know them only                                 |
-    | `features`             | `features`, (batch, features)                                 |
+    | `features`             | `features`, (batch, features), of models and feature detectors|
     | `reconstruction_error` | `reconstruction_error`, (batch,)                              |
     | `reconstruct`          | `reconstruction`, shape of x                                  |
     | `energy`               | `energy`, (batch,), of energy models only                     |
@@ -61,7 +60,8 @@ def export_saved_model(
 
     Args:
         model_or_detector: an energy model or autoencoder that is built, or a fitted
-            `AnomalyDetector` of one.
+            `AnomalyDetector` of a model, of a `Criterion` such as `ModelEnsemble`, or of one of
+            scikit-learn's detectors that `anomaly_function` knows.
         base_dir: folder of all versions, on this machine; made if it does not exist. What is in it
             stays.
         about: what the card should say besides, such as data and metrics; must be JSON.
@@ -79,7 +79,8 @@ def export_saved_model(
         get `base_dir`.
 
     Raises:
-        TypeError: if there is no model of this library to export, or `about` is not JSON.
+        TypeError: if there is nothing to export, a detector scores in Python alone, or `about` is
+            not JSON.
         ValueError: if the model has no weights yet or is not adapted, the detector not fitted, or
             an option is out of range; if the folder is an address such as `gs://`, or has `[` or a
             backslash in its path, with which TensorFlow could not load the model.
@@ -87,7 +88,7 @@ def export_saved_model(
     """
     base = local_path(base_dir, "base_dir")
     check_checkpoint_path(base)
-    model, detector = check_exportable(model_or_detector)
+    subject = Subject.of(model_or_detector)
     if max_batch_size < 1 or not all(0 < rows <= max_batch_size for rows in warmup):
         raise ValueError(
             f"max_batch_size must be positive, and the batches of warmup no larger, got "
@@ -97,70 +98,37 @@ def export_saved_model(
         about = json.loads(json.dumps(about or {}, allow_nan=False))
     except (TypeError, ValueError) as error:
         raise TypeError(f"about must be what JSON can hold: {error}") from error
-    options = Options(max_batch_size, jit_compile, white_of(model, white))
-    writes = writes_files(model.distribute_strategy)
+    options = Options(max_batch_size, jit_compile, subject.white(white))
+    writes = writes_files(subject.strategy)
     if writes:
         make_folder(base)  # before any scores are computed
-    histogram = _histogram(model, detector, reference)
+    histogram = subject.histogram(reference)
     if not writes:
         return base
-    partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=base))  # none but this call's
+    partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=base))  # only this call writes there
     try:
-        # What the layers read, weights and seeds: a module that held the model would save its
-        # optimizer, chains and metrics too.
+        served = signatures(subject, options)
+        # Only what the graphs read: a model would bring its optimizer, chains and metrics along.
         module = tf.Module(name="delvm_tf")
-        of_training = {id(variable) for variable in model.objective.variables}
-        read = [variable for variable in model.variables if id(variable) not in of_training]
-        module.weights = [variable.value for variable in read]
-        served = signatures(model, detector, options, columns_of(model, detector))
+        module.constants = _variables(served)
         folder = partial / "model"
         tf.saved_model.save(module, str(folder), signatures=served)
         if warmup:
-            write_warmup(folder, model, [*served], options.white, warmup)
-        _card(model, detector, options, served, histogram, about, folder).write(folder)
+            write_warmup(folder, subject, [*served], options.white, warmup)
+        _card(subject, options, served, histogram, about, folder).write(folder)
         return _publish(folder, base)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def check_exportable(model_or_detector: Any) -> tuple[Any, Any]:
-    """The model, and the detector or None, once both are ready; see `export_saved_model`."""
-    detector = model_or_detector if isinstance(model_or_detector, AnomalyDetector) else None
-    fitted = detector is None or hasattr(detector, "threshold_")
-    model = model_or_detector
-    if detector is not None:
-        model = detector.model_ if fitted else detector.model
-    if not isinstance(model, ReconstructionModel):
-        raise TypeError(
-            f"expected a ReconstructionModel (an energy model or autoencoder) or a detector of "
-            f"one, got {type(model).__name__}"
-        )
-    if not fitted:
-        raise ValueError("the detector has no threshold yet: call detector.fit(x_normal) first")
-    if not model.built or not model.normalization.adapted:
-        raise ValueError("the model is not ready: call model.adapt(x), and fit, before exporting")
-    return model, detector
-
-
-def columns_of(model: Any, detector: Any = None) -> list[str] | None:
-    """Names of the columns that a detector or model was fitted on, or None if it knows none."""
-    for owner in (detector, model):
-        names = getattr(owner, "feature_names_in_", None)
-        if names is not None:
-            return [str(name) for name in names]
-    return None
-
-
-def _histogram(model: Any, detector: Any, reference: Any) -> ScoreHistogram | None:
-    if reference is not None:
-        name = "reconstruction_error" if detector is None else detector.criterion_
-        return ScoreHistogram.of(getattr(model, name)(reference))
-    kept = None if detector is None else getattr(detector, "normal_scores_", None)
-    return None if kept is None or len(kept) < 2 else ScoreHistogram.of(kept)
+def _variables(served: dict[str, Any]) -> list[tf.Variable]:
+    """The variables that the graphs read, each once."""
+    graphs = [function.get_concrete_function() for function in served.values()]
+    return [*{id(v): v for graph in graphs for v in graph.variables}.values()]
 
 
 def _card(
-    model: Any, detector: Any, options: Options, served: dict[str, Any],
+    subject: Subject, options: Options, served: dict[str, Any],
     histogram: ScoreHistogram | None, about: dict[str, Any], folder: Path,
 ) -> ModelCard:  # fmt: skip
     def outputs(function: Any) -> dict[str, Any]:
@@ -170,16 +138,15 @@ def _card(
         }
 
     return ModelCard(
-        model=model_card.describe(model),
+        model=model_card.describe(subject.model or subject.detector),
         input={
-            "name": "x", "dtype": "float32", "shape": [None, *model.normalization.shift.shape],
-            "columns": columns_of(model, detector), "units": "raw",
-            "max_batch_size": options.max_batch_size,
+            "name": "x", "dtype": "float32", "shape": [None, *subject.shape],
+            "columns": subject.columns, "units": "raw", "max_batch_size": options.max_batch_size,
         },
         signatures={name: outputs(function) for name, function in served.items()},
-        threshold=model_card.rule(detector),
+        threshold=model_card.rule(subject.detector),
         scores=histogram,
-        criterion="reconstruction_error" if detector is None else detector.criterion_,
+        criterion=subject.criterion,
         about=about,
         versions=model_card.versions(),
         created=model_card.now(),

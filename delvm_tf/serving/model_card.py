@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from delvm_tf.models.reconstruction_model import ReconstructionModel
 from delvm_tf.serving.drift import ScoreHistogram
 
 FILE = "model_card.json"
@@ -136,20 +137,39 @@ class ModelCard:
             )
 
 
-def describe(model: Any) -> dict[str, Any]:
-    """What the model is, as JSON."""
-    network = getattr(model, "network", None)
+def describe(subject: Any) -> dict[str, Any]:
+    """What a model or detector is, as JSON; of a detector with all that it is made of."""
+    if not isinstance(subject, ReconstructionModel):
+        return _estimator(subject)
+    network = getattr(subject, "network", None)
     return {
-        "class": type(model).__name__,
-        "objective": _plain(keras.saving.serialize_keras_object(model.objective)),
-        "normalization": {"mode": model.normalization.mode, "scale": model.normalization.scale},
+        "class": type(subject).__name__,
+        "objective": _plain(keras.saving.serialize_keras_object(subject.objective)),
+        "normalization": {
+            "mode": subject.normalization.mode, "scale": subject.normalization.scale
+        },
         "layers": [
             {"class": type(layer).__name__, "output": _output_shape(layer)}
             for layer in getattr(network, "layers", ())
         ],
-        "parameters": int(sum(np.prod(w.shape) for w in model.trainable_weights)),
-        "dtype": model.dtype_policy.name,
-    }
+        "parameters": int(sum(np.prod(w.shape) for w in subject.trainable_weights)),
+        "dtype": subject.dtype_policy.name,
+    }  # fmt: skip
+
+
+def _estimator(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_estimator(each) for each in value]
+    if isinstance(value, ReconstructionModel):
+        return describe(value)
+    if hasattr(value, "get_params") and not isinstance(value, type):
+        settings = value.get_params(deep=False)
+        return {"class": type(value).__name__, **{k: _estimator(v) for k, v in settings.items()}}
+    if callable(value):
+        owner = getattr(value, "__self__", None)
+        of = f"{type(owner).__name__}." if owner is not None else ""
+        return of + getattr(value, "__name__", type(value).__name__)
+    return _plain(value)
 
 
 def rule(detector: Any) -> dict[str, Any] | None:

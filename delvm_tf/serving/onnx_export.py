@@ -13,9 +13,8 @@ import tensorflow as tf
 from delvm_tf.curvature.loops import find_loop
 from delvm_tf.distribution.chief import writes_files
 from delvm_tf.serving import model_card
-from delvm_tf.serving.export import check_exportable
 from delvm_tf.serving.onnx_operations import handlers
-from delvm_tf.serving.signatures import DEFAULT, Outputs, functions
+from delvm_tf.serving.subject import DEFAULT, Outputs, Subject
 from delvm_tf.storage.ownership import make_folder, refuse_foreign_file, whole
 from delvm_tf.storage.paths import local_path
 
@@ -45,7 +44,7 @@ def export_onnx(
 
     Raises:
         ImportError: if tf2onnx is missing.
-        TypeError: if there is no model of this library to export.
+        TypeError: if there is nothing to export, or a detector scores in Python alone.
         ValueError: if the model is not ready, the signature unknown, or an operation of the
             network has no counterpart in ONNX; the error names it. If the path is an address such
             as `gs://`.
@@ -58,22 +57,22 @@ def export_onnx(
         raise ImportError("ONNX files need tf2onnx: pip install 'delvm_tf[onnx]'") from error
     path = local_path(path, "the path of the ONNX file")
     refuse_foreign_file(path, _is_ours(path))
-    model, detector = check_exportable(model_or_detector)
-    by_name = functions(model, detector)
+    subject = Subject.of(model_or_detector)
+    by_name = subject.functions()
     if signature not in by_name:
         raise ValueError(
             f"unknown signature {signature!r}; as ONNX there are {', '.join(sorted(by_name))}"
         )
-    loop = find_loop(by_name[signature], tuple(model.normalization.shift.shape), tf.float32)
+    loop = find_loop(by_name[signature], subject.shape, tf.float32)
     if loop is not None:
         raise ValueError(
             f"the network cannot be written as ONNX: it runs a loop, {loop}, as recurrent layers "
             f"do, and ONNX has no gradient of a loop. Export a SavedModel, or use other layers."
         )
-    if not writes_files(model.distribute_strategy):
+    if not writes_files(subject.strategy):
         return path
     make_folder(path.parent)  # before the work
-    x = tf.TensorSpec((None, *model.normalization.shift.shape), tf.float32, name="x")
+    x = tf.TensorSpec((None, *subject.shape), tf.float32, name="x")
     graph = tf.function(_marked(by_name[signature]), input_signature=[x], autograph=False)
     logger = logging.getLogger("tf2onnx")
     level = logger.level
@@ -85,8 +84,8 @@ def export_onnx(
     finally:
         logger.setLevel(level)
     _refuse_unknown(proto)
-    _check_types(proto, model)
-    _describe(proto, model, detector, signature)
+    _check_types(proto, subject)
+    _describe(proto, subject, signature)
     with whole(path) as partial:
         partial.write_bytes(proto.SerializeToString())
     return path
@@ -118,20 +117,21 @@ def _refuse_unknown(proto: Any) -> None:
     )  # fmt: skip
     if unknown:
         raise ValueError(
-            f"the network cannot be written as ONNX: no counterpart there have TensorFlow's "
+            f"the network cannot be written as ONNX, which has no counterpart of TensorFlow's "
             f"operations {', '.join(sorted(unknown))}. Export a SavedModel, or use other layers."
         )
 
 
-def _check_types(proto: Any, model: Any) -> None:
+def _check_types(proto: Any, subject: Subject) -> None:
     """Runtimes refuse a file in which two types of floats meet, as tf2onnx writes of bfloat16."""
     import onnx
 
     try:
         onnx.checker.check_model(proto, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        dtype = "" if subject.model is None else f", of dtype {subject.model.dtype_policy.name},"
         raise ValueError(
-            f"the network, of dtype {model.dtype_policy.name}, cannot be written as ONNX: {error}. "
+            f"the network{dtype} cannot be written as ONNX: {error}. "
             f"Export a SavedModel, or a model of dtype float32 with the same weights."
         ) from error
 
@@ -145,12 +145,12 @@ def _nodes(graph: Any) -> Iterator[Any]:
                 yield from _nodes(attribute.g)
 
 
-def _describe(proto: Any, model: Any, detector: Any, signature: str) -> None:
+def _describe(proto: Any, subject: Subject, signature: str) -> None:
     import onnx
 
     properties = {
-        "model": model_card.describe(model),
-        "threshold": model_card.rule(detector),
+        "model": model_card.describe(subject.model or subject.detector),
+        "threshold": model_card.rule(subject.detector),
         "signature": signature,
         "versions": model_card.versions(),
     }

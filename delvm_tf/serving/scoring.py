@@ -149,7 +149,8 @@ def _holds_scores(path: Path) -> bool:
             names = parquet.read_schema(path).names
     except (OSError, ValueError, csv.Error, ArrowException):
         return False
-    return names[:2] == ["file", "row"] and "reconstruction_error" in names
+    scores = {"anomaly_score", "reconstruction_error"}
+    return names[:2] == ["file", "row"] and not scores.isdisjoint(names)
 
 
 def _remove_parts(folder: Path, parts: int) -> None:

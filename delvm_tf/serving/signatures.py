@@ -8,13 +8,11 @@ import numpy as np
 import tensorflow as tf
 
 from delvm_tf.datasets.streams import images
-from delvm_tf.models.energy_model import EnergyModel
+from delvm_tf.serving.subject import DEFAULT, Outputs, Subject
 
-DEFAULT = "serving_default"
 ENCODED = "encoded_images"
 COLUMNS = "columns"
 IMAGE_BYTES = "image_bytes"
-Outputs = dict[str, tf.Tensor]
 
 
 class Options(NamedTuple):
@@ -22,73 +20,14 @@ class Options(NamedTuple):
 
     max_batch_size: int
     jit_compile: bool
-    white: float | None  # of encoded images; None for inputs that are none
+    white: float | None  # of encoded images; None where inputs are not images
 
 
-def white_of(model: Any, white: float | None) -> float | None:
-    """The value of a white pixel in raw units, or None if the inputs are no images.
-
-    Without one given: the first of 1, 255 and 65535 that no pixel's mean or maximum in the training
-    data exceeds.
-    """
-    shape = tuple(model.normalization.shift.shape)
-    if len(shape) != 3 or shape[-1] not in (1, 3):
-        if white is not None:
-            raise ValueError(
-                f"white is for models of images (height, width, 1 or 3), not of shape {shape}"
-            )
-        return None
-    if white is not None:
-        if not 0 < white < float("inf"):
-            raise ValueError(f"white must be positive and finite, got {white!r}")
-        return float(white)
-    normalization = model.normalization
-    bright = normalization.shift.numpy()
-    if normalization.mode == "minmax":
-        bright = bright + normalization.scale / normalization.gain.numpy()
-    if normalization.mode == "none":
-        return 255.0
-    return 1.0 if bright.max() <= 1 else 255.0 if bright.max() <= 255 else 65535.0
-
-
-def functions(model: Any, detector: Any) -> dict[str, Callable[[tf.Tensor], Outputs]]:
-    """Functions of raw inputs, (batch, ...) float32, to named outputs."""
-
-    def default(x: tf.Tensor) -> Outputs:
-        error = model.reconstruction_error(x)
-        outputs = {"features": model.features(x), "reconstruction_error": error}
-        if detector is not None:
-            name = detector.criterion_
-            score = error if name == "reconstruction_error" else getattr(model, name)(x)
-            score = tf.cast(score, tf.float32)
-            # As in the detector: a finite row whose score overflows, to NaN too, is abnormal.
-            infinity = tf.constant(float("inf"), tf.float32)
-            score = tf.where(tf.abs(score) < infinity, score, infinity)
-            threshold = tf.constant(detector.threshold_, tf.float32)
-            outputs["anomaly_score"] = score
-            outputs["is_anomaly"] = score > threshold
-            outputs["threshold"] = tf.fill(tf.shape(score), threshold)
-        return outputs
-
-    by_name: dict[str, Callable[[tf.Tensor], Outputs]] = {
-        DEFAULT: default,
-        "features": lambda x: {"features": model.features(x)},
-        "reconstruction_error": lambda x: {"reconstruction_error": model.reconstruction_error(x)},
-        "reconstruct": lambda x: {"reconstruction": model.reconstruct(x)},
-    }
-    if isinstance(model, EnergyModel):
-        by_name["energy"] = lambda x: {"energy": model.energy(x)}
-        by_name["score"] = lambda x: {"score": model.score(x)}
-    return by_name
-
-
-def signatures(
-    model: Any, detector: Any, options: Options, columns: list[str] | None = None
-) -> dict[str, Any]:
+def signatures(subject: Subject, options: Options) -> dict[str, Any]:
     """The functions as graphs that check what comes; see `export_saved_model`."""
-    shape = tuple(model.normalization.shift.shape)
+    shape, columns = subject.shape, subject.columns
     x = tf.TensorSpec((None, *shape), tf.float32, name="x")
-    by_name = functions(model, detector)
+    by_name = subject.functions()
 
     def compiled(function: Callable[[tf.Tensor], Outputs]) -> Any:
         inner = tf.function(

@@ -1,30 +1,31 @@
 """Requests that a server runs before it takes the first real one."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from delvm_tf.serving.messages import message, predict_request
 from delvm_tf.serving.signatures import ENCODED, IMAGE_BYTES
+from delvm_tf.serving.subject import Subject
 
 FILE = "assets.extra/tf_serving_warmup_requests"  # the name that TensorFlow Serving looks for
 
 
 def write_warmup(
-    folder: Path, model: Any, names: list[str], white: float | None, batch_sizes: tuple[int, ...]
-) -> None:
+    folder: Path, subject: Subject, names: list[str], white: float | None,
+    batch_sizes: tuple[int, ...],
+) -> None:  # fmt: skip
     """Write requests of every signature, at each batch size, all of the mean training example.
 
     Args:
         folder: of the SavedModel.
-        model: whose normalisation knows the mean.
+        subject: what is served.
         names: of the signatures.
-        white: value of a white pixel, of models of images.
+        white: value of a white pixel, where inputs are images.
         batch_sizes: rows of the requests.
     """
-    mean = model.normalization.shift.numpy().astype(np.float32)
+    mean = subject.example.astype(np.float32)
     path = folder / FILE
     path.parent.mkdir(parents=True, exist_ok=True)
     with tf.io.TFRecordWriter(str(path)) as writer:
@@ -34,7 +35,7 @@ def write_warmup(
                 if name == ENCODED and white is not None:
                     inputs = {IMAGE_BYTES: np.array([_png(mean, white)] * rows, object)}
                 log = message("PredictionLog")()
-                request = predict_request(inputs, model.name, name)
+                request = predict_request(inputs, subject.name, name)
                 log.predict_log.request.CopyFrom(request)
                 writer.write(log.SerializeToString())
 

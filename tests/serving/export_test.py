@@ -301,11 +301,11 @@ def test_a_file_in_the_way_is_reported(model, tmp_path, below):
     assert (tmp_path / "file").read_text() == "keep me"
 
 
-def test_only_models_of_this_library_and_their_detectors_can_be_exported(tmp_path):
-    with pytest.raises(TypeError, match=r"expected a Reconst.* of one, got FeedForward"):
+def test_only_models_of_this_library_and_detectors_can_be_exported(tmp_path):
+    with pytest.raises(TypeError, match=r"expected an energy model.* got FeedForward"):
         export_saved_model(dv.networks.ffnn((3,)), tmp_path)
-    with pytest.raises(TypeError, match=r"expected a ReconstructionModel .* got IsolationForest"):
-        export_saved_model(dv.AnomalyDetector(IsolationForest()), tmp_path)
+    with pytest.raises(TypeError, match=r"got IsolationForest; wrap an outlier detector"):
+        export_saved_model(IsolationForest(), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -14,7 +14,7 @@ from parity_test import CASES, assert_close, trained
 
 import delvm_tf as dv
 from delvm_tf.serving.onnx_operations import FORMULAS, handlers
-from delvm_tf.serving.signatures import functions
+from delvm_tf.serving.subject import Subject
 
 
 def run(path, x):
@@ -24,9 +24,7 @@ def run(path, x):
 
 
 def check(model_or_detector, x, folder, signatures=None):
-    model = getattr(model_or_detector, "model", model_or_detector)
-    detector = None if model is model_or_detector else model_or_detector
-    for name, function in functions(model, detector).items():
+    for name, function in Subject.of(model_or_detector).functions().items():
         if signatures is not None and name not in signatures:
             continue
         path = dv.export_onnx(model_or_detector, folder / f"{name}.onnx", name)
@@ -113,7 +111,7 @@ def test_a_layer_without_counterpart_is_named(tmp_path):
     x = np.ones((8, 6, 6, 2), np.float32)
     model = dv.DELVM(network, normalization="none")
     model.adapt(x)
-    with pytest.raises(ValueError, match=r"cannot be written as ONNX: .* DepthwiseConv2dNativeB"):
+    with pytest.raises(ValueError, match=r"cannot be written as ONNX, .* DepthwiseConv2dNativeB"):
         dv.export_onnx(model, tmp_path / "model.onnx")
     assert list(tmp_path.iterdir()) == []
     check(model, x, tmp_path, ["features"])
@@ -229,7 +227,7 @@ def test_the_file_says_what_it_is(detector, tmp_path):
 def test_wrong_calls_are_told_before_anything_is_written(detector, tmp_path):
     with pytest.raises(ValueError, match=r"unknown signature 'encoded_images'; as ONNX there are"):
         dv.export_onnx(detector, tmp_path / "a.onnx", "encoded_images")
-    with pytest.raises(TypeError, match="expected a ReconstructionModel"):
+    with pytest.raises(TypeError, match="expected an energy model"):
         dv.export_onnx(dv.networks.ffnn((3,)), tmp_path / "a.onnx")
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").write_text("keep me")

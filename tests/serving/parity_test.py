@@ -17,7 +17,7 @@ import pytest
 
 import delvm_tf as dv
 from delvm_tf.catalog.models import MODELS, make_model
-from delvm_tf.serving.signatures import functions
+from delvm_tf.serving.subject import Subject
 
 VECTOR, IMAGE = (10,), (6, 6, 2)
 DENSE = {"units": (7, 4), "activation": "softplus"}
@@ -88,7 +88,7 @@ def check(cases, folder):
         np.save(folder / f"{k}.npy", x)
         expected[case] = {
             f"{name}/{output}": np.asarray(value)
-            for name, function in functions(model, detector).items()
+            for name, function in Subject.of(detector).functions().items()
             for output, value in function(x).items()
         }
         jobs.append([str(version), str(folder / f"{k}.npy"), str(folder / f"{k}.npz")])
@@ -151,7 +151,7 @@ def test_a_real_server_answers_what_the_model_computes(tmp_path, kind):
         try:
             with dv.serving.Client(address, "model") as client:
                 client.wait_until_ready(60)
-                for name, function in functions(model, detector).items():
+                for name, function in Subject.of(detector).functions().items():
                     found = client.predict(x, name)
                     for output, value in function(x).items():
                         assert_close(found[output], np.asarray(value), f"{name}/{output}")

@@ -21,7 +21,7 @@ from delvm_tf.detection import (
     PrincipalGaussian,
     ScoreCombination,
 )
-from delvm_tf.detection.baselines import BASELINES, DistanceToMean, flatten
+from delvm_tf.detection.baselines import BASELINES, DistanceToMean
 from delvm_tf.features import PatchFeatures, PatchWhitening, sample_patches
 from delvm_tf.features.extraction import check_images
 from delvm_tf.models.energy_model import EnergyModel
@@ -237,7 +237,7 @@ class PatchSettings(NamedTuple):
 
     def check(self, input_shape: tuple[int, ...]) -> None:
         """Raise a ValueError if images of this shape have no such features."""
-        check_images(np.zeros((1, *input_shape)), self.size)
+        check_images((1, *input_shape), self.size)
         places = min(input_shape[:2]) - self.size + 1
         if not 1 <= self.grid <= places:
             raise ValueError(
@@ -305,7 +305,7 @@ def class_table(rows: list[Mapping[str, Any]], figure: str = "auroc") -> list[di
 
 
 def _norms(x: np.ndarray) -> np.ndarray:
-    return np.linalg.norm(flatten(x), axis=1)
+    return np.linalg.norm(np.reshape(x, (len(x), -1)).astype(np.float64), axis=1)
 
 
 def _fitted(detector: Any, train: Any, test: Any, before: float = 0.0) -> Scored:

@@ -14,49 +14,6 @@ def squares(x):
     return np.square(np.asarray(x)).reshape(len(x), -1)
 
 
-def test_a_gaussian_with_all_directions_is_the_multivariate_normal(rng):
-    from scipy.stats import multivariate_normal
-
-    x = rng.normal(size=(200, 3)) @ rng.normal(size=(3, 3))
-    new = rng.normal(size=(20, 3))
-    normal = multivariate_normal(x.mean(axis=0), np.cov(x, rowvar=False))
-    scores = PrincipalGaussian(3).fit(x).score_samples(new)
-    np.testing.assert_allclose(scores, normal.logpdf(new), rtol=1e-9)
-
-
-def test_a_gaussian_with_few_directions_is_probabilistic_pca(rng):
-    from sklearn.decomposition import PCA
-
-    x = rng.normal(size=(300, 12)) * np.linspace(3, 0.3, 12)
-    new = rng.normal(size=(20, 12))
-    reference = PCA(4, svd_solver="full").fit(x).score_samples(new)
-    scores = PrincipalGaussian(4).fit(x).score_samples(new)
-    np.testing.assert_allclose(scores, reference, rtol=0.01)  # the randomised directions differ
-
-
-def test_more_components_than_there_can_be_are_reduced(rng):
-    x = rng.normal(size=(5, 40))
-    scores = PrincipalGaussian(100).fit(x).score_samples(rng.normal(size=(3, 40)))
-    assert np.isfinite(scores).all()
-
-
-def test_neighbour_distance_is_the_mean_of_the_smallest_distances(rng):
-    x, new = rng.normal(size=(30, 6)), rng.normal(size=(7, 6))
-    distances = np.sort(np.linalg.norm(new[:, None] - x[None], axis=2), axis=1)
-    scores = NeighbourDistance(3).fit(x).score_samples(new)
-    np.testing.assert_allclose(scores, -distances[:, :3].mean(axis=1), rtol=1e-6)
-
-
-def test_neighbour_distance_in_principal_components_drops_the_other_directions(rng):
-    x = rng.normal(size=(200, 5)) * [5, 4, 1e-4, 1e-4, 1e-4]
-    new = rng.normal(size=(10, 5)) * [5, 4, 100, 0, 0]
-    whole = NeighbourDistance(2).fit(x).score_samples(new)
-    plane = NeighbourDistance(2, n_components=2).fit(x).score_samples(new)
-    expected = NeighbourDistance(2).fit(x[:, :2]).score_samples(new[:, :2])
-    np.testing.assert_allclose(plane, expected, atol=1e-2)
-    assert np.all(whole < plane - 1e-3)
-
-
 def test_features_decide_what_is_seen(rng):
     x = rng.normal(size=(300, 2, 2))
     outside = rng.choice([-4.0, 4.0], size=(50, 2, 2))

@@ -1,0 +1,149 @@
+"""The anomaly score: one function of rows in raw units, in Python and in every exported graph."""
+
+import abc
+import functools
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple, Self
+
+import numpy as np
+import tensorflow as tf
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from delvm_tf.detection import validation
+from delvm_tf.inputs.arrays import as_array
+
+Scores = Callable[[Any], Any]  # rows (batch, ...) to anomaly scores (batch,)
+BATCH_SIZE = 1024  # rows computed at a time where nothing else sets their number
+
+
+class Criterion(BaseEstimator, abc.ABC):
+    """An estimator whose anomaly score can be computed in a TensorFlow graph.
+
+    A subclass gives `fit`, which keeps constants, and `anomaly`. Everything else uses these two:
+    `score_samples`, `AnomalyDetector`, SavedModels, ONNX files.
+    """
+
+    flat: ClassVar[bool] = False  # whether rows must be vectors
+
+    @abc.abstractmethod
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Keep what the score needs of the normal rows X, (n, ...) in raw units."""
+
+    @abc.abstractmethod
+    def anomaly(self, x: Any) -> tf.Tensor:
+        """Anomaly scores, (batch,) of any float type; higher is more abnormal.
+
+        Args:
+            x: checked rows in raw units, (batch, ...): an array or a data frame, or within a
+                `tf.function` a tensor, whose graph the score becomes part of.
+        """
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Minus the anomaly score, (n,) float64; −∞ where it overflows, to NaN too."""
+        check_is_fitted(self)
+        array = validation.checked(self, X, reset=False, flat=self.flat)
+        return -np.asarray(bounded(self.anomaly(validation.with_names(X, array))), np.float64)
+
+
+class InPython:
+    """The anomaly score of an estimator that is known by its `score_samples` alone."""
+
+    def __init__(self, estimator: Any):
+        self.estimator = estimator
+
+    def __call__(self, x: Any) -> np.ndarray:
+        """Scores of an array; within a graph a TypeError."""
+        if symbolic(x):
+            raise TypeError(
+                f"{type(self.estimator).__name__} computes its scores in Python, so it cannot be "
+                f"exported; use a Criterion such as NeighbourDistance, one of scikit-learn's "
+                f"OneClassSVM (rbf) and IsolationForest, with StandardScaler and PCA before them, "
+                f"or give its function with dv.detection.anomaly_function.register"
+            )
+        return -np.asarray(self.estimator.score_samples(rows_for(self.estimator, x)))
+
+
+@functools.singledispatch
+def anomaly_function(fitted: Any) -> Scores:
+    """The anomaly score of a fitted estimator, as a function of arrays and of tensors of a graph.
+
+    Other estimators join by `@anomaly_function.register(Theirs)`.
+    """
+    return InPython(fitted)
+
+
+@anomaly_function.register
+def _(fitted: Criterion) -> Scores:
+    check_is_fitted(fitted)
+    return fitted.anomaly
+
+
+class Decision(NamedTuple):
+    """Abnormal is what has an anomaly score > threshold; the one place where that is decided.
+
+    Scores are rounded to float32 before they are compared, as everything that is served is; those
+    of estimators that score in Python alone keep float64.
+
+    Args:
+        function: rows to anomaly scores.
+        threshold: in units of the scores.
+    """
+
+    function: Scores
+    threshold: float
+
+    @property
+    def dtype(self) -> tf.DType:
+        """Type of scores and threshold."""
+        return tf.float64 if isinstance(self.function, InPython) else tf.float32
+
+    def scores(self, x: Any) -> tf.Tensor:
+        """Anomaly scores of rows x, (batch,); +∞ where they overflow, to NaN too."""
+        return self.bounded(self.function(x))
+
+    def bounded(self, scores: Any) -> tf.Tensor:
+        """Scores in the type in which they are compared."""
+        return bounded(tf.cast(scores, self.dtype))
+
+    def of(self, scores: tf.Tensor) -> dict[str, tf.Tensor]:
+        """`anomaly_score`, `is_anomaly` and `threshold`, (batch,) each."""
+        threshold = tf.constant(self.threshold, self.dtype)
+        return {
+            "anomaly_score": scores,
+            "is_anomaly": scores > threshold,
+            "threshold": tf.fill(tf.shape(scores), threshold),
+        }
+
+
+def bounded(scores: Any) -> tf.Tensor:
+    """+∞ in place of what is NaN or infinite, of either sign: the model cannot say how likely."""
+    scores = tf.convert_to_tensor(scores)
+    infinity = tf.constant(float("inf"), scores.dtype)
+    return tf.where(tf.abs(scores) < infinity, scores, infinity)
+
+
+def symbolic(x: Any) -> bool:
+    """Whether x is a tensor of a graph."""
+    return tf.is_tensor(x) and not tf.executing_eagerly()
+
+
+def rows_for(owner: Any, x: Any) -> Any:
+    """X itself for an owner that compares names of columns, and in a graph; else its values."""
+    named = getattr(owner, "feature_names_in_", None) is not None
+    return x if named or symbolic(x) else as_array(x)
+
+
+def centred(x: Any, mean: np.ndarray) -> tf.Tensor:
+    """Vectors minus their mean, (batch, d) float64: offsets go before anything is rounded."""
+    values = x if symbolic(x) else tf.convert_to_tensor(as_array(x))
+    return tf.cast(values, tf.float64) - np.asarray(mean, np.float64)
+
+
+def by_batches(function: Callable[[Any], tf.Tensor], x: Any) -> tf.Tensor:
+    """A function of rows, a bounded number at a time; in a graph, whose batches are, at once."""
+    if symbolic(x):
+        return function(x)
+    x = as_array(x)
+    parts = [function(x[start : start + BATCH_SIZE]) for start in range(0, len(x), BATCH_SIZE)]
+    return parts[0] if len(parts) == 1 else tf.concat(parts, axis=0)
