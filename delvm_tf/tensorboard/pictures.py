@@ -8,7 +8,8 @@ import numpy as np
 import tensorflow as tf
 from scipy.stats import rankdata
 
-from delvm_tf.detection.thresholds import mean_std
+from delvm_tf.detection.detector import AnomalyDetector
+from delvm_tf.detection.validation import rows_of
 from delvm_tf.inputs.arrays import as_array
 from delvm_tf.metrics.anomaly import auroc
 from delvm_tf.plots import plot_error_histogram, plot_filters, plot_reconstructions, plot_roc_curves
@@ -52,9 +53,9 @@ def write_errors(
         rows or errors that overflow allow no threshold. Rows whose errors overflow count as the
         most abnormal, and are left out of the pictures.
     """
-    errors = np.asarray(model.reconstruction_error(x))
+    detector = AnomalyDetector(model, "mean_std", "reconstruction_error")
+    errors = detector.anomaly_score(x)
     shown = np.isfinite(errors)
-    errors = np.where(shown, errors, np.inf)
     kinds = np.zeros(len(x), int) if y is None else y
     for value, name in ((0, "normal"), (1, "abnormal")):
         rows = shown & (kinds == value)
@@ -62,10 +63,13 @@ def write_errors(
             tf.summary.histogram(f"reconstruction error/{name}", errors[rows], step=step)
     if y is None:
         return {}
-    own = errors[y == 0] if normal is None else np.asarray(model.reconstruction_error(normal))
-    if len(own) < 2 or not np.isfinite(own).all() or len(np.unique(y[shown])) < 2:
+    try:
+        detector.fit(rows_of(x, np.flatnonzero(y == 0)) if normal is None else normal)
+    except ValueError:  # one row, or errors that overflow: there is no threshold
         return {"auroc": auroc(y, errors)}
-    threshold = mean_std(own, None, 0.0)
+    if len(np.unique(y[shown])) < 2:
+        return {"auroc": auroc(y, errors)}
+    threshold = detector.threshold_
     label = "reconstruction error"
     write_figure("errors", plot_error_histogram(errors, y, threshold, label), step)
     write_figure("roc", plot_roc_curves(y, {label: errors}), step)
@@ -74,7 +78,7 @@ def write_errors(
     figure = plot_reconstructions(values[shown], rebuilt[shown], y[shown], errors[shown], columns=3)
     write_figure("reconstructions", figure, step)
     _write_precision_recall(errors, y, step)
-    return {"threshold": float(threshold), "auroc": auroc(y, errors)}
+    return {"threshold": threshold, "auroc": auroc(y, errors)}
 
 
 def _write_precision_recall(scores: np.ndarray, y: np.ndarray, step: int) -> None:
