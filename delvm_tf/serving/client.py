@@ -1,4 +1,4 @@
-"""A client of TensorFlow Serving that checks what it sends, and tries again."""
+"""A client of TensorFlow Serving that checks what it sends and retries."""
 
 import time
 from typing import Any, Self
@@ -19,28 +19,26 @@ from delvm_tf.serving.transport import Endpoint, SignatureInfo
 class Client:
     """Asks a model server for scores, over REST or gRPC.
 
-    Rows are checked before they are sent, and sent in batches. What fails because the server is
-    busy or cannot be reached is tried again, after pauses that double, or as long as the server
-    asks for (`Retry-After`); what the server refuses is not, and neither is what takes too long,
-    for it may be at work still.
+    Rows are checked, then sent in batches. A request is retried if the server is busy or cannot be
+    reached, after pauses that double or that the server asks for (`Retry-After`). It is not retried
+    if the server refuses it, or if it times out: the server may still be working on it.
 
     Args:
         address: `http://host:8501` for REST, `host:8500` or `grpc://host:8500` for gRPC.
         model: name of the model on the server.
-        version: of the model; the newest if None.
-        timeout: seconds to wait for an answer; over gRPC those of all attempts together.
+        version: of the model; None for the newest.
+        timeout: seconds to wait for an answer; over gRPC for all attempts together.
         retries: attempts after the first, at most 4 over gRPC.
-        backoff: seconds by which pauses are measured. REST: the second attempt follows at once,
-            then the pauses are 2, 4, ... times as long, and a random part of it more. gRPC: random
-            pauses about 1, 2, 4, ... times as long. At most 30 seconds.
+        backoff: unit of the pauses in seconds. REST: none before the second attempt, then 2, 4, ...
+            units and a random part of one more. gRPC: about 1, 2, 4, ... units, at random. At most
+            30 seconds.
         batch_size: rows of a request.
-        session: for REST, with headers, `auth`, `verify`, `cert` and proxies as they are set there.
-            The client mounts its retries on it for the address of the model, and leaves it open.
-        credentials: for gRPC, of TLS and of the caller; without encryption if None.
+        session: for REST, with your headers, `auth`, `verify`, `cert` and proxies. The client
+            mounts its retries on it for the address of the model, and leaves it open.
+        credentials: for gRPC, of TLS and of the caller; None for no encryption.
 
     Raises:
-        ValueError: for an address that cannot be read, and for settings out of range or of no use
-            with it.
+        ValueError: for settings out of range, or that do not apply to the address.
 
     Example:
         >>> with dv.serving.Client("http://localhost:8501", "ecg5000") as client:
@@ -73,7 +71,7 @@ class Client:
             raise ValueError(f"credentials are for gRPC; give a session for {address}")
         if session is not None and not rest:
             raise ValueError(
-                f"a session is for REST, http:// or https://; give credentials for {address}"
+                f"a session is for REST (http:// or https://); give credentials for {address}"
             )
         endpoint = Endpoint(
             address.removeprefix("grpc://"), model, version, timeout, retries, backoff
@@ -86,21 +84,21 @@ class Client:
         self._columns: tuple[str, ...] | None = None
 
     def predict(self, x: Any, signature: str = DEFAULT) -> dict[str, np.ndarray]:
-        """All outputs of a signature by name, the first axis being that of x.
+        """All outputs of a signature by name, one row for each of x.
 
         Args:
             x: (n, ...) in raw units; for `encoded_images` a list of bytes. A data frame must have
-                the columns of the training data in their order, `x[list(client.columns())]`.
+                the training data's columns in their order, `x[list(client.columns())]`.
             signature: its name.
 
         Raises:
             TypeError: if x does not hold real numbers, or bytes.
-            ValueError: for an unknown signature, a wrong shape, other names of columns, no rows, or
-                NaN and infinity.
-            RequestRefusedError: if the server refuses it.
+            ValueError: for an unknown signature, a wrong shape, wrong columns, no rows, or values
+                that are not finite.
+            RequestRefusedError: if the server refuses the request.
             ServerUnavailableError: if it cannot be reached.
             TimeoutError: if it takes too long.
-            ServerError: for any other answer.
+            ServerError: for any other failure.
         """
         info = self.signatures().get(signature)
         if info is None:
@@ -108,7 +106,7 @@ class Client:
             raise ValueError(f"unknown signature {signature!r}; the server has {names}")
         (name, wanted), *more = info.inputs.items()
         if more:
-            raise ValueError(f"signature {signature!r} has more than one input; it is not ours")
+            raise ValueError(f"signature {signature!r} has several inputs, expected one")
         if name == IMAGE_BYTES:
             rows = checked_images(x)
         else:
@@ -122,7 +120,7 @@ class Client:
         return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
 
     def columns(self) -> tuple[str, ...] | None:
-        """Names of the columns of x, or None if the model knows none; asked for once."""
+        """Names of the columns of x, or None if the model has none; requested once."""
         info = self.signatures().get(COLUMNS)
         if info is not None and self._columns is None:
             (wanted,) = info.inputs.values()
@@ -132,17 +130,13 @@ class Client:
         return self._columns
 
     def signatures(self) -> dict[str, SignatureInfo]:
-        """Inputs and outputs of each signature; asked for once."""
+        """Inputs and outputs of each signature; requested once."""
         if self._known is None:
             self._known = self._transport.signatures()
         return self._known
 
     def wait_until_ready(self, seconds: float = 60.0, pause: float = 0.5) -> None:
-        """Wait until the model is there.
-
-        Raises:
-            TimeoutError: if it does not come.
-        """
+        """Wait until the server has loaded the model; TimeoutError if it has not in time."""
         end = time.monotonic() + seconds
         while True:
             try:

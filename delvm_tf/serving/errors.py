@@ -2,12 +2,12 @@
 
 
 class ServerError(RuntimeError):
-    """The server answered with an error of its own, or with what it should not answer."""
+    """The server failed, or its answer makes no sense."""
 
 
 class ServerUnavailableError(ConnectionError):
-    """No server could be reached, also not at the last attempt."""
+    """The server could not be reached or was busy, even at the last attempt."""
 
 
 class RequestRefusedError(ValueError):
-    """The server refused the request: it names no model or signature, or its rows are wrong."""
+    """The server refused the request: an unknown model or signature, or wrong rows."""

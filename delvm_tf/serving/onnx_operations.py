@@ -1,4 +1,4 @@
-"""What tf2onnx lacks of the operations in gradients, each as a formula of ONNX's own operations."""
+"""Operations in gradients that tf2onnx lacks, as formulas of ONNX's own operations."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,15 +10,14 @@ Formula = Callable[..., str | tuple[str, ...]]
 _INT32, _INT64 = 6, 7  # TensorProto.DataType
 _FLAT = np.array([-1], np.int64)
 _ONE = np.array([1], np.int32)
+_SELU_SCALE, _SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 _CHANNELS_FIRST, _CHANNELS_LAST = [0, 3, 1, 2], [0, 2, 3, 1]
 
 
 class Graph:
-    """A graph in the making: `graph.Mul(a, b)` adds an operation and gives its output's name.
+    """Builds tf2onnx's graph `context`: `graph.Mul(a, b)` adds an operation and names its output.
 
-    Args:
-        context: tf2onnx's graph.
-        dtype: of the numbers among the inputs.
+    Numbers among the inputs become constants of the type `dtype`.
     """
 
     def __init__(self, context: Any, dtype: np.dtype):
@@ -46,75 +45,15 @@ class Graph:
         return self.context.make_const(utils.make_name("constant"), array).output[0]
 
 
-def _sigmoid_grad(g: Graph, node: Any, y: str, dy: str) -> str:
-    return g.Mul(dy, g.Mul(y, g.Sub(1, y)))
-
-
-def _tanh_grad(g: Graph, node: Any, y: str, dy: str) -> str:
-    return g.Mul(dy, g.Sub(1, g.Mul(y, y)))
-
-
-def _softsign_grad(g: Graph, node: Any, dy: str, x: str) -> str:
-    root = g.Add(1, g.Abs(x))
-    return g.Div(dy, g.Mul(root, root))
-
-
-def _relu_grad(g: Graph, node: Any, dy: str, y: str) -> str:
-    return g.Where(g.Greater(y, 0), dy, 0)
-
-
-def _relu6_grad(g: Graph, node: Any, dy: str, y: str) -> str:
-    return g.Where(g.And(g.Greater(y, 0), g.Less(y, 6)), dy, 0)
-
-
-def _leaky_relu_grad(g: Graph, node: Any, dy: str, x: str) -> str:
-    return g.Where(g.Greater(x, 0), dy, g.Mul(dy, node.get_attr_value("alpha")))
-
-
-def _elu_grad(g: Graph, node: Any, dy: str, y: str) -> str:
-    return g.Where(g.Less(y, 0), g.Mul(dy, g.Add(y, 1)), dy)
-
-
-def _selu_grad(g: Graph, node: Any, dy: str, y: str) -> str:
-    scale, alpha = 1.0507009873554805, 1.6732632423543772
-    return g.Where(g.Less(y, 0), g.Mul(dy, g.Add(y, scale * alpha)), g.Mul(dy, scale))
-
-
-def _sqrt_grad(g: Graph, node: Any, y: str, dy: str) -> str:
-    return g.Div(g.Mul(dy, 0.5), y)
-
-
-def _rsqrt_grad(g: Graph, node: Any, y: str, dy: str) -> str:
-    return g.Mul(g.Mul(dy, -0.5), g.Mul(y, g.Mul(y, y)))
-
-
-def _reciprocal_grad(g: Graph, node: Any, y: str, dy: str) -> str:
-    return g.Neg(g.Mul(dy, g.Mul(y, y)))
-
-
 def _log1p(g: Graph, node: Any, x: str) -> str:
-    """Exact to the last digits for small x too: the rounding of 1 + x cancels in the ratio."""
+    """Exact for small x too: the rounding of 1 + x cancels in the ratio."""
     u = g.Add(1, x)
     ratio = g.Div(g.Log(u), g.Where(g.Equal(u, 1), 1, g.Sub(u, 1)))
     return g.Where(g.Equal(u, 1), x, g.Where(g.IsInf(u), g.Log(u), g.Mul(x, ratio)))
 
 
-def _expm1(g: Graph, node: Any, x: str) -> str:
-    """(e^x + 1) tanh(x / 2), which loses no digits for small x."""
-    return g.Mul(g.Add(g.Exp(x), 1), g.Tanh(g.Mul(x, 0.5)))
-
-
-def _erfc(g: Graph, node: Any, x: str) -> str:
-    """1 − erf(x): right to the digits of 1, as the GELU needs it."""
-    return g.Sub(1, g.Erf(x))
-
-
-def _shape_n(g: Graph, node: Any, *xs: str) -> tuple[str, ...]:
-    return tuple(g.Cast(g.Shape(x), to=_INT32) for x in xs)
-
-
 def _broadcast_gradient_args(g: Graph, node: Any, *shapes: str) -> tuple[str, ...]:
-    """The axes to sum over, for each operand: those along which it has one row, or none."""
+    """For each operand the axes to sum over: those that it lacks or has one row along."""
     ranks = [g.context.get_shape(shape)[0] for shape in shapes]
     axes = []
     for shape, rank in zip(shapes, ranks, strict=True):
@@ -126,7 +65,7 @@ def _broadcast_gradient_args(g: Graph, node: Any, *shapes: str) -> tuple[str, ..
 
 
 def _dynamic_stitch(g: Graph, node: Any, *inputs: str) -> str:
-    """Lengths of axes at their places, the later ones over the earlier."""
+    """Values at their places, later ones over earlier ones."""
     flat = [g.Reshape(x, _FLAT) for x in inputs]
     places, values = flat[: len(flat) // 2], flat[len(flat) // 2 :]
     last = g.ReduceMax(g.Concat(*places, axis=0), keepdims=1)
@@ -137,7 +76,7 @@ def _dynamic_stitch(g: Graph, node: Any, *inputs: str) -> str:
 
 
 def _max_pool_grad(g: Graph, node: Any, x: str, y: str, dy: str) -> str:
-    """Each derivative goes to where its window has its maximum; windows may overlap."""
+    """Each derivative goes to the maximum of its window; windows may overlap."""
     padding = node.get_attr_value("padding").decode()
     _, places = g.outputs(
         "MaxPool", 2, g.Transpose(x, perm=_CHANNELS_FIRST),
@@ -155,7 +94,7 @@ def _max_pool_grad(g: Graph, node: Any, x: str, y: str, dy: str) -> str:
 
 
 def _avg_pool_grad(g: Graph, node: Any, shape: str, dy: str) -> str:
-    """Each derivative goes to its whole window in equal parts: a transposed convolution by ones."""
+    """Each derivative is spread evenly over its window: a transposed convolution by ones."""
     size, steps = (list(node.get_attr_value(name)[1:3]) for name in ("ksize", "strides"))
     rows, windows = node.output_shapes[0], g.context.get_shape(dy)
     lengths, counts = rows[1:3], windows[1:3]
@@ -176,22 +115,29 @@ def _avg_pool_grad(g: Graph, node: Any, shape: str, dy: str) -> str:
     return g.Transpose(planes, perm=_CHANNELS_LAST)
 
 
+# The formula of an operation takes its node, for the attributes, and its inputs in their order.
 FORMULAS: dict[str, Formula] = {
-    "SigmoidGrad": _sigmoid_grad,
-    "TanhGrad": _tanh_grad,
-    "SoftsignGrad": _softsign_grad,
-    "ReluGrad": _relu_grad,
-    "Relu6Grad": _relu6_grad,
-    "LeakyReluGrad": _leaky_relu_grad,
-    "EluGrad": _elu_grad,
-    "SeluGrad": _selu_grad,
-    "SqrtGrad": _sqrt_grad,
-    "RsqrtGrad": _rsqrt_grad,
-    "ReciprocalGrad": _reciprocal_grad,
+    "SigmoidGrad": lambda g, node, y, dy: g.Mul(dy, g.Mul(y, g.Sub(1, y))),
+    "TanhGrad": lambda g, node, y, dy: g.Mul(dy, g.Sub(1, g.Mul(y, y))),
+    "SoftsignGrad": lambda g, node, dy, x: g.Div(dy, g.Mul(g.Add(1, g.Abs(x)), g.Add(1, g.Abs(x)))),
+    "ReluGrad": lambda g, node, dy, y: g.Where(g.Greater(y, 0), dy, 0),
+    "Relu6Grad": lambda g, node, dy, y: g.Where(g.And(g.Greater(y, 0), g.Less(y, 6)), dy, 0),
+    "LeakyReluGrad": lambda g, node, dy, x: g.Where(
+        g.Greater(x, 0), dy, g.Mul(dy, node.get_attr_value("alpha"))
+    ),
+    "EluGrad": lambda g, node, dy, y: g.Where(g.Less(y, 0), g.Mul(dy, g.Add(y, 1)), dy),
+    "SeluGrad": lambda g, node, dy, y: g.Where(
+        g.Less(y, 0), g.Mul(dy, g.Add(y, _SELU_SCALE * _SELU_ALPHA)), g.Mul(dy, _SELU_SCALE)
+    ),
+    "SqrtGrad": lambda g, node, y, dy: g.Div(g.Mul(dy, 0.5), y),
+    "RsqrtGrad": lambda g, node, y, dy: g.Mul(g.Mul(dy, -0.5), g.Mul(y, g.Mul(y, y))),
+    "ReciprocalGrad": lambda g, node, y, dy: g.Neg(g.Mul(dy, g.Mul(y, y))),
     "Log1p": _log1p,
-    "Expm1": _expm1,
-    "Erfc": _erfc,
-    "ShapeN": _shape_n,
+    # (e^x + 1) tanh(x / 2) loses no digits for small x.
+    "Expm1": lambda g, node, x: g.Mul(g.Add(g.Exp(x), 1), g.Tanh(g.Mul(x, 0.5))),
+    # Right to the digits of 1, as the GELU needs it.
+    "Erfc": lambda g, node, x: g.Sub(1, g.Erf(x)),
+    "ShapeN": lambda g, node, *xs: tuple(g.Cast(g.Shape(x), to=_INT32) for x in xs),
     "BroadcastGradientArgs": _broadcast_gradient_args,
     "DynamicStitch": _dynamic_stitch,
     "MaxPoolGrad": _max_pool_grad,

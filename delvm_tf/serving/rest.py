@@ -15,11 +15,11 @@ from delvm_tf.serving.errors import RequestRefusedError, ServerError, ServerUnav
 from delvm_tf.serving.transport import Endpoint, SignatureInfo, infos_of
 
 _BUSY = (408, 429, 502, 503, 504)
-_LATE = (ReadTimeoutError, ConnectTimeoutError)  # of which NewConnectionError is a kind
+_LATE = (ReadTimeoutError, ConnectTimeoutError)  # NewConnectionError is a ConnectTimeoutError
 
 
 class _Retry(Retry):
-    """What takes too long is not tried again: the server may be at work on it still."""
+    """Does not repeat a request that timed out: the server may still be working on it."""
 
     def increment(self, *args: Any, **named: Any) -> Self:
         error = named.get("error")
@@ -41,8 +41,8 @@ class RestTransport:
         self._timeout, self._attempts = endpoint.timeout, endpoint.retries + 1
         retry = _Retry(
             endpoint.retries,
-            other=0,  # errors of TLS, which stay
-            allowed_methods=None,  # POST too, which changes nothing on a model server
+            other=0,  # TLS errors, which do not go away
+            allowed_methods=None,  # POST too: it changes nothing on a model server
             status_forcelist=_BUSY,
             backoff_factor=endpoint.backoff,
             backoff_jitter=endpoint.backoff,
@@ -58,7 +58,7 @@ class RestTransport:
             found = answer["metadata"]["signature_def"]["signature_def"]
             return infos_of({n: _signature(s) for n, s in found.items()})
         except (KeyError, TypeError, AttributeError, ValueError, ParseError) as error:
-            raise ServerError(f"{self._url}/metadata is not understood: {error!r}") from error
+            raise ServerError(f"cannot read {self._url}/metadata: {error!r}") from error
 
     def predict(
         self, inputs: dict[str, np.ndarray], signature: str, info: SignatureInfo
@@ -73,12 +73,11 @@ class RestTransport:
             return {n: np.asarray(values[n], t.numpy_dtype) for n, t in info.outputs.items()}
         except (KeyError, TypeError, ValueError) as error:
             raise ServerError(
-                f"the answer of {self._url} lacks outputs or holds others than its metadata "
-                f"says: {error!r}"
+                f"the answer of {self._url} does not match its metadata: {error!r}"
             ) from error
 
     def close(self) -> None:
-        """Close the connections, unless they are those of a session that was given."""
+        """Close the connections, except those of a session that was passed in."""
         if self._own:
             self._session.close()
 
@@ -86,7 +85,7 @@ class RestTransport:
         try:
             answer = self._session.request(
                 method, url, json=body, timeout=self._timeout,
-                verify=self._session.verify,  # or REQUESTS_CA_BUNDLE would go before it
+                verify=self._session.verify,  # or REQUESTS_CA_BUNDLE would override it
             )  # fmt: skip
         except (requests.RequestException, ConnectTimeoutError) as error:
             raise self._problem(url, error) from error
@@ -102,7 +101,7 @@ class RestTransport:
         if 400 <= answer.status_code < 500:
             raise RequestRefusedError(text)
         if not (answer.ok and known):
-            raise ServerError(text if not answer.ok else f"{text!r}, which is not a JSON object")
+            raise ServerError(text if not answer.ok else f"{text!r}, not a JSON object")
         return content
 
     def _problem(self, url: str, error: Exception) -> Exception:
@@ -111,7 +110,7 @@ class RestTransport:
             return TimeoutError(f"{url} did not answer within {self._timeout} s")
         if isinstance(error, requests.exceptions.SSLError):
             return ServerUnavailableError(
-                f"{url} cannot be trusted: {error}; name its authority in `session.verify`"
+                f"{url} cannot be trusted: {error}; set `session.verify` to its authority"
             )
         if isinstance(error, requests.ConnectionError):
             return ServerUnavailableError(

@@ -26,8 +26,8 @@ _REFUSED = (
     grpc.StatusCode.UNAUTHENTICATED,
     grpc.StatusCode.PERMISSION_DENIED,
 )
-_MOST_RETRIES = 4  # grpc lowers more than five attempts to five, without a word
-_ANY_SIZE = 2**31 - 1  # bytes; by default a request beyond 256 KiB is not tried again
+_MOST_RETRIES = 4  # gRPC silently lowers more than five attempts to five
+_ANY_SIZE = 2**31 - 1  # bytes; by default gRPC does not retry requests beyond 256 KiB
 
 
 class GrpcTransport:
@@ -36,7 +36,7 @@ class GrpcTransport:
     def __init__(self, endpoint: Endpoint, credentials: grpc.ChannelCredentials | None = None):
         self._address, self._model, self._version, self._timeout, retries, backoff = endpoint
         if retries > _MOST_RETRIES:
-            raise ValueError(f"gRPC tries again {_MOST_RETRIES} times at most, got {retries=}")
+            raise ValueError(f"gRPC retries at most {_MOST_RETRIES} times, got {retries=}")
         self._attempts = retries + 1
         options = [
             ("grpc.max_receive_message_length", -1),
@@ -57,7 +57,7 @@ class GrpcTransport:
         try:
             return infos_of(signatures_of(answer))
         except (DecodeError, KeyError, TypeError) as error:
-            raise ServerError(f"the metadata of {self._address} is not understood") from error
+            raise ServerError(f"cannot read the metadata of {self._address}") from error
 
     def predict(
         self, inputs: dict[str, np.ndarray], signature: str, info: SignatureInfo
@@ -68,7 +68,7 @@ class GrpcTransport:
         try:
             outputs = outputs_of(answer)
         except (DecodeError, TypeError, ValueError) as error:
-            raise ServerError(f"the answer of {self._address} is not understood") from error
+            raise ServerError(f"cannot read the answer of {self._address}") from error
         if missing := {*info.outputs} - {*outputs}:
             raise ServerError(f"{self._address} left out {', '.join(sorted(missing))}")
         return {name: outputs[name] for name in info.outputs}
@@ -99,10 +99,10 @@ class GrpcTransport:
 
 
 def _service_config(attempts: int, backoff: float) -> str:
-    """Which errors grpc tries again, how often and after which pauses, as JSON."""
+    """Which errors gRPC retries, how often and after which pauses, as JSON."""
     policy = {
-        "maxAttempts": max(attempts, 2),  # one is not valid; `enable_retries` is off then
-        "initialBackoff": f"{max(backoff, 0.001):.3f}s",  # zero is not valid
+        "maxAttempts": max(attempts, 2),  # one is invalid; `enable_retries` is off then
+        "initialBackoff": f"{max(backoff, 0.001):.3f}s",  # zero is invalid
         "maxBackoff": "30s",
         "backoffMultiplier": 2,
         "retryableStatusCodes": [code.name for code in _BUSY],

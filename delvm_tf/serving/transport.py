@@ -1,4 +1,4 @@
-"""What both ways to a server have in common."""
+"""What REST and gRPC have in common."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ class TensorInfo(NamedTuple):
 
     @property
     def numpy_dtype(self) -> Any:
-        """Type of its values as NumPy holds them; texts are objects."""
+        """Type of its values in NumPy; strings are objects."""
         return tf.as_dtype(self.dtype).as_numpy_dtype
 
 
@@ -26,16 +26,7 @@ class SignatureInfo(NamedTuple):
 
 
 class Endpoint(NamedTuple):
-    """Which model to ask, where, and how long.
-
-    Attributes:
-        address: `http://host:8501` for REST, `host:8500` for gRPC.
-        model: its name on the server.
-        version: of the model, or None for the newest.
-        timeout: seconds.
-        retries: attempts after the first.
-        backoff: seconds by which the pauses between attempts are measured.
-    """
+    """Which model to ask, where, and how patiently; see `Client`."""
 
     address: str
     model: str
@@ -46,11 +37,7 @@ class Endpoint(NamedTuple):
 
 
 def infos_of(signatures: Mapping[str, Any]) -> dict[str, SignatureInfo]:
-    """What each `SignatureDef` that predicts takes and gives.
-
-    Raises:
-        TypeError: for a type that TensorFlow does not know.
-    """
+    """Inputs and outputs of each `SignatureDef` that predicts; TypeError for unknown types."""
     return {
         name: SignatureInfo(_infos(signature.inputs), _infos(signature.outputs))
         for name, signature in signatures.items()

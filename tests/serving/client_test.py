@@ -282,7 +282,7 @@ def test_grpc_with_tls_and_a_token(detector, certificate, tmp_path):
     [
         ("http://h:1", {"credentials": grpc.ssl_channel_credentials()}, "give a session"),
         ("h:1", {"session": requests.Session()}, "give credentials"),
-        ("h:1", {"retries": 5}, "4 times at most"),
+        ("h:1", {"retries": 5}, "at most 4 times"),
         ("http://", {}, "URL"),
     ],
 )

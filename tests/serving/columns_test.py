@@ -174,9 +174,9 @@ def test_a_row_with_names_is_put_in_order():
         point(load=3, heat=2, speed=1),
     ):
         assert in_order(row, NAMES).tolist() == [1, 2, 3]
-        with pytest.raises(ValueError, match="the model knows none; give an array"):
+        with pytest.raises(ValueError, match="the model has none; give an array"):
             in_order(row, None)
-        with pytest.raises(ValueError, match="the row lacks weight"):
+        with pytest.raises(ValueError, match="the row has no weight"):
             in_order(row, ("speed", "weight"))
     array = np.arange(3)
     assert in_order(array, NAMES) is array

@@ -135,7 +135,7 @@ def test_images_that_do_not_fit_are_refused(served):
         served.predict([large], "encoded_images")
     with pytest.raises(ValueError, match="refuses rows 0 to 0"):
         served.predict([b"no image"], "encoded_images")
-    with pytest.raises(TypeError, match="bytes of image files"):
+    with pytest.raises(TypeError, match="image files as bytes"):
         served.predict("cat.png", "encoded_images")
     with pytest.raises(ValueError, match="unknown signature 'nonsense'"):
         served.predict(np.zeros((1, 6, 5, 1)), "nonsense")
