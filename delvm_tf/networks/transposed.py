@@ -13,14 +13,13 @@ Shape = tuple[int, ...]
 
 
 class Transposed(keras.layers.Layer):
-    """Aᵀh + b for the linear map A of another layer; the kernel has the shape it has there.
+    """Aᵀh + b for the linear map A of another layer; the kernel has the same shape as there.
 
     Args:
-        use_bias: whether b is there.
-        kernel_initializer: of the kernel; initializers that look at the fan-in see that of A, as
-            with Keras's own transposed layers.
+        use_bias: whether there is a b.
+        kernel_initializer: of the kernel; its fan-in is that of A, as in Keras's transposed layers.
         kernel_regularizer: of the kernel.
-        tied_to: a dense or convolutional layer whose kernel is used, instead of one's own.
+        tied_to: a dense or convolutional layer whose kernel is used instead of an own one.
         **kwargs: `name` and `dtype`.
     """
 
@@ -41,13 +40,8 @@ class Transposed(keras.layers.Layer):
             None if tied_to is None else lambda: tied_to.kernel
         )
 
-    @property
-    def tied(self) -> bool:
-        """Whether the kernel is that of another layer."""
-        return self._borrowed_kernel is not None
-
     def _add_weights(self, kernel_shape: Shape, channels: int) -> None:
-        if not self.tied:
+        if self._borrowed_kernel is None:
             self._own_kernel = self.add_weight(
                 name="kernel",
                 shape=kernel_shape,
@@ -59,16 +53,12 @@ class Transposed(keras.layers.Layer):
 
     @property
     def kernel(self) -> Any:
-        """The kernel of A, one's own or the borrowed one."""
+        """The kernel of A, its own or the borrowed one."""
         return self._own_kernel if self._borrowed_kernel is None else self._borrowed_kernel()
 
     def get_config(self) -> dict[str, Any]:
-        """Configuration for saving.
-
-        Raises:
-            TypeError: if the kernel is another layer's; save the model of both instead.
-        """
-        if self.tied:
+        """Configuration for saving; TypeError if the kernel is another layer's."""
+        if self._borrowed_kernel is not None:
             raise TypeError(
                 f"{self.name} uses the kernel of another layer and cannot be saved alone; save the "
                 f"autoencoder it belongs to"
@@ -113,16 +103,54 @@ class TransposedDense(Transposed):
         return {**super().get_config(), "features": self.features}
 
 
+class _Restoring(keras.layers.Layer):
+    """A layer whose outputs have the shape of the inputs of a layer of windows.
+
+    Subclasses call `_describe` with the settings of that layer, which are saved.
+    """
+
+    def _describe(
+        self, target_shape: Sequence[int], padding: str, paddings: str, data_format: str,
+        **windows: int | Sequence[int],
+    ) -> None:  # fmt: skip
+        self.target_shape = positive_ints("target_shape", target_shape)
+        rank = len(self.target_shape) - 1
+        for name, value in windows.items():
+            sizes = positive_ints(name, value)
+            if len(sizes) not in (1, rank):
+                raise ValueError(f"{name} has {len(sizes)} values for {rank} spatial axes: {value}")
+            setattr(self, name, sizes * rank if len(sizes) == 1 else sizes)
+        if padding not in paddings.split():
+            expected = ", ".join(map(repr, paddings.split()))
+            raise ValueError(f"padding must be one of {expected}, got {padding!r}")
+        self.padding, self.data_format = padding, data_format
+        self._channels_first = data_format == "channels_first"
+        self._spatial, self._channels = self._parts(self.target_shape)
+        self._settings = ("target_shape", "padding", "data_format", *windows)
+
+    def _parts(self, shape: Shape) -> tuple[Shape, int]:
+        """The spatial axes of a shape without batch, and its channels."""
+        return (shape[1:], shape[0]) if self._channels_first else (shape[:-1], shape[-1])
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """(batch, *target_shape)."""
+        return (input_shape[0], *self.target_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        """Configuration for saving."""
+        return super().get_config() | {name: getattr(self, name) for name in self._settings}
+
+
 @keras.saving.register_keras_serializable(package="delvm_tf")
-class TransposedConvolution(Transposed):
+class TransposedConvolution(_Restoring, Transposed):
     """Aᵀh + b, with A the convolution of images of exactly `target_shape`.
 
-    The shape is restored for odd sizes and every padding, because A is the convolution of that very
-    size: what A did not see gets b alone. Cost: that of A.
+    The shape is restored for odd sizes and every padding, since A is the convolution of that very
+    size; places that A did not see get b alone. Cost: that of A.
 
     Args:
         target_shape: shape of one output, that of one input of A.
-        kernel_size: of A, one number for each spatial axis; as are strides and dilation_rate.
+        kernel_size: of A, one number or one for each spatial axis, like strides and dilation_rate.
         strides: of A.
         padding: of A, `"same"`, `"valid"` or `"causal"`.
         dilation_rate: of A; above 1 only without strides.
@@ -134,11 +162,15 @@ class TransposedConvolution(Transposed):
         ValueError: for numbers that do not fit the shape, or an unknown padding.
     """
 
+    kernel_size: Shape
+    strides: Shape
+    dilation_rate: Shape
+
     def __init__(
         self,
         target_shape: Sequence[int],
-        kernel_size: Sequence[int],
-        strides: Sequence[int],
+        kernel_size: int | Sequence[int],
+        strides: int | Sequence[int],
         padding: str = "same",
         dilation_rate: int | Sequence[int] = 1,
         groups: int = 1,
@@ -146,38 +178,30 @@ class TransposedConvolution(Transposed):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        self.target_shape = positive_ints("target_shape", target_shape)
-        rank = len(self.target_shape) - 1
-        self.kernel_size = _per_axis("kernel_size", kernel_size, rank)
-        self.strides = _per_axis("strides", strides, rank)
-        self.dilation_rate = _per_axis("dilation_rate", dilation_rate, rank)
-        if padding not in ("same", "valid", "causal"):
-            raise ValueError(f"padding must be 'same', 'valid' or 'causal', got {padding!r}")
+        self._describe(
+            target_shape, padding, "same valid causal", data_format,
+            kernel_size=kernel_size, strides=strides, dilation_rate=dilation_rate,
+        )  # fmt: skip
         if max(self.strides) > 1 and max(self.dilation_rate) > 1:
             raise ValueError(
                 f"strides {self.strides} and dilation {self.dilation_rate} cannot both exceed 1"
             )
-        self.padding = padding
         self.groups = groups
-        self.data_format = data_format
-        self._channels_first = data_format == "channels_first"
+        self._settings += ("groups",)
 
     def build(self, input_shape: Any) -> None:
-        """Create the weights for inputs of `input_shape`, the outputs of A.
-
-        Raises:
-            ValueError: if A does not make outputs of that shape.
-        """
-        *given, filters = _channels_last(tuple(input_shape[1:]), self._channels_first)
-        *spatial, channels = _channels_last(self.target_shape, self._channels_first)
-        axes = zip(spatial, self.kernel_size, self.strides, self.dilation_rate, strict=True)
-        seen = [_windows(n, k, s, d, self.padding) for n, k, s, d in axes]
+        """Create the weights for `input_shape`; ValueError if A does not have such outputs."""
+        given, filters = self._parts(tuple(input_shape[1:]))
+        axes = zip(self._spatial, self.kernel_size, self.strides, self.dilation_rate, strict=True)
+        reach = 1 if self.padding == "valid" else 0
+        seen = tuple(math.ceil((n - reach * d * (k - 1)) / s) for n, k, s, d in axes)
         if given != seen:
             raise ValueError(
-                f"{self.name} leads from {tuple(seen)} positions to {tuple(spatial)}, but its "
-                f"inputs have {tuple(given)}"
+                f"{self.name} leads from {seen} positions to {self._spatial}, but its inputs have "
+                f"{given}"
             )
-        self._add_weights((*self.kernel_size, channels // self.groups, filters), channels)
+        kernel_shape = (*self.kernel_size, self._channels // self.groups, filters)
+        self._add_weights(kernel_shape, self._channels)
         self.built = True
 
     def call(self, h: tf.Tensor) -> tf.Tensor:
@@ -185,30 +209,21 @@ class TransposedConvolution(Transposed):
         rank = len(self.kernel_size)
         if self._channels_first:
             h = tf.transpose(h, (0, *range(2, rank + 2), 1))
-        *spatial, _ = _channels_last(self.target_shape, self._channels_first)
-        kernel = tf.cast(self.kernel, h.dtype)
-        parts = zip(
-            tf.split(h, self.groups, axis=-1), tf.split(kernel, self.groups, axis=-1), strict=True
-        )
-        y = tf.concat([self._transpose(part, k, tuple(spatial)) for part, k in parts], axis=-1)
+        parts = (tf.split(t, self.groups, axis=-1) for t in (h, tf.cast(self.kernel, h.dtype)))
+        y = tf.concat([self._transpose(*part) for part in zip(*parts, strict=True)], axis=-1)
         if self.use_bias:
             y += tf.cast(self.bias, y.dtype)
         return tf.transpose(y, (0, rank + 1, *range(1, rank + 1))) if self._channels_first else y
 
-    def _transpose(self, h: tf.Tensor, kernel: tf.Tensor, spatial: Shape) -> tf.Tensor:
-        ends = [
-            _padding(n, k, s, d, self.padding)
-            for n, k, s, d in zip(
-                spatial, self.kernel_size, self.strides, self.dilation_rate, strict=True
-            )
-        ]
+    def _transpose(self, h: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        axes = zip(self._spatial, self.kernel_size, self.strides, self.dilation_rate, strict=True)
+        ends = [_padding(n, k, s, d, self.padding) for n, k, s, d in axes]
         if max(self.strides) == 1:
             return self._turned(h, kernel, ends)
-        padded = [n + before + after for n, (before, after) in zip(spatial, ends, strict=True)]
+        padded = [n + sum(added) for n, added in zip(self._spatial, ends, strict=True)]
         shape = [tf.shape(h)[0], *padded, kernel.shape[-2]]
         y = tf.nn.conv_transpose(h, kernel, shape, self.strides, padding="VALID")
-        begin = [0, *(before for before, _ in ends), 0]
-        return y if padded == list(spatial) else tf.slice(y, begin, [-1, *spatial, -1])
+        return tf.slice(y, [0, *(before for before, _ in ends), 0], [-1, *self._spatial, -1])
 
     def _turned(self, h: tf.Tensor, kernel: tf.Tensor, ends: list[tuple[int, int]]) -> tf.Tensor:
         """Without strides Aᵀ is a convolution too, which CPUs do faster and with dilation."""
@@ -220,34 +235,17 @@ class TransposedConvolution(Transposed):
         h = tf.pad(h, [(0, 0), *paddings, (0, 0)])
         return tf.nn.convolution(h, turned, padding="VALID", dilations=self.dilation_rate)
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """(batch, *target_shape)."""
-        return (input_shape[0], *self.target_shape)
-
-    def get_config(self) -> dict[str, Any]:
-        """Configuration for saving."""
-        return {
-            **super().get_config(),
-            "target_shape": self.target_shape,
-            "kernel_size": self.kernel_size,
-            "strides": self.strides,
-            "padding": self.padding,
-            "dilation_rate": self.dilation_rate,
-            "groups": self.groups,
-            "data_format": self.data_format,
-        }
-
 
 @keras.saving.register_keras_serializable(package="delvm_tf")
-class Unpooling(keras.layers.Layer):
+class Unpooling(_Restoring):
     """Each value of the output is that of the pooling window nearest to it; shapes are exact.
 
-    For windows that lie side by side this repeats every value, cropped at the border with padding
-    `"same"` and, for values that no window held, continued from the last window with `"valid"`.
+    Where windows lie side by side this repeats every value, cropped at the border for padding
+    `"same"`. Values that no window saw, with `"valid"`, continue the last window.
 
     Args:
         target_shape: shape of one output, that of one input of the pooling.
-        pool_size: side of the windows, one number for each spatial axis; as are strides.
+        pool_size: side of the windows, one number or one for each spatial axis, like strides.
         strides: of the pooling.
         padding: of the pooling, `"same"` or `"valid"`.
         data_format: `"channels_last"` or `"channels_first"`.
@@ -256,6 +254,9 @@ class Unpooling(keras.layers.Layer):
     Raises:
         ValueError: for numbers that do not fit the shape, or an unknown padding.
     """
+
+    pool_size: Shape
+    strides: Shape
 
     def __init__(
         self,
@@ -267,62 +268,20 @@ class Unpooling(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        self.target_shape = positive_ints("target_shape", target_shape)
-        rank = len(self.target_shape) - 1
-        self.pool_size = _per_axis("pool_size", pool_size, rank)
-        self.strides = _per_axis("strides", strides, rank)
-        if padding not in ("same", "valid"):
-            raise ValueError(f"padding must be 'same' or 'valid', got {padding!r}")
-        self.padding = padding
-        self.data_format = data_format
-        self._channels_first = data_format == "channels_first"
+        self._describe(
+            target_shape, padding, "same valid", data_format, pool_size=pool_size, strides=strides
+        )
 
     def call(self, h: tf.Tensor) -> tf.Tensor:
         """The nearest windows' values, (batch, *target_shape)."""
-        first = 2 if self._channels_first else 1
-        *spatial, _ = _channels_last(self.target_shape, self._channels_first)
-        for index, (n, p, s) in enumerate(zip(spatial, self.pool_size, self.strides, strict=True)):
-            axis = first + index
-            length = h.shape[axis] * s
-            before, _ = _padding(n, p, s, 1, self.padding)
-            start = before - (p - s) // 2
+        axes = zip(self._spatial, self.pool_size, self.strides, strict=True)
+        for axis, (n, p, s) in enumerate(axes, start=2 if self._channels_first else 1):
+            start = _padding(n, p, s, 1, self.padding)[0] - (p - s) // 2
+            last = h.shape[axis] * s - 1
             h = keras.ops.repeat(h, s, axis=axis) if s > 1 else h
-            if (start, n) != (0, length):
-                nearest = [min(max(start + i, 0), length - 1) for i in range(n)]
-                h = tf.gather(h, nearest, axis=axis)
+            if (start, n) != (0, last + 1):
+                h = tf.gather(h, [min(max(start + i, 0), last) for i in range(n)], axis=axis)
         return h
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """(batch, *target_shape)."""
-        return (input_shape[0], *self.target_shape)
-
-    def get_config(self) -> dict[str, Any]:
-        """Configuration for saving."""
-        return {
-            **super().get_config(),
-            "target_shape": self.target_shape,
-            "pool_size": self.pool_size,
-            "strides": self.strides,
-            "padding": self.padding,
-            "data_format": self.data_format,
-        }
-
-
-def _channels_last(shape: Shape, channels_first: bool) -> Shape:
-    return (*shape[1:], shape[0]) if channels_first else shape
-
-
-def _per_axis(name: str, value: int | Sequence[int], rank: int) -> Shape:
-    values = positive_ints(name, value)
-    if len(values) not in (1, rank):
-        raise ValueError(f"{name} has {len(values)} values for {rank} spatial axes: {value!r}")
-    return values * rank if len(values) == 1 else values
-
-
-def _windows(size: int, kernel: int, stride: int, dilation: int, mode: str) -> int:
-    """Outputs of a convolution along an axis."""
-    covered = size - dilation * (kernel - 1) if mode == "valid" else size
-    return math.ceil(covered / stride)
 
 
 def _padding(size: int, kernel: int, stride: int, dilation: int, mode: str) -> tuple[int, int]:

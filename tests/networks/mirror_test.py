@@ -257,9 +257,12 @@ def test_what_cannot_be_mirrored_is_named(make, message):
     ("make", "message"),
     [
         (lambda: TransposedConvolution((8, 8, 1), (3, 3, 3), 1), "kernel_size has 3 values for 2"),
-        (lambda: TransposedConvolution((8, 1), 3, 1, "full"), "padding must be 'same', 'valid' or"),
+        (
+            lambda: TransposedConvolution((8, 1), 3, 1, "full"),
+            "padding must be one of 'same', 'valid', 'causal'",
+        ),
         (lambda: TransposedConvolution((8, 1), 3, 2, dilation_rate=2), "cannot both exceed 1"),
-        (lambda: Unpooling((8, 1), 2, 2, "causal"), "padding must be 'same' or 'valid'"),
+        (lambda: Unpooling((8, 1), 2, 2, "causal"), "padding must be one of 'same', 'valid', got"),
         (lambda: TransposedDense(0), "features must be one or more positive integers"),
     ],
 )
