@@ -8,11 +8,7 @@ import keras
 
 
 def positive_ints(name: str, values: int | Sequence[int]) -> tuple[int, ...]:
-    """One or several positive integers as a tuple.
-
-    Raises:
-        ValueError: if there is none, or one is not a positive integer.
-    """
+    """One or several positive integers as a tuple; ValueError for anything else."""
     result = tuple(values) if isinstance(values, Iterable) else (values,)
     if not result or any(
         not isinstance(v, Integral) or isinstance(v, bool) or v < 1 for v in result
@@ -31,7 +27,7 @@ def layer_kernel_initializer(identifier: Any, seed: int | None, index: int) -> A
 
 
 def input_layers(input_shape: tuple[int, ...] | None, dtype: Any) -> list[Any]:
-    """The input layer, if the shape is known, in the type that layers of `dtype` compute in."""
+    """The input layer if the shape is known, in the type that layers of `dtype` compute in."""
     if input_shape is None:
         return []
     return [keras.Input(input_shape, dtype=keras.dtype_policies.get(dtype).compute_dtype)]

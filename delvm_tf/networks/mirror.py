@@ -1,4 +1,4 @@
-"""The decoder that mirrors an encoder: its layers undone from the last to the first."""
+"""The decoder that mirrors an encoder, undoing its layers from the last to the first."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -49,11 +49,7 @@ def is_affine(layer: Any) -> bool:
 
 
 def layer_shapes(chain: Sequence[Any], input_shape: Shape) -> list[Shape]:
-    """The shape of one input, and of one output of each layer of a chain.
-
-    Raises:
-        ValueError: if a layer's output has no fixed shape.
-    """
+    """The shapes of one input and of one output of each layer; ValueError if one is not fixed."""
     shapes = [tuple(input_shape)]
     for layer in chain:
         shape = tuple(layer.compute_output_shape((None, *shapes[-1]))[1:])
@@ -69,8 +65,8 @@ def mirror(chain: Sequence[Any], input_shape: Shape, tied: bool = False) -> list
     Dense layers become dense layers, convolutions transposed convolutions, poolings unpoolings;
     flattening, reshaping, permuting, padding and cropping are undone. Activations, normalisations
     and dropout sit between the same two affine layers as in the encoder, so the decoder begins and
-    ends with an affine map. Biases are there where the encoder has them; kernels have the
-    initializers and regularisers of their models, and seeds of their own.
+    ends with an affine map. There are biases where the encoder has them; kernels have the
+    encoder's initializers and regularisers, with other seeds.
 
     Args:
         chain: layers, each of which feeds the next.
@@ -89,11 +85,11 @@ def mirror(chain: Sequence[Any], input_shape: Shape, tied: bool = False) -> list
     for place in reversed(range(len(chain))):
         layer, made = chain[place], _Maker(place, chain[place], len(chain), tied)
         if type(layer) in KEEP_SHAPE:
-            between = [Mirrored(place, made.copy(layer)), *between]
+            between = [Mirrored(place, made.copy()), *between]
         elif type(layer) is not L.ActivityRegularization:
             if is_affine(layer) and layer.activation is not keras.activations.linear:
                 between = [Mirrored(place, made.activation()), *between]
-            inverse = made.inverse(shapes[place], shapes[place + 1])
+            inverse = made.inverse(shapes[place])
             result += [*between, *(Mirrored(place, made_layer) for made_layer in inverse)]
             between = []
     if not any(is_affine(layer) for layer in chain):
@@ -125,28 +121,24 @@ class _Maker:
         self.layer = layer
         self.seed_offset = seed_offset
         self.tied = tied
-        self.common = {"name": f"mirror_{place + 1}_{layer.name}", "dtype": layer.dtype_policy}
+        self.name = f"mirror_{place + 1}_{layer.name}"
+        self.common = {"name": self.name, "dtype": layer.dtype_policy}
 
-    def copy(self, layer: Any) -> Any:
-        """A new layer of the same kind."""
-        config = {**layer.get_config(), "name": self.common["name"]}
-        if "trainable" in config:
-            config["trainable"] = True
-        if config.get("seed") is not None:
-            config["seed"] += self.seed_offset
-        return type(layer).from_config(config)
+    def copy(self) -> Any:
+        """A new layer of the same kind, to be trained."""
+        return self._remade(self.layer, name=self.name, trainable=True)
 
     def activation(self) -> Any:
         """The layer's activation on its own."""
-        activation = self.layer.activation
-        name = f"{self.common['name']}_activation"
+        activation, name = self.layer.activation, f"{self.name}_activation"
         if isinstance(activation, L.Layer):
-            return type(activation).from_config({**activation.get_config(), "name": name})
-        return L.Activation(activation, **{**self.common, "name": name})
+            return self._remade(activation, name=name)
+        return L.Activation(activation, name=name, dtype=self.layer.dtype_policy)
 
-    def inverse(self, before: Shape, after: Shape) -> list[Any]:
+    def inverse(self, before: Shape) -> list[Any]:
         """Layers from the output's shape back to the input's."""
         layer, kind = self.layer, type(self.layer)
+        first = getattr(layer, "data_format", None) == "channels_first"
         if kind is L.Dense:
             return [self._dense(before)]
         if kind in CONVOLUTIONS:
@@ -154,17 +146,16 @@ class _Maker:
         if kind in POOLINGS:
             return [self._unpooling(before, layer.pool_size, layer.strides, layer.padding)]
         if kind in GLOBAL_POOLINGS:
-            return self._global_unpooling(before)
-        if kind is L.Flatten and layer.data_format == "channels_first" and len(before) > 1:
-            rank = len(before)
-            back = L.Permute((rank, *range(1, rank)), name=f"{self.common['name']}_permute")
+            return self._global_unpooling(before, first)
+        if kind is L.Flatten and first and len(before) > 1:
+            back = L.Permute((len(before), *range(1, len(before))), name=f"{self.name}_permute")
             return [L.Reshape((*before[1:], before[0]), **self.common), back]
         if kind in (L.Flatten, L.Reshape):
             return [L.Reshape(before, **self.common)]
         if kind is L.Permute:
             order = sorted(range(len(before)), key=lambda axis: layer.dims[axis])
             return [L.Permute([axis + 1 for axis in order], **self.common)]
-        if kind is L.ZeroPadding1D and getattr(layer, "data_format", "") != "channels_first":
+        if kind is L.ZeroPadding1D and not first:
             return [L.Cropping1D(layer.padding, **self.common)]
         if kind is L.Cropping1D:
             return [L.ZeroPadding1D(layer.cropping, **self.common)]
@@ -174,14 +165,19 @@ class _Maker:
             return [CROPPINGS[kind](layer.cropping, layer.data_format, **self.common)]
         raise _cannot(layer, f"there is no rule for {kind.__name__}")
 
+    def _remade(self, thing: Any, **changes: Any) -> Any:
+        """A layer or initializer again, with another seed if it has one."""
+        config = thing.get_config()
+        config |= {name: value for name, value in changes.items() if name in config}
+        if isinstance(config.get("seed"), int):
+            config["seed"] += self.seed_offset
+        return type(thing).from_config(config)
+
     def _kernel(self) -> dict[str, Any]:
         """Arguments on weights."""
         initializer = self.layer.kernel_initializer
         if isinstance(initializer, keras.initializers.Initializer):
-            config = initializer.get_config()
-            if isinstance(config.get("seed"), int):
-                config["seed"] += self.seed_offset
-            initializer = type(initializer).from_config(config)
+            initializer = self._remade(initializer)
         return {
             "use_bias": self.layer.use_bias,
             "kernel_initializer": initializer,
@@ -195,14 +191,10 @@ class _Maker:
         return L.Dense(before[-1], **self._kernel())
 
     def _convolution(self, before: Shape) -> Any:
+        names = ("kernel_size", "strides", "padding", "dilation_rate", "groups", "data_format")
         return TransposedConvolution(
             before,
-            self.layer.kernel_size,
-            self.layer.strides,
-            self.layer.padding,
-            self.layer.dilation_rate,
-            self.layer.groups,
-            self.layer.data_format,
+            **{name: getattr(self.layer, name) for name in names},
             tied_to=self.layer if self.tied else None,
             **self._kernel(),
         )
@@ -210,13 +202,12 @@ class _Maker:
     def _unpooling(self, before: Shape, size: Any, strides: Any, padding: str) -> Any:
         return Unpooling(before, size, strides, padding, self.layer.data_format, **self.common)
 
-    def _global_unpooling(self, before: Shape) -> list[Any]:
-        first = self.layer.data_format == "channels_first"
+    def _global_unpooling(self, before: Shape, first: bool) -> list[Any]:
         size = before[1:] if first else before[:-1]
         ones = (1,) * len(size)
         single = (before[0], *ones) if first else (*ones, before[-1])
-        unpooling = self._unpooling(before, size, size, "valid")
-        return [L.Reshape(single, name=f"{self.common['name']}_reshape"), unpooling]
+        reshape = L.Reshape(single, name=f"{self.name}_reshape")
+        return [reshape, self._unpooling(before, size, size, "valid")]
 
 
 def _cannot(layer: Any, why: str) -> ValueError:
