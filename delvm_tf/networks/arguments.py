@@ -1,10 +1,12 @@
-"""Checking and spreading the arguments that all networks share."""
+"""The arguments that all networks share."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from numbers import Integral
 from typing import Any
 
 import keras
+
+from delvm_tf.networks.constraints import get_constraint
 
 
 def positive_ints(name: str, values: int | Sequence[int]) -> tuple[int, ...]:
@@ -33,7 +35,27 @@ def input_layers(input_shape: tuple[int, ...] | None, dtype: Any) -> list[Any]:
     return [keras.Input(input_shape, dtype=keras.dtype_policies.get(dtype).compute_dtype)]
 
 
-def layer_activations(activation: Any, output_activation: Any, layers: int) -> list[Any]:
-    """The activation of each layer; the last one has its own, unless that is None."""
-    last = activation if output_activation is None else output_activation
-    return [activation] * (layers - 1) + [last]
+def layer_arguments(
+    prefix: str,
+    layers: int,
+    activation: Any,
+    kernel_initializer: Any,
+    seed: int | None,
+    output_activation: Any = None,
+    bias_constraint: Any = None,
+    first: int = 0,
+    **kwargs: Any,
+) -> Iterator[dict[str, Any]]:
+    """The keyword arguments of each layer; the last one has its own activation if that is given.
+
+    Kernels of layer k are drawn with seed + `first` + k.
+    """
+    for index in range(layers):
+        own = index == layers - 1 and output_activation is not None
+        yield {
+            "activation": output_activation if own else activation,
+            "kernel_initializer": layer_kernel_initializer(kernel_initializer, seed, first + index),
+            "bias_constraint": get_constraint(bias_constraint),
+            "name": f"{prefix}_{index + 1}",
+            **kwargs,
+        }

@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from delvm_tf.networks.arguments import input_layers, layer_kernel_initializer, positive_ints
+from delvm_tf.networks.arguments import input_layers, layer_arguments, positive_ints
 from delvm_tf.networks.cnn import cnn
 
 
@@ -23,9 +23,9 @@ def cebm_cnn(
 ) -> keras.Sequential:
     """Convolutions, then dense layers, all with the same smooth activation.
 
-    With its defaults the network that the authors of conjugate energy-based models use for images.
-    Where a side is odd before a stride of two, as 7 in 28 × 28 images, `"same"` padding keeps 4
-    positions and their padding by one pixel keeps 3.
+    By default the network that the authors of conjugate energy-based models use for images, except
+    where a side is odd before a stride of two, as 7 in 28 × 28 images: `"same"` padding keeps 4
+    positions and theirs, by one pixel, 3.
 
     Source: Wu, Esmaeili, Wick, Tristan and van de Meent (2021), Conjugate energy-based models.
 
@@ -52,27 +52,15 @@ def cebm_cnn(
     """
     widths = positive_ints("units", units)
     convolutions = cnn(
-        filters,
-        kernel_size,
-        strides=strides,
-        padding=padding,
-        activation=activation,
-        kernel_initializer=kernel_initializer,
-        seed=seed,
+        filters, kernel_size, strides, padding, activation, kernel_initializer=kernel_initializer,
+        seed=seed, **kwargs,
+    ).layers  # fmt: skip
+    arguments = layer_arguments(
+        "dense", len(widths), activation, kernel_initializer, seed, first=len(convolutions),
         **kwargs,
-    ).layers
-    layers = [*input_layers(input_shape, kwargs.get("dtype")), *convolutions]
-    layers.append(keras.layers.Flatten(dtype=kwargs.get("dtype"), name="flatten"))
-    for index, width in enumerate(widths):
-        layers.append(
-            keras.layers.Dense(
-                width,
-                activation=activation,
-                kernel_initializer=layer_kernel_initializer(
-                    kernel_initializer, seed, len(convolutions) + index
-                ),
-                name=f"dense_{index + 1}",
-                **kwargs,
-            )
-        )
+    )  # fmt: skip
+    dtype = kwargs.get("dtype")
+    layers = [*input_layers(input_shape, dtype), *convolutions]
+    layers.append(keras.layers.Flatten(dtype=dtype, name="flatten"))
+    layers += [keras.layers.Dense(n, **own) for n, own in zip(widths, arguments, strict=True)]
     return keras.Sequential(layers, name="cebm_cnn")

@@ -5,13 +5,7 @@ from typing import Any
 
 import keras
 
-from delvm_tf.networks.arguments import (
-    input_layers,
-    layer_activations,
-    layer_kernel_initializer,
-    positive_ints,
-)
-from delvm_tf.networks.constraints import get_constraint
+from delvm_tf.networks.arguments import input_layers, layer_arguments, positive_ints
 
 
 def cnn(
@@ -32,8 +26,8 @@ def cnn(
 
     Args:
         filters: filters of each layer.
-        kernel_size: side of the square filters, one for all layers or one per layer.
-        strides: strides, one for all layers or one per layer.
+        kernel_size: side of the square filters, one for all layers or one each.
+        strides: strides, one for all layers or one each.
         padding: `"same"` or `"valid"`.
         activation: a Keras activation of every layer.
         use_bias: whether the layers have biases.
@@ -41,8 +35,8 @@ def cnn(
         kernel_initializer: a Keras initializer's name or instance.
         seed: makes the initial weights reproducible.
         input_shape: (height, width, channels); otherwise taken from the first data.
-        output_activation: activation of the last layer, such as `"linear"`; None for that of the
-            others.
+        output_activation: activation of the last layer, such as `"linear"`; by default that of
+            the others.
         **kwargs: passed to every `keras.layers.Conv2D`.
 
     Returns:
@@ -54,23 +48,13 @@ def cnn(
     n_filters = positive_ints("filters", filters)
     sizes = _per_layer("kernel_size", kernel_size, len(n_filters))
     steps = _per_layer("strides", strides, len(n_filters))
-    activations = layer_activations(activation, output_activation, len(n_filters))
+    arguments = layer_arguments(
+        "conv", len(n_filters), activation, kernel_initializer, seed, output_activation,
+        bias_constraint, use_bias=use_bias, padding=padding, **kwargs,
+    )  # fmt: skip
     layers = input_layers(input_shape, kwargs.get("dtype"))
-    for index, (n, size, step) in enumerate(zip(n_filters, sizes, steps, strict=True)):
-        layers.append(
-            keras.layers.Conv2D(
-                n,
-                size,
-                strides=step,
-                padding=padding,
-                activation=activations[index],
-                use_bias=use_bias,
-                bias_constraint=get_constraint(bias_constraint),
-                kernel_initializer=layer_kernel_initializer(kernel_initializer, seed, index),
-                name=f"conv_{index + 1}",
-                **kwargs,
-            )
-        )
+    for n, size, step, own in zip(n_filters, sizes, steps, arguments, strict=True):
+        layers.append(keras.layers.Conv2D(n, size, strides=step, **own))
     return keras.Sequential(layers, name="cnn")
 
 

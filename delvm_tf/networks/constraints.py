@@ -1,11 +1,11 @@
-"""Weight constraints that Keras does not have."""
+"""Weight constraints that Keras lacks."""
 
 import keras
 
 
 @keras.saving.register_keras_serializable(package="delvm_tf")
 class NonPositive(keras.constraints.Constraint):
-    """Holds weights at or below zero.
+    """Keeps weights at or below zero.
 
     For biases of ReLU units: score matching spends units with positive biases on the Gaussian bulk
     of the data, where they never switch off and the network turns linear.
@@ -18,13 +18,13 @@ class NonPositive(keras.constraints.Constraint):
 
 @keras.saving.register_keras_serializable(package="delvm_tf")
 class SpectralNorm(keras.constraints.Constraint):
-    """Holds the largest singular value of a kernel at or below a bound.
+    """Keeps the largest singular value of a kernel at or below a bound.
 
-    Kernels are read as matrices, inputs (of all positions) by outputs. If the bounds of dense
-    layers multiply to less than 1 and their activations have slopes of at most 1, ‖f(x)‖ grows
-    more slowly than ‖x‖, so that ½‖x‖² − ½‖f(x)‖² has a density whatever the weights. A k × k
-    convolution multiplies norms by up to k times this value. Cost: an eigenvalue problem of the
-    kernel's smaller side for each step.
+    Kernels are matrices, inputs (of all positions) by outputs. If the bounds of dense layers
+    multiply to less than 1 and their activations have slopes of at most 1, ‖f(x)‖ grows more slowly
+    than ‖x‖, so that ½‖x‖² − ½‖f(x)‖² has a density whatever the weights. A k × k convolution
+    multiplies norms by up to k times this value. Cost: an eigenvalue problem of the kernel's
+    smaller side at each step.
 
     Source: Miyato, Kataoka, Koyama and Yoshida (2018), for the idea.
 

@@ -5,20 +5,14 @@ from typing import Any
 
 import keras
 
-from delvm_tf.networks.arguments import (
-    input_layers,
-    layer_activations,
-    layer_kernel_initializer,
-    positive_ints,
-)
-from delvm_tf.networks.constraints import get_constraint
+from delvm_tf.networks.arguments import input_layers, layer_arguments, positive_ints
 
 
 @keras.saving.register_keras_serializable(package="delvm_tf")
 class FeedForward(keras.Sequential):
-    """Dense layers of all values of an input: inputs of several axes are flattened first.
+    """Dense layers of all values of an input, which is flattened first if it has several axes.
 
-    Without that a dense layer is a network of each pixel.
+    Otherwise Keras would apply the dense layers to each pixel separately.
     """
 
     def build(self, input_shape: Any = None) -> None:
@@ -48,9 +42,7 @@ def ffnn(
     output_activation: Any = None,
     **kwargs: Any,
 ) -> keras.Sequential:
-    """A feed-forward network of dense layers.
-
-    Inputs of several axes, such as images, are flattened first.
+    """A feed-forward network of dense layers; inputs of several axes are flattened first.
 
     Args:
         units: units of each layer.
@@ -61,8 +53,8 @@ def ffnn(
         kernel_initializer: a Keras initializer's name or instance.
         seed: makes the initial weights reproducible.
         input_shape: shape of one input; otherwise taken from the first data.
-        output_activation: activation of the last layer, such as `"linear"`; None for that of the
-            others.
+        output_activation: activation of the last layer, such as `"linear"`; by default that of
+            the others.
         **kwargs: passed to every `keras.layers.Dense`, such as `kernel_regularizer` or `dtype`.
 
     Returns:
@@ -71,19 +63,11 @@ def ffnn(
     Example:
         >>> dv.networks.ffnn(units=(2048,), activation="softplus")
     """
-    layers = input_layers(input_shape, kwargs.get("dtype"))
     n_units = positive_ints("units", units)
-    activations = layer_activations(activation, output_activation, len(n_units))
-    for index, n in enumerate(n_units):
-        layers.append(
-            keras.layers.Dense(
-                n,
-                activation=activations[index],
-                use_bias=use_bias,
-                bias_constraint=get_constraint(bias_constraint),
-                kernel_initializer=layer_kernel_initializer(kernel_initializer, seed, index),
-                name=f"dense_{index + 1}",
-                **kwargs,
-            )
-        )
+    arguments = layer_arguments(
+        "dense", len(n_units), activation, kernel_initializer, seed, output_activation,
+        bias_constraint, use_bias=use_bias, **kwargs,
+    )  # fmt: skip
+    layers = input_layers(input_shape, kwargs.get("dtype"))
+    layers += [keras.layers.Dense(n, **own) for n, own in zip(n_units, arguments, strict=True)]
     return FeedForward(layers, name="ffnn")

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from delvm_tf.networks.arguments import (
-    layer_activations,
+    layer_arguments,
     layer_kernel_initializer,
     positive_ints,
 )
@@ -35,7 +35,10 @@ def test_every_layer_gets_its_own_initializer():
     assert not np.allclose(first((4, 4)), second((4, 4)))
 
 
-def test_the_last_layer_has_its_own_activation_if_one_is_given():
-    assert layer_activations("relu", None, 3) == ["relu", "relu", "relu"]
-    assert layer_activations("relu", "linear", 3) == ["relu", "relu", "linear"]
-    assert layer_activations("relu", "linear", 1) == ["linear"]
+@pytest.mark.parametrize(
+    ("last", "count", "expected"),
+    [(None, 3, ["relu"] * 3), ("linear", 3, ["relu", "relu", "linear"]), ("linear", 1, ["linear"])],
+)
+def test_the_last_layer_has_its_own_activation_if_one_is_given(last, count, expected):
+    arguments = layer_arguments("dense", count, "relu", "zeros", None, last)
+    assert [own["activation"] for own in arguments] == expected
