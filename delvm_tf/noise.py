@@ -1,8 +1,8 @@
-"""Random numbers of a batch, the same whatever the number of replicas that share it.
+"""Random numbers of a batch, the same however many replicas share it.
 
 Each replica draws the numbers of the global batch and takes its own part, so that training on
-several devices follows training on one. Which part that is says the `Share` in use; without one all
-replicas have as many rows. All is stateless: the same seed gives the same numbers.
+several devices equals training on one. The `Share` in use says which part; without one all replicas
+have equally many rows. All is stateless: the same seed gives the same numbers.
 """
 
 from collections.abc import Callable
@@ -17,12 +17,12 @@ Shape = Any  # a tensor, or a sequence of integers and scalar tensors
 
 
 def next_seed(generator: keras.random.SeedGenerator) -> tf.Tensor:
-    """A seed, (2,), that the generator has not given before."""
+    """The generator's next seed, (2,)."""
     return tf.cast(generator.next(), tf.int32)
 
 
 def fold(seed: tf.Tensor, number: Any) -> tf.Tensor:
-    """The seed of a step or a part, from that of the whole."""
+    """The seed of one step or part, from that of the whole."""
     return tf.random.experimental.stateless_fold_in(seed, tf.cast(number, tf.int32))
 
 
@@ -39,7 +39,7 @@ def uniform(shape: Shape, seed: tf.Tensor, dtype: Any = tf.float32) -> tf.Tensor
 
 
 def bernoulli(probability: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Zeros and ones with the given probabilities of one, (batch, ...), in their type."""
+    """Zeros and ones, one with the given probabilities, (batch, ...), in their type."""
     u = uniform(tf.shape(probability), seed, probability.dtype)
     return tf.cast(u < probability, probability.dtype)
 
@@ -62,7 +62,6 @@ def _share(draw: Callable[[Shape], tf.Tensor], shape: Shape, batch_axis: int) ->
     rows = own[batch_axis]
     share = shares.Share.current() or shares.even_share(rows)
     whole = tf.tensor_scatter_nd_update(own, [[batch_axis]], [share.total])
-    index = tf.minimum(
-        share.start + tf.range(rows), share.total - 1
-    )  # beyond: a row in place of none
+    # Past the end of the batch the last row is repeated.
+    index = tf.minimum(share.start + tf.range(rows), share.total - 1)
     return tf.gather(draw(whole), index, axis=batch_axis)

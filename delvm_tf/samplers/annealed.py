@@ -22,8 +22,8 @@ class AnnealedLangevin(Sampler):
         x′ = x − ε∇E(x) + (σ/σ_L)·√(2ε)·noise
 
     so the drift is the same at all levels, only the noise shrinks, and the last level is
-    `Langevin(ε)`: the chains end at samples of exp(−E)/Z. All levels take the same number of steps;
-    runs of fewer steps than levels leave out the hottest. Hot chains cross between modes that
+    `Langevin(ε)`: the chains end at samples of exp(−E)/Z. Each level takes the same number of
+    steps; runs of fewer steps than levels skip the hottest. Hot chains cross between modes that
     chains at temperature 1 never leave.
 
     An energy trained by `DenoisingScoreMatching` at several levels has at noise σ the score
@@ -40,9 +40,9 @@ class AnnealedLangevin(Sampler):
             curvature of E (1/σ₀² for an energy that denoises perfectly), the chains diverge.
 
     Raises:
-        TypeError: if the levels are no sequence of numbers.
-        ValueError: if there are fewer than two, if they are not positive or do not decrease, or if
-            the step size is not positive.
+        TypeError: if the levels are not a sequence of numbers.
+        ValueError: if there are fewer than two, they are not positive or do not decrease, or the
+            step size is not positive.
     """
 
     def __init__(self, levels: Sequence[float] | None = None, step_size: float = 0.05):
@@ -52,7 +52,7 @@ class AnnealedLangevin(Sampler):
     def step(
         self, model: Any, state: tf.Tensor, seed: tf.Tensor, index: tf.Tensor, steps: tf.Tensor
     ) -> Transition:
-        """One step at the level that is due."""
+        """One step at the level whose turn it is."""
         factor = tf.gather(self._factors(model, state.dtype), self._due(model, index, steps))
         gradient = model.normalized_gradient(state)
         drawn = noise.normal(tf.shape(state), seed, state.dtype)
@@ -69,24 +69,15 @@ class AnnealedLangevin(Sampler):
         return levels / levels[-1]
 
     def _due(self, model: Any, index: tf.Tensor, steps: tf.Tensor) -> tf.Tensor:
-        """Number of the level of a step, counted from the end, where the last level must be."""
+        """The level of a step; counted from the end, where the last level must be."""
         count = self._factors(model, tf.float32).shape[0]
         steps = tf.cast(steps, tf.int32)
         left = steps - 1 - tf.cast(index, tf.int32)
         return count - 1 - left * count // steps
 
-    def get_config(self) -> dict[str, Any]:
-        """Settings, for saving."""
-        return {"levels": self.levels, "step_size": self.step_size}
-
 
 def decreasing_levels(name: str, levels: Any, least: int = 1) -> tuple[float, ...]:
-    """Noise levels, each positive and smaller than the one before.
-
-    Raises:
-        TypeError: if they are no sequence of numbers.
-        ValueError: if there are too few, one is not positive, or they do not decrease.
-    """
+    """Noise levels, each positive and smaller than the one before; TypeError or ValueError else."""
     if isinstance(levels, str) or not hasattr(levels, "__iter__"):
         raise TypeError(f"{name} must be a sequence of numbers, got {levels!r}")
     if any(hasattr(level, "__len__") for level in levels):
@@ -107,7 +98,7 @@ def _levels_of_objective(model: Any, dtype: tf.DType) -> tf.Tensor:
     levels = None if annealing_levels is None else annealing_levels(dtype)
     if levels is None or levels.shape[0] < 2:
         raise ValueError(
-            "the model was not trained at several noise levels, from which annealing could take "
-            "its own; give them, AnnealedLangevin(levels=(4.0, 2.0, 1.0)), or use Langevin()"
+            "the model was not trained at several noise levels that annealing could use; pass "
+            "them, AnnealedLangevin(levels=(4.0, 2.0, 1.0)), or use Langevin()"
         )
     return levels

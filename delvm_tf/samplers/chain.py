@@ -17,16 +17,16 @@ def run_chain(
     first: Any = 0,
     total: Any = None,
 ) -> Transition:
-    """Several steps of chains, through which no gradient flows.
+    """Several steps of chains, without a gradient.
 
     Args:
-        sampler: the kind of steps.
+        sampler: makes the steps.
         model: the `EnergyModel`.
         state: where the chains are, (batch, ...).
         steps: how many steps.
-        seed: of all random numbers of the whole run, (2,).
-        first: number of the first step, for a run that is made in parts.
-        total: steps of the whole run; `steps` unless given.
+        seed: of the whole run, (2,).
+        first: number of the first step, for a run in parts.
+        total: steps of the whole run; by default `steps`.
 
     Returns:
         The state after the last step, and the share of steps accepted by each chain.

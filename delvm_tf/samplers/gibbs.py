@@ -12,8 +12,8 @@ from delvm_tf.samplers.sampler import Sampler, Transition, not_negative
 class Gibbs(Sampler):
     """h given x, then x given h.
 
-    Exact where the energy is quadratic in x given h: Boltzmann machines, and linear networks. For
-    other networks f is taken as linear around x, which is the sampler of Guo and Kim (2023).
+    Exact where the energy is quadratic in x given h: for Boltzmann machines and linear networks.
+    Other networks are linearised around x, which is the sampler of Guo and Kim (2023).
 
     Args:
         visible_noise: factor on the noise of x given h; 0 for its mean Jᵀh, as in the paper.
@@ -44,7 +44,3 @@ class Gibbs(Sampler):
     def energy(self, model: Any, state: tf.Tensor) -> tf.Tensor:
         """The energy of chains, (batch,)."""
         return model.gibbs_energy(state)
-
-    def get_config(self) -> dict[str, Any]:
-        """Settings, for saving."""
-        return {"visible_noise": self.visible_noise}

@@ -14,9 +14,9 @@ from delvm_tf.samplers.sampler import Sampler, Transition, not_negative, positiv
 class Langevin(Sampler):
     """x′ = x − ε∇E(x) + τ·noise, with τ = √(2ε) unless given.
 
-    Its stationary density tends to exp(−E)/Z as ε → 0; for E = ½x²/s the variance comes out as
-    s/(1 − ε/(2s)). A smaller τ samples a colder density, as energy models of images are often
-    trained. Cost of a step: one forward and one backward pass.
+    Its stationary density tends to exp(−E)/Z as ε → 0; for E = ½x²/s its variance is
+    s/(1 − ε/(2s)). A smaller τ samples a colder density, as is common for energy models of images.
+    Cost of a step: one forward and one backward pass.
 
     Args:
         step_size: ε, in squared normalised units; above 2/λ, with λ the largest curvature of E,
@@ -44,11 +44,3 @@ class Langevin(Sampler):
         if level:
             state += level * noise.normal(tf.shape(state), seed, state.dtype)
         return Transition(state, tf.ones(tf.shape(state)[:1], state.dtype))
-
-    def get_config(self) -> dict[str, Any]:
-        """Settings, for saving."""
-        return {
-            "step_size": self.step_size,
-            "noise_level": self.noise_level,
-            "clip": self.clip,
-        }

@@ -13,7 +13,7 @@ from delvm_tf.samplers.sampler import Sampler, Transition, positive
 
 @keras.saving.register_keras_serializable(package="delvm_tf")
 class MALA(Sampler):
-    """A Langevin step as a proposal, accepted so that exp(−E)/Z is exactly stationary.
+    """Langevin steps as proposals, accepted so that exp(−E)/Z is exactly stationary.
 
     With the proposal q(x′|x) = N(x − ε∇E(x), 2εI), x′ is accepted with probability
     min(1, exp(E(x) − E(x′)) q(x|x′)/q(x′|x)). Best near an acceptance rate of 0.57.
@@ -44,13 +44,9 @@ class MALA(Sampler):
             - sum_per_example(tf.square(back)) / (4 * epsilon)
         )
         u = noise.uniform(tf.shape(energy), noise.fold(seed, 1), energy.dtype)
-        accept = tf.math.log(u) < log_ratio  # never so if the ratio is not a number
+        accept = tf.math.log(u) < log_ratio  # False if the ratio is NaN
         chosen = tf.reshape(accept, (-1,) + (1,) * (state.shape.rank - 1))
         return Transition(tf.where(chosen, proposal, state), tf.cast(accept, state.dtype))
-
-    def get_config(self) -> dict[str, Any]:
-        """Settings, for saving."""
-        return {"step_size": self.step_size}
 
 
 def energy_and_gradient(model: Any, z: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

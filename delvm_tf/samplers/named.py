@@ -15,12 +15,7 @@ SAMPLERS: dict[str, type[Sampler]] = {
 
 
 def get_sampler(sampler: str | Sampler) -> Sampler:
-    """A sampler from its name, with its default settings, or as it is.
-
-    Raises:
-        ValueError: for an unknown name.
-        TypeError: for anything else.
-    """
+    """The sampler of a name, with default settings; samplers are returned as they are."""
     if isinstance(sampler, Sampler):
         return sampler
     if not isinstance(sampler, str):

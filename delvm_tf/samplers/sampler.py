@@ -1,6 +1,7 @@
-"""What a sampler is to a model."""
+"""What every sampler has."""
 
 import abc
+import inspect
 from typing import Any, NamedTuple, Self
 
 import tensorflow as tf
@@ -21,7 +22,7 @@ class Transition(NamedTuple):
 class Sampler(abc.ABC):
     """A Markov chain on the normalised inputs of an `EnergyModel`.
 
-    Samplers hold settings and no state, and are saved by their configuration.
+    A sampler holds no state, only its settings: attributes with the names of its arguments.
     """
 
     @abc.abstractmethod
@@ -54,31 +55,23 @@ class Sampler(abc.ABC):
         """The energy of chains, (batch,)."""
         return model.normalized_energy(state)
 
-    @abc.abstractmethod
     def get_config(self) -> dict[str, Any]:
         """Settings, for saving."""
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        """Make the sampler again from its settings."""
+        """The sampler of these settings."""
         return cls(**config)
 
 
 def positive(name: str, value: Any) -> float:
-    """A positive number.
-
-    Raises:
-        ValueError: if it is none.
-    """
+    """The value as a positive number; ValueError if it is not one."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e300:
         raise ValueError(f"{name} must be a positive number, got {value!r}")
     return float(value)
 
 
 def not_negative(name: str, value: Any) -> float:
-    """A number that is zero or more.
-
-    Raises:
-        ValueError: if it is none.
-    """
+    """The value as a number of zero or more; ValueError if it is not one."""
     return 0.0 if value in (0, 0.0) and value is not False else positive(name, value)

@@ -1,4 +1,4 @@
-"""Drawing samples from a trained model, with a watch on the chains."""
+"""Drawing samples from a trained model, watching for chains that diverge."""
 
 from typing import Any, NamedTuple
 
@@ -12,22 +12,21 @@ from delvm_tf.samplers.chain import run_chain
 from delvm_tf.samplers.named import get_sampler
 from delvm_tf.samplers.sampler import Sampler
 
-LOOKS = 10  # times that a run is looked at, if its trajectory is not recorded
-MOVING = 0.05  # share of accepted steps below which chains are as good as stuck
+LOOKS = 10  # checks for divergence in a run whose trajectory is not recorded
+MOVING = 0.05  # share of accepted steps below which chains count as stuck
 
 
 class SamplingDiverged(RuntimeError):
-    """Chains ran away. The message says when, and what to change."""
+    """Chains diverged. The message says when, and what to change."""
 
 
 class SamplingRun(NamedTuple):
     """A run of chains.
 
     Attributes:
-        samples: where the chains ended, (n, ...) in raw units.
-        trajectory: where they were at the recorded steps, the first at the start, (T, n, ...) in
-            raw units.
-        steps: the recorded steps, (T,).
+        samples: the chains at the end, (n, ...) in raw units.
+        trajectory: the chains at the recorded steps, (T, n, ...) in raw units.
+        steps: the recorded steps, (T,), from 0, the start.
         energy: mean energy of the chains at the recorded steps, (T,).
         acceptance_rate: share of accepted steps over all chains; 1 for samplers that accept all.
     """
@@ -52,7 +51,7 @@ def sample(
 
     Raises:
         ValueError: for numbers below one, or starting points of the wrong shape.
-        SamplingDiverged: if a chain leaves all bounds.
+        SamplingDiverged: if a chain diverges.
 
     Warns if hardly any step is accepted.
     """
@@ -93,18 +92,16 @@ def sample(
             raise SamplingDiverged(
                 f"chains of {type(sampler).__name__} diverged within {done} steps (largest value "
                 f"{float(size):.3g} in normalised units, mean energy {float(energy):.3g}). Lower "
-                f"the step size, or the energy has no finite integral."
+                f"the step size; if that does not help, the energy has no finite integral."
             )
         accepted += float(share) * count
-        if record_every:
+        if record_every or done == steps:
             recorded.append((done, samples.numpy(), float(energy)))
-    if not record_every:
-        recorded.append((done, samples.numpy(), float(energy)))
     if accepted / steps < MOVING:
         warn(
-            f"{type(sampler).__name__} accepted {accepted / steps:.1%} of its steps, so the chains "
-            f"hardly moved from where they started, and the samples are not those of the model; "
-            f"lower the step size"
+            f"{type(sampler).__name__} accepted {accepted / steps:.1%} of its steps: the chains "
+            f"hardly moved from their start, and their samples are not the model's; lower the step "
+            f"size"
         )
     at, places, energies = zip(*recorded, strict=True)
     return SamplingRun(
@@ -113,12 +110,12 @@ def sample(
 
 
 def _start(model: Any, n: int, initial: Any, seed: tf.Tensor) -> tf.Tensor:
-    """Where the chains start, in normalised units: at given inputs, or at normal noise."""
+    """Where the chains start, in normalised units: at given inputs or normal noise."""
     dtype = model.normalization.result_dtype
     if initial is None:
         z = noise.normal((n, *model.input_shape_or_none), seed, dtype)
         return z * model.normalization.scale
     z = model.apply("normalized", tf.identity, initial)
     if len(z) != n:
-        raise ValueError(f"initial holds {len(z)} examples, but n = {n} chains were asked for")
+        raise ValueError(f"initial has {len(z)} examples, but n = {n} chains were requested")
     return z

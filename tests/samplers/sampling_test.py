@@ -131,7 +131,7 @@ def test_chains_start_where_they_are_told():
     start = np.array([[5.0, 1.0], [-5.0, 1.0]], "float32")
     run = model.sample(2, "langevin", steps=1, initial=start, details=True)
     np.testing.assert_allclose(run.trajectory[0], start)
-    with pytest.raises(ValueError, match="initial holds 2 examples, but n = 3"):
+    with pytest.raises(ValueError, match="initial has 2 examples, but n = 3"):
         model.sample(3, "langevin", steps=1, initial=start)
     with pytest.raises(ValueError, match=r"expects x of shape \(batch, 2\), got \(2, 3\)"):
         model.sample(2, "langevin", steps=1, initial=np.zeros((2, 3)))
