@@ -5,8 +5,6 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
-
 Padding = list[list[int]]
 FEW_CHANNELS = 8  # below, TensorFlow's own input gradient is the faster one
 

@@ -14,13 +14,13 @@ import keras
 import tensorflow as tf
 
 from delvm_tf.curvature import jets
-from delvm_tf.curvature.affine import CONVOLUTIONS, linear_map
+from delvm_tf.curvature import layer_kinds as kinds
+from delvm_tf.curvature.affine import linear_map
 from delvm_tf.curvature.curvature import Curvature, Potential
 from delvm_tf.curvature.graph import layer_chain
 from delvm_tf.curvature.outer import ElementwiseOuter
 
 _SHAPE_LAYERS = (keras.layers.Flatten, keras.layers.Reshape, keras.layers.Permute)
-INERT_LAYERS = (keras.layers.Identity, keras.layers.Dropout)
 
 
 class AffineStage(NamedTuple):
@@ -49,13 +49,13 @@ def affine_stage(potential: object) -> AffineStage | str:
     jet: jets.JetFunction = jets.linear
     placed: keras.layers.Layer | None = None  # elementwise, but not the same at every place
     for layer in chain:
-        if type(layer) in INERT_LAYERS:
+        if type(layer) in kinds.INERT:
             continue
         if type(layer) in _SHAPE_LAYERS:
             (before if affine is None else after).append(layer)
             continue
         if affine is None:
-            if type(layer) is not keras.layers.Dense and type(layer) not in CONVOLUTIONS:
+            if type(layer) is not keras.layers.Dense and type(layer) not in kinds.CONVOLUTIONS:
                 return f"its first layer, {layer.name}, is not a dense or convolutional layer"
             if getattr(layer, "data_format", "channels_last") != "channels_last":
                 return f"layer {layer.name} has its channels first"

@@ -5,12 +5,12 @@ the Hessian is zero. A probe vector may then hold both, and vᵀHv is the sum of
 entries, exactly. For Σᵢ gᵢ(fᵢ(x)) the terms are the outputs; any other outer function g puts
 outputs together, and says by `Outer.terms` which.
 
-Carried from layer to layer is, for every element of a tensor, the box of input values that it
-depends on: their first and last index along each input axis. Borders, strides and branches need
-no thought of their own, as every element has its own box. Cost: a few forward passes on one input.
+For every element of a tensor the box of input values that it depends on, their first and last index
+along each input axis, is carried from layer to layer, so that borders, strides and branches are
+right. Cost: a few forward passes on one input.
 
 Layers without a rule are taken to see all of their inputs from everywhere, which is always safe.
-Own layers get a rule with `register_receptive_field`; one that is elementwise, by
+`register_receptive_field` gives your own layers a rule; for an elementwise one,
 
     register_receptive_field(MyScaling)(pointwise)
 """
@@ -25,6 +25,7 @@ import numpy as np
 import tensorflow as tf
 
 from delvm_tf.curvature import jets
+from delvm_tf.curvature import layer_kinds as kinds
 from delvm_tf.curvature.boxes import FAR, Boxes, Indices, everything, map_boxes, union
 from delvm_tf.curvature.curvature import Potential
 from delvm_tf.curvature.graph import is_graph, layer_nodes
@@ -39,20 +40,19 @@ _RULES: dict[type, Rule] = {}
 def receptive_field(function: Any, input_shape: tuple[int, ...]) -> tuple[int, ...]:
     """How far the outputs of a network, or the terms of a `Potential`, see along each input axis.
 
-    For every output the input values it depends on lie between a first and a last index along an
-    axis; the length is the largest last − first + 1 of all outputs. For n convolutions of kernel
-    size kᵢ and stride sᵢ that is 1 + Σᵢ (kᵢ − 1) s₁⋯sᵢ₋₁, or the size of the input if smaller.
+    The input values that an output depends on lie between a first and a last index along an axis;
+    the length is the largest last − first + 1 of all outputs. For convolutions of kernel size kᵢ
+    and stride sᵢ it is 1 + Σᵢ (kᵢ − 1) s₁⋯sᵢ₋₁, or the size of the input if that is smaller.
 
     Args:
-        function: any function of a batch; only graphs of layers are looked into, and potentials of
-            these.
-        input_shape: the shape of one input, channels included, without batch.
+        function: any function of a batch.
+        input_shape: the shape of one input, channels included.
 
     Returns:
-        For each axis of one input (channels included), the smallest length R such that no output
-        of the network, or term of the potential, sees two input values R or more apart along that
-        axis. The whole input shape for a function that is not a graph of layers of known sizes
-        with such inputs.
+        For each axis of one input, the smallest length R such that no output of the network, or
+        term of the potential, sees two input values R or more apart along that axis. The whole
+        input shape unless the function is a graph of layers of known sizes with such inputs, or a
+        potential of one.
 
     Raises:
         ValueError: if a registered rule gives boxes of another shape than its layer's output.
@@ -77,9 +77,9 @@ def receptive_field(function: Any, input_shape: tuple[int, ...]) -> tuple[int, .
 def register_receptive_field(*layer_types: type) -> Callable[[Rule], Rule]:
     """Decorator that makes `rule(layer, *boxes) -> boxes` the rule of exactly these layer classes.
 
-    The rule takes the boxes of each input tensor and returns those of the output; None if the
-    layer is to be treated as one without a rule. So are calls with another number of tensors than
-    the rule takes.
+    The rule takes the boxes of each input tensor and returns those of the output, or None for a
+    layer to be treated like one without a rule, as are calls with more or fewer tensors than the
+    rule takes.
     """
 
     def register(rule: Rule) -> Rule:
@@ -132,19 +132,14 @@ def _takes(rule: Rule, tensors: int) -> bool:
 
 
 @register_receptive_field(
-    layers.Identity, layers.Dropout, layers.SpatialDropout1D, layers.SpatialDropout2D,
-    layers.SpatialDropout3D, layers.GaussianDropout, layers.GaussianNoise, layers.AlphaDropout,
-    layers.ActivityRegularization, layers.BatchNormalization, layers.Normalization,
-    layers.Rescaling,
-)  # fmt: skip
+    *kinds.INERT, layers.BatchNormalization, layers.Normalization, layers.Rescaling
+)
 def pointwise(layer: Any, boxes: Boxes) -> Boxes:
-    """Layers each output of which depends on the input at the same place only, in inference."""
+    """Layers whose outputs depend only on the input at the same place, in inference."""
     return boxes
 
 
-@register_receptive_field(
-    layers.Activation, layers.ReLU, layers.LeakyReLU, layers.ELU, layers.PReLU,
-)  # fmt: skip
+@register_receptive_field(*kinds.ACTIVATIONS)
 def activation_layer(layer: Any, boxes: Boxes) -> Boxes | None:
     """Activation layers."""
     return _activated(getattr(layer, "activation", layer), boxes)
@@ -165,19 +160,14 @@ def _activated(activation: Any, boxes: Boxes) -> Boxes | None:
 
 
 @register_receptive_field(
-    layers.Softmax, layers.LayerNormalization, layers.RMSNormalization, layers.UnitNormalization,
-)  # fmt: skip
+    layers.Softmax, layers.LayerNormalization, layers.RMSNormalization, layers.UnitNormalization
+)
 def normalization_along_axis(layer: Any, boxes: Boxes) -> Boxes:
     """Layers that divide by a statistic of the values along an axis."""
     return union(boxes, layer.axis)
 
 
-@register_receptive_field(
-    layers.Flatten, layers.Reshape, layers.Permute, layers.RepeatVector,
-    layers.ZeroPadding1D, layers.ZeroPadding2D, layers.ZeroPadding3D,
-    layers.Cropping1D, layers.Cropping2D, layers.Cropping3D,
-    layers.UpSampling1D, layers.UpSampling2D, layers.UpSampling3D,
-)  # fmt: skip
+@register_receptive_field(*kinds.MOVING, layers.UpSampling2D)
 def shape_layer(layer: Any, boxes: Boxes) -> Boxes | None:
     """Layers that move values, applied to the boxes as if these were data."""
     if getattr(layer, "interpolation", "nearest") != "nearest":
@@ -209,71 +199,56 @@ def concatenate(layer: Any, *boxes: Boxes) -> Boxes:
 @register_receptive_field(layers.Dense)
 def dense(layer: Any, boxes: Boxes) -> Boxes | None:
     """Dense layers see the whole last axis."""
-    return _activated(layer.activation, _repeat_channels(_mix_channels(boxes), layer.units))
+    mixed = map_boxes(lambda side: np.repeat(_by_group(side, 1), layer.units, axis=-1), boxes)
+    return _activated(layer.activation, mixed)
 
 
-@register_receptive_field(layers.Conv1D, layers.Conv2D, layers.Conv3D)
+@register_receptive_field(*kinds.CONVOLUTIONS)
 def convolution(layer: Any, boxes: Boxes) -> Boxes | None:
     """Convolutions see a window of all channels of their group."""
-
-    def convolved(boxes: Boxes) -> Boxes:
-        windows = _through_windows(_mix_channels(boxes, layer.groups), layer.padding, _taps(layer))
-        return _repeat_channels(windows, layer.filters // layer.groups)
-
-    return _activated(layer.activation, _in_channels_last(layer, convolved, boxes))
+    return _windowed(layer, boxes, layer.groups, layer.filters // layer.groups)
 
 
-@register_receptive_field(layers.DepthwiseConv1D, layers.DepthwiseConv2D)
+@register_receptive_field(*kinds.DEPTHWISE)
 def depthwise_convolution(layer: Any, boxes: Boxes) -> Boxes | None:
     """Depthwise convolutions see a window of one channel."""
-
-    def convolved(boxes: Boxes) -> Boxes:
-        windows = _through_windows(boxes, layer.padding, _taps(layer))
-        return _repeat_channels(windows, layer.depth_multiplier)
-
-    return _activated(layer.activation, _in_channels_last(layer, convolved, boxes))
+    return _windowed(layer, boxes, None, layer.depth_multiplier)
 
 
-@register_receptive_field(layers.SeparableConv1D, layers.SeparableConv2D)
+@register_receptive_field(*kinds.SEPARABLE)
 def separable_convolution(layer: Any, boxes: Boxes) -> Boxes | None:
     """Separable convolutions, a depthwise one and then one across channels, see as a full one."""
-
-    def convolved(boxes: Boxes) -> Boxes:
-        windows = _through_windows(_mix_channels(boxes), layer.padding, _taps(layer))
-        return _repeat_channels(windows, layer.filters)
-
-    return _activated(layer.activation, _in_channels_last(layer, convolved, boxes))
+    return _windowed(layer, boxes, 1, layer.filters)
 
 
-@register_receptive_field(layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
-def transposed_convolution(layer: Any, boxes: Boxes) -> Boxes | None:
-    """Transposed convolutions link the same places as the convolution from output to input."""
-
-    def convolved(boxes: Boxes) -> Boxes:
-        boxes = _mix_channels(boxes)
-        for axis, taps in enumerate(_taps(layer), start=1):
-            size = _transposed_size(layer, axis, boxes.lo.shape[axis])
-            _, links = _window_links(size, *taps, layer.padding)
-            boxes = _unite(boxes, axis, size, [(places, windows) for windows, places in links])
-        return _repeat_channels(boxes, layer.filters)
-
-    return _activated(layer.activation, _in_channels_last(layer, convolved, boxes))
-
-
-@register_receptive_field(
-    layers.MaxPooling1D, layers.MaxPooling2D, layers.MaxPooling3D,
-    layers.AveragePooling1D, layers.AveragePooling2D, layers.AveragePooling3D,
-)  # fmt: skip
-def pooling(layer: Any, boxes: Boxes) -> Boxes:
+@register_receptive_field(*kinds.MAX_POOLINGS, *kinds.AVERAGE_POOLINGS)
+def pooling(layer: Any, boxes: Boxes) -> Boxes | None:
     """Pooling layers see a window of one channel."""
-    taps = [(size, stride, 1) for size, stride in zip(layer.pool_size, layer.strides, strict=True)]
-    return _in_channels_last(layer, lambda b: _through_windows(b, layer.padding, taps), boxes)
+    return _windowed(layer, boxes, None, 1)
 
 
-@register_receptive_field(
-    layers.GlobalAveragePooling1D, layers.GlobalAveragePooling2D, layers.GlobalAveragePooling3D,
-    layers.GlobalMaxPooling1D, layers.GlobalMaxPooling2D, layers.GlobalMaxPooling3D,
-)  # fmt: skip
+@register_receptive_field(*kinds.TRANSPOSED)
+def transposed_convolution(layer: Any, boxes: Boxes) -> Boxes | None:
+    """Transposed convolutions link the same places as the convolution from output to input.
+
+    So they are convolutions of values that stand a stride apart, with nothing in between.
+    """
+
+    def lower(side: Indices) -> Indices:
+        side = _by_group(side, 1)
+        for axis, (kernel, stride, dilation) in enumerate(_taps(layer), start=1):
+            size, span = (
+                _transposed_size(layer, axis, side.shape[axis]),
+                (kernel - 1) * dilation + 1,
+            )
+            before, _ = kinds.window_padding(layer.padding, size, span, stride)
+            side = _slide(side, axis, span, dilation, span - 1 - before, size + span - 1, stride)
+        return np.repeat(side, layer.filters, axis=-1)
+
+    return _activated(layer.activation, _in_channels_last(layer, lower, boxes))
+
+
+@register_receptive_field(*kinds.GLOBAL_AVERAGE_POOLINGS, *kinds.GLOBAL_MAX_POOLINGS)
 def global_pooling(layer: Any, boxes: Boxes) -> Boxes:
     """Global pooling layers see all places of one channel."""
     first = 2 if layer.data_format == "channels_first" else 1
@@ -281,30 +256,39 @@ def global_pooling(layer: Any, boxes: Boxes) -> Boxes:
     return map_boxes(lambda side: side.min(axis=axes, keepdims=layer.keepdims), boxes)
 
 
-def _in_channels_last(layer: Any, function: Callable[[Boxes], Boxes], boxes: Boxes) -> Boxes:
-    """Apply a function of boxes whose last axis is the channels, whatever the layer's format."""
+def _windowed(layer: Any, boxes: Boxes, groups: int | None, repeats: int) -> Boxes | None:
+    """Windows of the channels of each group, or of each channel, `repeats` outputs for each."""
+
+    def lower(side: Indices) -> Indices:
+        side = _by_group(side, groups)
+        for axis, (kernel, stride, dilation) in enumerate(_taps(layer), start=1):
+            size, span = side.shape[axis], (kernel - 1) * dilation + 1
+            before, after = kinds.window_padding(layer.padding, size, span, stride)
+            side = _slide(side, axis, span, dilation, before, before + size + after)
+            side = side[(slice(None),) * axis + (slice(None, None, stride),)]
+        return np.repeat(side, repeats, axis=-1)
+
+    activation = getattr(layer, "activation", None)
+    return _activated(activation, _in_channels_last(layer, lower, boxes))
+
+
+def _in_channels_last(layer: Any, lower: Callable[[Indices], Indices], boxes: Boxes) -> Boxes:
+    """`map_boxes` with a function of channels last, whatever the layer's format."""
     if layer.data_format == "channels_last":
-        return function(boxes)
-    moved = function(map_boxes(lambda side: np.moveaxis(side, 1, -1), boxes))
-    return map_boxes(lambda side: np.moveaxis(side, -1, 1), moved)
+        return map_boxes(lower, boxes)
+    return map_boxes(lambda side: np.moveaxis(lower(np.moveaxis(side, 1, -1)), -1, 1), boxes)
 
 
-def _mix_channels(boxes: Boxes, groups: int = 1) -> Boxes:
-    """The union over the channels of each group: (..., channels) to (..., groups)."""
-    return map_boxes(lambda side: side.reshape(*side.shape[:-1], groups, -1).min(axis=-1), boxes)
+def _by_group(side: Indices, groups: int | None) -> Indices:
+    """The least of the channels of each group: (..., channels) to (..., groups)."""
+    return side if groups is None else side.reshape(*side.shape[:-1], groups, -1).min(axis=-1)
 
 
-def _repeat_channels(boxes: Boxes, times: int) -> Boxes:
-    """Each channel several times in a row: (..., channels) to (..., channels · times)."""
-    return map_boxes(lambda side: np.repeat(side, times, axis=-1), boxes)
-
-
-Taps = tuple[int, int, int]  # kernel size, stride and dilation along one axis
-Links = list[tuple[Indices, Indices]]  # for each tap, the places on either side
-
-
-def _taps(layer: Any) -> list[Taps]:
-    return list(zip(layer.kernel_size, layer.strides, layer.dilation_rate, strict=True))
+def _taps(layer: Any) -> list[tuple[int, int, int]]:
+    """Kernel size, stride and dilation along each spatial axis."""
+    sizes = getattr(layer, "kernel_size", None) or layer.pool_size
+    dilations = getattr(layer, "dilation_rate", (1,) * len(sizes))
+    return list(zip(sizes, layer.strides, dilations, strict=True))
 
 
 def _transposed_size(layer: Any, axis: int, size: int) -> int:
@@ -314,52 +298,16 @@ def _transposed_size(layer: Any, axis: int, size: int) -> int:
     return int(layer.compute_output_shape(shape)[position])
 
 
-def _window_links(
-    size: int, kernel: int, stride: int, dilation: int, padding: str
-) -> tuple[int, Links]:
-    """Which places of an axis each window sees.
+def _slide(
+    side: Indices, axis: int, span: int, dilation: int, first: int, length: int, apart: int = 1
+) -> Indices:
+    """The least of each window along an axis that is padded with `FAR` to this length.
 
-    Tap t of window w lies at place w · stride + t · dilation − p, with p places of padding before
-    the first.
-
-    Returns:
-        The number of windows, and for each tap the windows that find it within the axis with the
-        places where they do.
+    The values stand `apart`, the first at the place `first`.
     """
-    span = (kernel - 1) * dilation + 1
-    if padding == "same":
-        count = -(-size // stride)
-        before = max((count - 1) * stride + span - size, 0) // 2
-    else:
-        before = span - 1 if padding == "causal" else 0
-        count = (before + size - span) // stride + 1
-    links = []
-    for tap in range(kernel):
-        places = np.arange(count) * stride + tap * dilation - before
-        windows = np.flatnonzero((places >= 0) & (places < size))
-        links.append((windows, places[windows]))
-    return count, links
-
-
-def _through_windows(boxes: Boxes, padding: str, taps: list[Taps]) -> Boxes:
-    """Unions over windows along each axis but the last, the channels."""
-    for axis, (kernel, stride, dilation) in enumerate(taps, start=1):
-        count, links = _window_links(boxes.lo.shape[axis], kernel, stride, dilation, padding)
-        boxes = _unite(boxes, axis, count, links)
-    return boxes
-
-
-def _unite(boxes: Boxes, axis: int, size: int, links: Links) -> Boxes:
-    """Boxes of another size along an axis: each target the union of the sources linked to it.
-
-    In one (targets, sources) pair no target occurs twice.
-    """
-
-    def lower(side: Indices) -> Indices:
-        side = np.moveaxis(side, axis, 0)
-        united = np.full((size, *side.shape[1:]), FAR)
-        for targets, sources in links:
-            united[targets] = np.minimum(united[targets], side[sources])
-        return np.moveaxis(united, 0, axis)
-
-    return map_boxes(lower, boxes)
+    side = np.moveaxis(side, axis, -1)
+    places = first + apart * np.arange(side.shape[-1])
+    padded = np.full((*side.shape[:-1], length), FAR)
+    padded[..., places[places < length]] = side[..., places < length]
+    windows = np.lib.stride_tricks.sliding_window_view(padded, span, axis=-1)
+    return np.moveaxis(windows[..., ::dilation].min(axis=-1), -1, axis)

@@ -7,18 +7,18 @@ import tensorflow as tf
 
 from delvm_tf.curvature.graph import evaluate_graph, is_graph
 from delvm_tf.curvature.jets import without_options
+from delvm_tf.curvature.layer_kinds import MAX_POOLINGS
 from delvm_tf.curvature.taylor import has_rule, value_by_rule
 
 layers = keras.layers
 _MOMENTS = (layers.LayerNormalization, layers.GroupNormalization)
-_MAX_POOLING = (layers.MaxPooling1D, layers.MaxPooling2D, layers.MaxPooling3D)
 
 
 def network_value(network: Any, x: tf.Tensor) -> tf.Tensor:
     """f(x), layers such as dropout in inference mode.
 
-    Layers whose second derivatives TensorFlow has wrong or not at all are computed by their rule
-    of propagation, which gives the same value.
+    Layers whose second derivatives are wrong or missing in TensorFlow are computed by their
+    propagation rule, which gives the same value.
     """
     if not is_graph(network) or not any(map(_needs_rule, network._flatten_layers())):
         return network(x, training=False)
@@ -46,10 +46,10 @@ def _by_rule(layer: Any, x: tf.Tensor) -> tf.Tensor:
 def _needs_rule(layer: Any) -> bool:
     if is_graph(layer) or not has_rule(layer):
         return False
-    if isinstance(layer, _MOMENTS):  # by `tf.nn.moments`, which holds the mean constant
+    if isinstance(layer, _MOMENTS):  # `tf.nn.moments` treats the mean as a constant
         return True
-    if isinstance(layer, layers.UpSampling2D):  # by `tf.image.resize`
+    if isinstance(layer, layers.UpSampling2D):  # `tf.image.resize` has no second gradient
         return layer.interpolation != "nearest"
-    if isinstance(layer, _MAX_POOLING):  # MaxPoolGradGrad writes over its input
+    if isinstance(layer, MAX_POOLINGS):  # MaxPoolGradGrad writes over its input
         return layer.padding == "same" and set(layer.strides) == {1}
     return without_options(getattr(layer, "activation", None))[0] is keras.activations.softsign

@@ -20,9 +20,9 @@ import keras
 import tensorflow as tf
 
 from delvm_tf.curvature import jets
+from delvm_tf.curvature import layer_kinds as kinds
 from delvm_tf.curvature.affine import affine_map, is_plain_convolution, plain_padding
 from delvm_tf.curvature.chunks import chunk_sizes, either, read_weights, sum_in_chunks
-from delvm_tf.curvature.closed_form import INERT_LAYERS
 from delvm_tf.curvature.curvature import Curvature, Potential
 from delvm_tf.curvature.graph import layer_chain
 from delvm_tf.curvature.outer import ElementwiseOuter
@@ -48,7 +48,7 @@ def window_stages(potential: Any) -> list[Stage] | str:
     stages: list[Stage] = []
     flattened = False
     for layer in layer_chain(potential.network) or []:
-        if type(layer) in INERT_LAYERS:
+        if type(layer) in kinds.INERT:
             continue
         if type(layer) is keras.layers.Flatten:
             flattened = True

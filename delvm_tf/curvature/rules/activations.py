@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from delvm_tf.curvature import jets
+from delvm_tf.curvature import layer_kinds as kinds
 from delvm_tf.curvature.taylor import (
     TaylorJet,
     differentiated_layer,
@@ -20,11 +21,9 @@ layers = keras.layers
 Axes = int | tuple[int, ...]
 
 
-@register_rule(
-    layers.Activation, layers.ReLU, layers.LeakyReLU, layers.ELU, layers.PReLU, layers.Softmax
-)
+@register_rule(*kinds.ACTIVATIONS, layers.Softmax)
 def activation_layer(layer: Any, jet: TaylorJet) -> TaylorJet:
-    """A layer that is nothing but an activation."""
+    """Activation layers."""
     return activated(layer, jet)
 
 

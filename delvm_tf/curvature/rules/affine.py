@@ -9,7 +9,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from delvm_tf.curvature.affine import CONVOLUTIONS, linear_map
+from delvm_tf.curvature import layer_kinds as kinds
+from delvm_tf.curvature.affine import linear_map
 from delvm_tf.curvature.rules.activations import activated
 from delvm_tf.curvature.taylor import TaylorJet, linear_rule, register_rule
 
@@ -56,7 +57,7 @@ def einsum_dense(layer: Any, jet: TaylorJet) -> TaylorJet:
     )
 
 
-@register_rule(*CONVOLUTIONS)
+@register_rule(*kinds.CONVOLUTIONS)
 def convolution(layer: Any, jet: TaylorJet) -> TaylorJet:
     """Convolutions of any rank; with the channels first, transposed, as TensorFlow on CPU needs."""
     kernel = _cast(layer, layer.kernel)
@@ -79,7 +80,7 @@ def convolution(layer: Any, jet: TaylorJet) -> TaylorJet:
     return affine_rule(layer, jet, _transposed(channels_last), _bias(layer))
 
 
-@register_rule(layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
+@register_rule(*kinds.TRANSPOSED)
 def transposed_convolution(layer: Any, jet: TaylorJet) -> TaylorJet:
     """The adjoints of convolutions, which widen an image."""
     kernel = _cast(layer, layer.kernel)
@@ -100,7 +101,7 @@ def transposed_convolution(layer: Any, jet: TaylorJet) -> TaylorJet:
     return affine_rule(layer, jet, linear, _bias(layer))
 
 
-@register_rule(layers.DepthwiseConv1D, layers.DepthwiseConv2D)
+@register_rule(*kinds.DEPTHWISE)
 def depthwise_convolution(layer: Any, jet: TaylorJet) -> TaylorJet:
     """One convolution for each channel."""
     kernel = _cast(layer, layer.kernel)
@@ -111,7 +112,7 @@ def depthwise_convolution(layer: Any, jet: TaylorJet) -> TaylorJet:
     return affine_rule(layer, jet, linear, _bias(layer))
 
 
-@register_rule(layers.SeparableConv1D, layers.SeparableConv2D)
+@register_rule(*kinds.SEPARABLE)
 def separable_convolution(layer: Any, jet: TaylorJet) -> TaylorJet:
     """One convolution for each channel, then a mixture of the channels."""
     depthwise = _cast(layer, layer.depthwise_kernel)

@@ -1,28 +1,20 @@
-"""Layers without weights that are linear: they map value and derivatives alike."""
+"""Linear layers without weights, which map value and derivatives alike."""
 
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from delvm_tf.curvature import layer_kinds as kinds
 from delvm_tf.curvature.taylor import TaylorJet, linear_rule, register_rule
 
 layers = keras.layers
 
-register_rule(
-    layers.Identity, layers.Dropout, layers.SpatialDropout1D, layers.SpatialDropout2D,
-    layers.SpatialDropout3D, layers.GaussianDropout, layers.GaussianNoise, layers.AlphaDropout,
-    layers.ActivityRegularization,
-)(lambda layer, jet: jet)  # fmt: skip
+register_rule(*kinds.INERT)(lambda layer, jet: jet)
 
 
 @register_rule(
-    layers.Flatten, layers.Reshape, layers.Permute, layers.RepeatVector,
-    layers.ZeroPadding1D, layers.ZeroPadding2D, layers.ZeroPadding3D,
-    layers.Cropping1D, layers.Cropping2D, layers.Cropping3D,
-    layers.UpSampling1D, layers.UpSampling3D,
-    layers.AveragePooling1D, layers.AveragePooling2D, layers.AveragePooling3D,
-    layers.GlobalAveragePooling1D, layers.GlobalAveragePooling2D, layers.GlobalAveragePooling3D,
+    *kinds.MOVING, *kinds.AVERAGE_POOLINGS, *kinds.GLOBAL_AVERAGE_POOLINGS,
     layers.AdaptiveAveragePooling1D, layers.AdaptiveAveragePooling2D,
     layers.AdaptiveAveragePooling3D,
 )  # fmt: skip
@@ -35,8 +27,8 @@ def linear_layer(layer: Any, jet: TaylorJet) -> TaylorJet:
 def up_sampling(layer: Any, jet: TaylorJet) -> TaylorJet:
     """Repetition, or interpolation as a product with one matrix for each of the two axes.
 
-    TensorFlow takes the gradient of interpolation for a constant, so that second derivatives
-    through the layer itself, and the gradient of a Laplacian in the weights, lose it.
+    TensorFlow takes the gradient of interpolation for a constant, which loses second derivatives
+    through the layer itself, and the gradient of a Laplacian in the weights.
     """
     if layer.interpolation == "nearest":
         return linear_rule(jet, layer.call)

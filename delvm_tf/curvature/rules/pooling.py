@@ -1,8 +1,7 @@
 """Maximum pooling, which is linear where the largest value of each window is unique.
 
-The winner of each window is found once, from the value; among equal values it is the first. Value
-and derivatives are then read there alone, whatever the number of probes, so that all derivatives
-agree where there are ties.
+The winner of each window, among equal values the first, is found once from the value. Value and
+derivatives are then read there alone, so that all of them agree where there are ties.
 """
 
 import functools
@@ -15,6 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from delvm_tf.curvature import layer_kinds as kinds
 from delvm_tf.curvature.jets import multiply
 from delvm_tf.curvature.taylor import TaylorJet, linear_rule, register_rule
 
@@ -23,18 +23,14 @@ Ranges = list[tuple[int, int]]  # start and end of each window along one axis
 Windows = Callable[[int, int], Ranges]  # from the number and the length of a spatial axis
 
 
-@register_rule(layers.MaxPooling1D, layers.MaxPooling2D, layers.MaxPooling3D)
+@register_rule(*kinds.MAX_POOLINGS)
 def max_pooling(layer: Any, jet: TaylorJet) -> TaylorJet:
     """Windows of one size at regular distances."""
 
     def windows(axis: int, length: int) -> Ranges:
         size, stride = layer.pool_size[axis], layer.strides[axis]
-        if layer.padding == "valid":
-            starts = range(0, length - size + 1, stride)
-        else:
-            count = -(-length // stride)
-            before = max((count - 1) * stride + size - length, 0) // 2
-            starts = range(-before, count * stride - before, stride)
+        before, after = kinds.window_padding(layer.padding, length, size, stride)
+        starts = range(-before, length + after - size + 1, stride)
         return [(max(start, 0), min(start + size, length)) for start in starts]
 
     separate = all(s >= p for s, p in zip(layer.strides, layer.pool_size, strict=True))
@@ -44,7 +40,7 @@ def max_pooling(layer: Any, jet: TaylorJet) -> TaylorJet:
     return _any_windows(layer, jet, windows)
 
 
-@register_rule(layers.GlobalMaxPooling1D, layers.GlobalMaxPooling2D, layers.GlobalMaxPooling3D)
+@register_rule(*kinds.GLOBAL_MAX_POOLINGS)
 def global_max_pooling(layer: Any, jet: TaylorJet) -> TaylorJet:
     """One window."""
     return _any_windows(layer, jet, lambda axis, length: [(0, length)])
@@ -54,7 +50,7 @@ def global_max_pooling(layer: Any, jet: TaylorJet) -> TaylorJet:
     layers.AdaptiveMaxPooling1D, layers.AdaptiveMaxPooling2D, layers.AdaptiveMaxPooling3D
 )
 def adaptive_max_pooling(layer: Any, jet: TaylorJet) -> TaylorJet:
-    """A given number of windows that share the length of an axis as evenly as they can."""
+    """A given number of windows that divide each axis as evenly as possible."""
 
     def windows(axis: int, length: int) -> Ranges:
         count = layer.output_size[axis]
@@ -64,7 +60,7 @@ def adaptive_max_pooling(layer: Any, jet: TaylorJet) -> TaylorJet:
 
 
 def _any_windows(layer: Any, jet: TaylorJet, windows: Windows) -> TaylorJet:
-    """Gathers the winners: reads only these, but the gradient has to scatter."""
+    """Gathers the winners: reads only them, but the gradient has to scatter."""
     winners = _winners(layer, jet.value, windows)
     size = math.prod(jet.value.shape[1:])
     shape = layer.compute_output_shape(jet.value.shape)[1:]
@@ -78,9 +74,9 @@ def _any_windows(layer: Any, jet: TaylorJet, windows: Windows) -> TaylorJet:
 
 
 def _separate_windows(layer: Any, jet: TaylorJet, windows: Windows) -> TaylorJet:
-    """Where no two windows overlap, sums over each window with all but the winner set to zero.
+    """Sums over windows that do not overlap, with all but the winner set to zero.
 
-    Two to three times faster than `_any_windows`. The sum is an average times the number averaged.
+    Two to three times faster than `_any_windows`. A sum is an average times the number averaged.
     """
     value, last = jet.value, layer.data_format == "channels_last"
     winners = _winners(layer, value, windows)
@@ -103,15 +99,9 @@ def _separate_windows(layer: Any, jet: TaylorJet, windows: Windows) -> TaylorJet
 
 
 def _winners(layer: Any, value: tf.Tensor, windows: Windows) -> tf.Tensor:
-    """Where the largest element of each window and channel lies in the flattened batch.
+    """Where the largest element of each window and channel lies in the flattened `value`.
 
-    Args:
-        layer: the layer, whose order of axes counts.
-        value: its input, (batch, ...), of known shape but for the batch.
-        windows: the windows along each spatial axis.
-
-    Returns:
-        Indices into the flattened `value`, in the order of the flattened output.
+    In the order of the flattened output.
     """
     rank, last = value.shape.rank, layer.data_format == "channels_last"
     rows = value if last else tf.transpose(value, [0, *range(2, rank), 1])
@@ -133,7 +123,7 @@ def _winners(layer: Any, value: tf.Tensor, windows: Windows) -> tf.Tensor:
 
 
 def _window_table(spatial: tf.TensorShape, ranges: list[Ranges]) -> np.ndarray:
-    """The positions in each window, a row each; in smaller ones the last is repeated."""
+    """The positions in each window, a row each; smaller ones repeat their last."""
     positions = np.arange(math.prod(spatial), dtype=np.int32).reshape(spatial)
     windows = [
         positions[tuple(slice(*one) for one in window)].reshape(-1)
