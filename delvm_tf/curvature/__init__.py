@@ -1,14 +1,13 @@
-"""First and second input derivatives of a potential: what score matching is made of.
+"""First and second input derivatives of a potential, the ingredients of score matching.
 
-A *potential* is a function g(f(x)) of a batch that returns one number per example, here minus the
-non-quadratic part of an energy. Each trace method returns the network's output, the potential's
-input gradient and its Laplacian, the trace of the input Hessian, differentiable in the weights.
-They differ only in cost:
+A *potential* g(f(x)) gives one number per example, here minus the non-quadratic part of an energy.
+Each trace method returns the network's output, the potential's input gradient and its Laplacian,
+the trace of the input Hessian, differentiable in the weights. They differ only in cost:
 
 | method        | exact           | cost                                   | needs             |
 |---------------|-----------------|----------------------------------------|-------------------|
 | `closed_form` | yes             | about one autoencoder step             | one affine layer  |
-| `windows`     | yes             | the multiplications that are not zero  | plain convolutions|
+| `windows`     | yes             | the products that are not zero         | plain convolutions|
 | `lattice`     | if wide enough  | a forward pass for each of s^axes · C  |                   |
 | `basis`       | yes             | a forward pass for each of d           |                   |
 | `hutchinson`  | no              | a forward pass for each, random signs  |                   |

@@ -1,4 +1,4 @@
-"""The part of a network's input that each element of one of its tensors depends on."""
+"""Boxes of the inputs that the elements of a tensor depend on."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -16,10 +16,9 @@ class Boxes(NamedTuple):
     The input axes take the place of the batch axis, so that axis numbers of Keras layers hold.
 
     Attributes:
-        lo: first index along each axis of the input, (input axes, ...); `FAR` for an element that
-            depends on nothing, such as one of a padding.
-        hi: last index along each axis of the input, (input axes, ...); `-FAR` for an element that
-            depends on nothing.
+        lo: first index along each axis of the input, (input axes, ...); `FAR` for elements that
+            depend on nothing, such as padding.
+        hi: last index along each axis of the input, (input axes, ...); `-FAR` for those.
     """
 
     lo: Indices
@@ -35,7 +34,7 @@ def map_boxes(lower: Callable[..., Indices], *boxes: Boxes) -> Boxes:
 
 
 def union(boxes: Boxes, axis: int | Sequence[int]) -> Boxes:
-    """Boxes of the same shape, with every element along an axis (or several) seeing all of it."""
+    """Boxes where every element depends on all that those along an axis, or axes, depend on."""
     axes = axis if isinstance(axis, int) else tuple(axis)
     return map_boxes(
         lambda side: np.broadcast_to(side.min(axis=axes, keepdims=True), side.shape), boxes

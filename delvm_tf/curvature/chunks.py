@@ -1,9 +1,8 @@
-"""Sums over many probes in bounded memory: chunk by chunk, forgotten and computed again.
+"""Sums over many probes in bounded memory, in chunks that are computed again for gradients.
 
-For the gradient in the weights every intermediate tensor must be kept or computed again. A sum over
-P probes for a batch of n is split into chunks of examples and probes. Forward, each chunk leaves
-only its sum; backward, each is computed again with a gradient tape of its own. Memory is that of
-one chunk, at 4/3 of the multiplications.
+A sum over P probes for a batch of n is split into chunks of examples and probes. Forward, only the
+sum of each chunk is kept; backward, each is computed again with its own gradient tape. Memory is
+that of one chunk, at 4/3 of the multiplications.
 """
 
 from collections.abc import Callable
@@ -30,7 +29,7 @@ class ChunkSizes(NamedTuple):
 
     @property
     def probe_chunks(self) -> int:
-        """Chunks that the probes of one example make."""
+        """Chunks of the probes of one example."""
         return -(-self.number // self.probes)
 
 
@@ -42,24 +41,22 @@ def chunk_sizes(
     Args:
         batch: number of examples.
         count: number of probes.
-        bytes_per_probe: what one probe needs for one example.
-        budget: bytes to stay within; at least one probe of one example is taken.
+        bytes_per_probe: memory of one probe of one example.
+        budget: bytes in all; at least one probe of one example is taken.
     """
     pairs = max(1, budget // bytes_per_probe)
     probe_chunks = -(-count // pairs)
     probes = -(-count // probe_chunks)
     most = max(1, pairs // probes)
     example_chunks = -(-batch // most)
-    if isinstance(batch, int):
-        return ChunkSizes(-(-batch // max(example_chunks, 1)), probes, count)
-    return ChunkSizes(-(-batch // tf.maximum(example_chunks, 1)), probes, count)
+    maximum = max if isinstance(batch, int) else tf.maximum
+    return ChunkSizes(-(-batch // maximum(example_chunks, 1)), probes, count)
 
 
 class Weights(NamedTuple):
-    """Variables that a chunk reads, and their values, read before the chunks are.
+    """Variables and their values, read before the chunks are computed.
 
-    TensorFlow cannot read a variable anew in the gradient of a branch, which is where chunks are
-    computed again; so they are given its value.
+    Chunks are computed again in the gradient of a branch, where TensorFlow cannot read variables.
     """
 
     variables: list[Any]
@@ -67,7 +64,7 @@ class Weights(NamedTuple):
 
 
 def read_weights(owner: Any) -> Weights:
-    """All floating-point variables of a network or potential and their present values."""
+    """All floating-point variables of a network or potential, and their values."""
     variables = [v for v in owner.variables if "float" in str(v.dtype)]
     return Weights(variables, [tf.convert_to_tensor(v.value) for v in variables])
 
@@ -81,8 +78,8 @@ def either(
 ) -> Any:
     """The first computation if everything fits into one chunk, else the second.
 
-    Decided while the graph is built where the batch is known, and otherwise when it runs. Without
-    the `weights` that the computation reads it cannot be a branch, and is always done in chunks.
+    Decided while the graph is built if the batch is known, and otherwise when it runs; for the
+    latter the `weights` that the computation reads must be known, or it is done in chunks.
     """
     if sizes.number == 1:
         return all_at_once()
@@ -107,8 +104,8 @@ def sum_in_chunks(
     Differentiable once, in x and in all variables that the function reads.
 
     Args:
-        function: takes some examples, their noise and the index of a chunk's first probe, and gives
-            a sum over the chunk for each example.
+        function: takes some examples, their noise and the index of a chunk's first probe, and
+            returns the chunk's sum for each example.
         x: inputs, (batch, ...).
         noise: random numbers of the probes, (draws, batch, ...), or None.
         sizes: how to split.
@@ -147,7 +144,7 @@ def sum_in_chunks(
             parallel_iterations=1,
         )[1:]
 
-    # Splitting and joining are part of it: XLA cannot differentiate slices of unknown length.
+    # Splitting and joining belong inside: XLA cannot differentiate slices of unknown length.
     @tf.custom_gradient
     def total(x: tf.Tensor, *values: tf.Tensor) -> Any:
         split_x = split(x)

@@ -4,8 +4,8 @@ For a = Wx + b and c = γ∘φ elementwise, the potential Σⱼ c(aⱼ) has
 
     ∇ₓ = Wᵀ c′(a)        tr ∇ₓ² = Σⱼ c″(aⱼ) ‖wⱼ‖²
 
-For a convolution, ‖wⱼ‖² at each position is the convolution of an image of ones with w², so the
-borders are right. Cost: about one step of an autoencoder with tied weights.
+For a convolution, ‖wⱼ‖² at each position is the convolution of an image of ones with w², which is
+right at the borders too. Cost: about one step of an autoencoder with tied weights.
 """
 
 from typing import NamedTuple
@@ -24,9 +24,9 @@ _SHAPE_LAYERS = (keras.layers.Flatten, keras.layers.Reshape, keras.layers.Permut
 
 
 class AffineStage(NamedTuple):
-    """A potential taken apart: reshapes, one affine layer, reshapes, elementwise functions, outer.
+    """A potential in parts: reshapes, one affine layer, elementwise functions and reshapes, outer.
 
-    Where among the elementwise functions the later reshapes stand makes no difference to these.
+    Elementwise functions and reshapes commute.
     """
 
     before: list[keras.layers.Layer]
@@ -47,7 +47,7 @@ def affine_stage(potential: object) -> AffineStage | str:
     after: list[keras.layers.Layer] = []
     affine: keras.layers.Layer | None = None
     jet: jets.JetFunction = jets.linear
-    placed: keras.layers.Layer | None = None  # elementwise, but not the same at every place
+    placed: keras.layers.Layer | None = None  # elementwise, but different at every place
     for layer in chain:
         if type(layer) in kinds.INERT:
             continue
@@ -71,17 +71,13 @@ def affine_stage(potential: object) -> AffineStage | str:
         return "the network has no dense or convolutional layer"
     if placed is not None and after:
         return (
-            f"layer {placed.name} has a slope for each place, and layer {after[0].name} moves them"
+            f"layer {placed.name} has a slope for each place, but layer {after[0].name} moves them"
         )
     return AffineStage(before, affine, jet, potential.outer, after)
 
 
 def require_affine_stage(potential: object) -> AffineStage:
-    """The parts of a one-layer potential.
-
-    Raises:
-        ValueError: if the potential has no closed form; the message says why.
-    """
+    """The parts of a one-layer potential; ValueError if there is no closed form, saying why."""
     stage = affine_stage(potential)
     if isinstance(stage, str):
         raise ValueError(
@@ -94,15 +90,7 @@ def require_affine_stage(potential: object) -> AffineStage:
 def closed_form(potential: Potential, x: tf.Tensor) -> Curvature:
     """Gradient and Laplacian of a one-layer potential in closed form.
 
-    Args:
-        potential: an elementwise outer function of a network with one affine layer.
-        x: inputs, (batch, ...).
-
-    Returns:
-        The exact `Curvature`; kinks of piecewise-linear activations are ignored.
-
-    Raises:
-        ValueError: if the potential has no closed form; the message says why.
+    Exact but for the kinks of piecewise-linear activations; ValueError without a closed form.
     """
     stage = require_affine_stage(potential)
     dtype, layer = potential.dtype, stage.affine
@@ -138,7 +126,7 @@ def closed_form(potential: Potential, x: tf.Tensor) -> Curvature:
 
 
 def _through(shape_layers: list[keras.layers.Layer], t: tf.Tensor) -> tf.Tensor:
-    """Values through layers that only move them; `call`, as the rest would cast their type."""
+    """Values through layers that only move them, by `call`, since `__call__` would cast them."""
     for layer in shape_layers:
         t = layer.call(t)
     return t

@@ -1,8 +1,8 @@
 """What derivatives cost: multiplications and memory, counted from the layers.
 
-Costs are stated in steps of an autoencoder with the network as encoder and its mirror image as
-decoder. With F multiplications in a forward pass such a step takes 6F: encoder and decoder, times
-three for the gradients. Elementwise work is not counted; it matters for small layers only.
+Costs are in steps of an autoencoder with the network as encoder and its mirror image as decoder.
+With F multiplications in a forward pass such a step takes 6F: encoder and decoder, times three for
+the gradients. Elementwise work is not counted; it matters for small layers only.
 """
 
 import math
@@ -16,7 +16,7 @@ from delvm_tf.curvature.taylor import has_rule
 
 DIFFERENTIATION = 4  # forward-over-reverse derivatives of a function, in forward passes
 COPIES = 3  # of each tensor of derivatives that a backward pass holds at its peak
-BYTES_OF_A_FUNCTION = 256  # for each input value, where the network cannot be looked into
+BYTES_OF_A_FUNCTION = 256  # for each input value, if the network is not a graph of layers
 
 
 class Multiplications(NamedTuple):
@@ -24,8 +24,8 @@ class Multiplications(NamedTuple):
 
     Attributes:
         forward: in one forward pass.
-        tangent: in propagating one probe that is the same for all examples; the first layer is
-            spared, since its derivatives are then computed once for the batch.
+        tangent: in propagating one probe that is the same for all examples, without the first
+            layer, whose derivatives are computed once for the batch.
     """
 
     forward: int
@@ -35,8 +35,8 @@ class Multiplications(NamedTuple):
 def multiplications(network: Any) -> Multiplications | None:
     """Multiplications of all layers with kernels: their values times the positions they serve.
 
-    None for a network with layers of unknown use of their weights: those without a propagation
-    rule, such as recurrent layers, which use them at every step.
+    None if a layer with weights has no propagation rule: recurrent layers, for example, use their
+    weights at every step.
     """
     counts = [_layer_multiplications(*node) for node in layer_nodes(network)]
     known = [count for count in counts if count]
@@ -70,7 +70,7 @@ def tangent_bytes(network: Any, itemsize: int = 4) -> int:
 
 
 def bytes_per_probe(potential: Any, x: tf.Tensor) -> int:
-    """Memory that the derivatives along one probe of one example take, in bytes."""
+    """Memory of the derivatives along one probe of one example, in bytes."""
     if isinstance(potential, Potential) and is_graph(potential.network):
         return max(1, tangent_bytes(potential.network, x.dtype.size))
     return BYTES_OF_A_FUNCTION * math.prod(x.shape[1:])

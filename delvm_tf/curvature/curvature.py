@@ -1,4 +1,4 @@
-"""What every trace method is given, a potential, and what it returns."""
+"""The argument of every trace method, a potential, and its result."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -15,8 +15,8 @@ class Curvature(NamedTuple):
     """Input derivatives of a potential u at a batch of d-dimensional inputs.
 
     Attributes:
-        output: f(x), the output of the potential's network, in the accumulation type; for a
-            function that is no `Potential`, u(x).
+        output: f(x), the output of the potential's network, in the accumulation type; u(x) for a
+            function that is not a `Potential`.
         gradient: ∇ₓu, shape of x. For a DELVM this is Jᵀf, the reconstruction.
         laplacian: tr ∇ₓ²u, shape (batch,). For a DELVM this is ‖J‖² + Σₖ fₖΔfₖ.
     """
@@ -32,8 +32,8 @@ class Potential:
     Args:
         network: a Keras model or layer f, (batch, ...) to (batch, ...).
         outer: the outer function g, one number per example.
-        dtype: the type that g and all derivatives are accumulated in, whatever the network's
-            compute type is.
+        dtype: the type in which g and all derivatives are accumulated, whatever the network's
+            compute type.
     """
 
     def __init__(self, network: Any, outer: Outer, dtype: str = "float32"):
@@ -43,11 +43,11 @@ class Potential:
 
     @property
     def variables(self) -> list[Any]:
-        """All variables that the potential reads, those of the network and of g."""
+        """The variables of the network and of g."""
         return [*self.network.variables, *self.outer.variables]
 
     def output(self, x: tf.Tensor) -> tf.Tensor:
-        """The output f(x) in the accumulation type, layers such as dropout in inference mode."""
+        """The output f(x) in the accumulation type, in inference mode."""
         return tf.cast(network_value(self.network, x), self.dtype)
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:

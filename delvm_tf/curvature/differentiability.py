@@ -1,7 +1,8 @@
-"""What TensorFlow cannot differentiate, found before it silently leaves a part of a gradient out.
+"""Finds what TensorFlow cannot differentiate, before it silently drops part of a gradient.
 
-An objective of ∇E has a gradient in the weights that goes through the gradient of each layer. Some
-of these TensorFlow takes for constants: that of `tf.image.resize`, say. Others it computes wrongly.
+The gradient in the weights of an objective of ∇E goes through the gradient of each layer.
+TensorFlow takes some of these for constants, such as that of `tf.image.resize`, and computes others
+wrongly.
 """
 
 import re
@@ -16,23 +17,20 @@ from tensorflow.python.framework import ops
 from delvm_tf.curvature.graph import structure_key
 
 _GRADIENT = re.compile(r"Grad(V\d+|Image|WithArgmax)?$|Backprop")
-# What was found to be sound, by the object and the state of its layers.
+# What was found to be differentiable, by the object and the state of its layers.
 _SOUND: WeakKeyDictionary[Any, set[Any]] = WeakKeyDictionary()
 _MAX_POOLING = {"MaxPoolGrad", "MaxPoolGradV2", "MaxPool3DGrad"}
 
 
 @tf.autograph.experimental.do_not_convert
 def graph_nodes(function: Callable[..., Any], specs: Sequence[tf.TensorSpec]) -> list[Any]:
-    """The operations that a function runs, with those inside of loops and branches.
-
-    Cost: tracing it once.
-    """
+    """The operations of a function, including those in loops and branches; it is traced once."""
 
     def trace() -> Any:
         traced = tf.function(lambda *x: function(*x), autograph=False)
         return traced.get_concrete_function(*specs).graph.as_graph_def()
 
-    # In a thread of its own, which neither a graph nor a tape nor a scope of the caller reaches.
+    # In another thread, out of reach of the caller's graphs, tapes and scopes.
     with ThreadPoolExecutor(1) as thread:
         graph = thread.submit(trace).result()
     return [*graph.node, *(node for f in graph.library.function for node in f.node_def)]
@@ -41,17 +39,17 @@ def graph_nodes(function: Callable[..., Any], specs: Sequence[tf.TensorSpec]) ->
 def require_differentiable(
     what: str, function: Callable[..., Any], specs: Sequence[tf.TensorSpec]
 ) -> None:
-    """Refuse a function that holds gradients which cannot be differentiated once more.
+    """Refuse a function of gradients, such as ∇E(x), that cannot be differentiated once more.
 
     Cost: tracing it; for an object, or a method of it, once as long as its layers stay the same.
 
     Args:
         what: needs the derivative, for the message.
-        function: of tensors; it takes gradients itself, such as ∇E(x).
+        function: of tensors.
         specs: shapes and types of the tensors.
 
     Raises:
-        ValueError: if it does; the message names the operation, and so the layer.
+        ValueError: names the operation that cannot be differentiated, and so the layer.
     """
     _require(what, function, function, specs)
 
@@ -82,7 +80,7 @@ def _require(
         reason = _obstacle(node)
         if reason is not None:
             raise ValueError(
-                f"{what} needs the derivative of a gradient, but the network holds {node.name}, "
+                f"{what} needs the derivative of a gradient, but the network contains {node.name}, "
                 f"{reason}. Use another layer there, or an objective without derivatives of "
                 f"gradients: dv.ContrastiveDivergence(sampler='langevin')"
             )
@@ -95,7 +93,7 @@ def _obstacle(node: Any) -> str | None:
         return f"whose operation {node.op} TensorFlow cannot differentiate"
     if node.name.endswith("moments/StopGradient"):
         return (
-            "where tf.nn.moments holds the mean constant in the variance, so that second "
+            "where tf.nn.moments treats the mean as a constant in the variance, so that second "
             "derivatives are wrong; write tf.reduce_mean(tf.square(x - mean))"
         )
     if (

@@ -9,24 +9,21 @@ import keras
 def is_graph(network: Any) -> bool:
     """Whether a network is a functional or built Sequential model of one input and one output.
 
-    A subclass with a `call` of its own is none: it may do anything beside running its layers.
+    A subclass with its own `call` is not, since that may do more than run the layers.
     """
-    if not isinstance(network, keras.Model) or not _runs_its_layers(network):
+    if not isinstance(network, keras.Model):
+        return False
+    if not type(network).call.__module__.startswith("keras."):
         return False
     outputs, inputs = getattr(network, "outputs", None), getattr(network, "inputs", None)
     return len(outputs or ()) == len(inputs or ()) == 1
 
 
-def _runs_its_layers(network: keras.Model) -> bool:
-    """Whether a model's `call` is Keras's own."""
-    return type(network).call.__module__.startswith("keras.")
-
-
 class Call:
-    """A use of an operation or layer in a network that is more than a layer of its input tensors.
+    """A node of a network that is not simply a layer applied to its input tensors.
 
-    Such are `x + y`, `x[:, 1:]`, `keras.ops.tanh(x)`, `attention(x, x)` and one of several outputs.
-    Called with the values of its distinct input tensors, as a layer of these would be.
+    For example `x + y`, `x[:, 1:]`, `keras.ops.tanh(x)`, `attention(x, x)`, one of several outputs.
+    It is called like a layer, with the values of its distinct input tensors.
     """
 
     def __init__(self, operation: Any, node: Any, parents: list[Any], place: int):
@@ -36,7 +33,7 @@ class Call:
 
     @property
     def weights(self) -> list[Any]:
-        """The variables of the layer that is called, none for an operation."""
+        """The variables of the layer that is called; empty for an operation."""
         return getattr(self._operation, "weights", [])
 
     def __call__(self, values: Any, training: bool = False) -> Any:
@@ -50,7 +47,7 @@ class Call:
 
 
 def _is_plain(layer: Any, node: Any) -> bool:
-    """Whether a layer was called with a tensor or a list of tensors, and gave one."""
+    """Whether a layer was called with a tensor or a list of tensors and returned one."""
     options = {key: value for key, value in node.arguments.kwargs.items() if key != "training"}
     return (
         isinstance(layer, keras.layers.Layer)
@@ -93,10 +90,9 @@ def evaluate_graph(network: Any, value: Any, apply: Callable[[Any, list[Any]], A
 
 
 def layer_chain(network: Any) -> list[keras.layers.Layer] | None:
-    """The layers of a network in order, if each one feeds exactly the next; otherwise None.
+    """The layers of a network in order if each one feeds exactly the next, otherwise None.
 
-    Nested models are unrolled. Networks that branch, take several inputs, or are written as a
-    subclass give None.
+    Nested models are unrolled. None also for a subclass with its own `call`.
     """
     if not isinstance(network, keras.Model):
         return [network] if isinstance(network, keras.layers.Layer) else None
@@ -114,6 +110,6 @@ def layer_chain(network: Any) -> list[keras.layers.Layer] | None:
 
 
 def structure_key(model: Any) -> Hashable:
-    """The layers of a model and their activations, which a user may replace; none of a function."""
+    """The layers of a model and their activations, which a user may replace; () for a function."""
     layers = model._flatten_layers() if isinstance(model, keras.layers.Layer) else ()
     return tuple((layer, getattr(layer, "activation", None)) for layer in layers)

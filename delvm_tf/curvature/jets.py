@@ -1,8 +1,8 @@
 """Elementwise functions with their first two derivatives.
 
-A jet holds φ(a), φ′(a) and φ″(a). Derivatives that are constant are kept as Python floats, so that
-multiplying by one or by zero costs nothing. The most used activations have formulas; every other
-elementwise activation of Keras is differentiated automatically, which is exact too.
+A jet holds φ(a), φ′(a) and φ″(a). Constant derivatives are Python floats, so that multiplying by
+one or zero costs nothing. The most common activations have formulas; Keras's other elementwise
+activations are differentiated automatically, which is exact too.
 """
 
 import math
@@ -23,8 +23,8 @@ class Jet(NamedTuple):
         value: φ(a).
         first: φ′(a).
         second: φ″(a); for a piecewise-linear function 0.0, its kinks ignored.
-        gate: whether φ′ takes the values 0 and 1 only and φ = a·φ′, as for the ReLU. Then
-            φ′² = φ′ and φφ′ = φ, which spares passes over memory.
+        gate: whether φ′ is 0 or 1 and φ = a·φ′, as for the ReLU. Then φ′² = φ′ and φφ′ = φ, which
+            saves passes over memory.
     """
 
     value: tf.Tensor
@@ -37,7 +37,7 @@ JetFunction = Callable[[tf.Tensor], Jet]
 
 
 def multiply(a: Number, b: Number) -> Number:
-    """The product a·b, skipping the work where a factor is the float 0.0 or 1.0."""
+    """The product a·b, without work if a factor is the float 0.0 or 1.0."""
     for one, other in ((a, b), (b, a)):
         if isinstance(one, float):
             if one == 0.0:
@@ -48,7 +48,7 @@ def multiply(a: Number, b: Number) -> Number:
 
 
 def add(a: Number, b: Number) -> Number:
-    """The sum a + b, skipping the work where a term is the float 0.0."""
+    """The sum a + b, without work if a term is the float 0.0."""
     for one, other in ((a, b), (b, a)):
         if isinstance(one, float) and one == 0.0:
             return other
@@ -95,7 +95,7 @@ def linear(a: tf.Tensor) -> Jet:
 
 
 def piecewise_linear(function: Callable[[tf.Tensor], tf.Tensor]) -> JetFunction:
-    """The jet of a piecewise-linear function, whose slope at a kink is the gradient's choice."""
+    """The jet of a piecewise-linear function, with TensorFlow's slope at kinks."""
 
     def jet(a: tf.Tensor) -> Jet:
         with tf.GradientTape() as tape:
@@ -113,7 +113,7 @@ def relu(
     max_value: float | None = None,
     threshold: float = 0.0,
 ) -> Jet:
-    """max(a, 0), its step and 0; with the options of Keras's function, that one's slopes."""
+    """max(a, 0), its step and 0; or Keras's function with these options and its slopes."""
     if negative_slope or max_value is not None or threshold:
         return piecewise_linear(
             partial(
@@ -124,22 +124,19 @@ def relu(
             )
         )(a)
     value = _rectified(a)
-    # A step of the value: 0 or 1, and no gradient to compute on the way back.
+    # 0 or 1, without a gradient to compute on the way back.
     return Jet(value, tf.stop_gradient(tf.sign(value)), 0.0, gate=True)
 
 
 @tf.custom_gradient
 def _rectified(a: tf.Tensor) -> Any:
-    """max(a, 0). The gradient of TensorFlow's own passes zeros on to a when differentiated."""
+    """max(a, 0). TensorFlow's own gradient passes useless zeros on to a when differentiated."""
     value = tf.nn.relu(a)
     return value, lambda upstream: gated(upstream, value)
 
 
 def gated(t: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
-    """`t` where a `value` of its shape is positive and 0 elsewhere; no gradient in the value.
-
-    In one pass over memory, forward and back.
-    """
+    """`t` where `value` is positive, else 0, in one pass over memory; no gradient in the value."""
 
     @tf.custom_gradient
     def gate(t: tf.Tensor) -> Any:
@@ -177,30 +174,12 @@ def softplus(a: tf.Tensor) -> Jet:
     return Jet(tf.nn.softplus(a), s, s * (1.0 - s))
 
 
-def exponential(a: tf.Tensor) -> Jet:
-    """Thrice eᵃ."""
-    e = tf.exp(a)
-    return Jet(e, e, e)
-
-
-def log_sigmoid(a: tf.Tensor) -> Jet:
-    """−softplus(−a), σ(−a) and −σ(−a)(1 − σ(−a))."""
-    mirrored = softplus(-a)
-    return Jet(-mirrored.value, mirrored.first, -mirrored.second)
-
-
 def elu(a: tf.Tensor, alpha: float = 1.0) -> Jet:
     """a, 1 and 0 above zero; α(eᵃ − 1), αeᵃ and αeᵃ below, where αeᵃ is the value plus α."""
     value = keras.activations.elu(a, alpha=alpha)
     below = tf.cast(a <= 0.0, a.dtype)
     second = below * (value + alpha)
     return Jet(value, second + (1.0 - below), second)
-
-
-def celu(a: tf.Tensor, alpha: float = 1.0) -> Jet:
-    """α elu(a/α) and its derivatives."""
-    scaled = elu(a / alpha)
-    return Jet(alpha * scaled.value, scaled.first, scaled.second / alpha)
 
 
 def selu(a: tf.Tensor) -> Jet:
@@ -227,12 +206,12 @@ hard_silu = times_argument(piecewise_linear(keras.activations.hard_sigmoid))
 
 
 def gelu(a: tf.Tensor, approximate: bool = False) -> Jet:
-    """aΦ(a) with the normal distribution function, or Hendrycks and Gimpel's estimate of it."""
+    """aΦ(a) with the normal distribution function or Hendrycks and Gimpel's approximation."""
     return times_argument(_approximate_normal_cdf if approximate else _normal_cdf)(a)
 
 
 def _normal_cdf(a: tf.Tensor) -> Jet:
-    """½ erfc(−ha) with TensorFlow's h = √½, which it rounds to float32 for a in float64 too."""
+    """½ erfc(−ha) with h = √½, which TensorFlow rounds to float32 even for float64."""
     h = tf.cast(math.sqrt(0.5), a.dtype)
     density = h / math.sqrt(math.pi) * tf.exp(-tf.square(h * a))
     return Jet(0.5 * tf.math.erfc(-a * h), density, -2.0 * tf.square(h) * a * density)
@@ -277,7 +256,7 @@ def differentiated(function: Callable[[tf.Tensor], tf.Tensor]) -> JetFunction:
     return jet
 
 
-# Each takes the options of its activation as well.
+# Each also takes the options of its activation.
 _FORMULAS: dict[Any, Callable[..., Jet]] = {
     keras.activations.linear: linear,
     keras.activations.relu: relu,
@@ -289,11 +268,8 @@ _FORMULAS: dict[Any, Callable[..., Jet]] = {
     keras.activations.mish: mish,
     keras.activations.elu: elu,
     keras.activations.selu: selu,
-    keras.activations.celu: celu,
     keras.activations.hard_silu: hard_silu,
-    keras.activations.exponential: exponential,
-    keras.activations.log_sigmoid: log_sigmoid,
-    # TensorFlow cannot differentiate these two often enough, or not everywhere.
+    # TensorFlow cannot differentiate these two often enough or everywhere.
     keras.activations.softsign: softsign,
     keras.activations.sparse_plus: sparse_plus,
 }
@@ -310,12 +286,15 @@ _PIECEWISE_LINEAR = [
     )
 ]  # fmt: skip
 
-# The other activations of Keras that map each element by itself (softmax and its kin do not).
-_DIFFERENTIATED = [keras.activations.squareplus, keras.activations.tanh_shrink]
+# Keras's other elementwise activations.
+_DIFFERENTIATED = [
+    getattr(keras.activations, name)
+    for name in ("celu", "exponential", "log_sigmoid", "squareplus", "tanh_shrink")
+]
 
 
 def without_options(activation: Any) -> tuple[Any, dict[str, Any]]:
-    """An activation function and the options that `functools.partial` may have given it."""
+    """An activation function and its options, if it is a `functools.partial`."""
     if isinstance(activation, partial) and not activation.args:
         return activation.func, activation.keywords
     return activation, {}

@@ -1,9 +1,9 @@
-"""Loops in a function, which TensorFlow cannot differentiate as often as a trace needs.
+"""Loops, which TensorFlow cannot differentiate as often as a trace needs.
 
-The gradient in the weights of a trace is a third derivative at least. TensorFlow writes each
-derivative of a loop as another loop that keeps all steps of those before, so that time and memory
-grow without bound in practice, and from the third on its functions can be taken for one another.
-The first two, as in denoising score matching, are right and cheap.
+The gradient of a trace in the weights is at least a third derivative. TensorFlow makes each
+derivative of a loop another loop that keeps all steps of the ones before, so that time and memory
+explode, and from the third on it can mistake one loop's function for another's. The first two, as
+in denoising score matching, are right and cheap.
 """
 
 from typing import Any
@@ -17,13 +17,7 @@ _FUSED = {"CudnnRNN", "CudnnRNNV2", "CudnnRNNV3"}  # can be differentiated once
 
 
 def find_loop(function: Any, input_shape: tuple[int, ...], dtype: Any) -> str | None:
-    """The name of a loop that a function runs, or None. Cost: tracing it once.
-
-    Args:
-        function: of a batch.
-        input_shape: the shape of one input.
-        dtype: the type of the inputs.
-    """
+    """The name of a loop that a function of batches runs, or None. Cost: tracing it once."""
     for node in graph_nodes(function, [tf.TensorSpec((None, *input_shape), dtype)]):
         if node.op in _LOOPS | _FUSED:
             return node.name
@@ -31,17 +25,7 @@ def find_loop(function: Any, input_shape: tuple[int, ...], dtype: Any) -> str | 
 
 
 def require_no_loop(what: str, function: Any, input_shape: tuple[int, ...], dtype: Any) -> None:
-    """Refuse second derivatives of a function that runs a loop.
-
-    Args:
-        what: that needs the derivatives, for the message.
-        function: of a batch.
-        input_shape: the shape of one input.
-        dtype: the type of the inputs.
-
-    Raises:
-        ValueError: if it does; the message names the loop and what to use instead.
-    """
+    """Raise ValueError if `function` runs a loop; `what` needs its second derivatives."""
     loop = find_loop(function, input_shape, dtype)
     if loop is not None:
         raise ValueError(

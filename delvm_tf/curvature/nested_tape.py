@@ -1,11 +1,12 @@
-"""The reference: nested gradient tapes and the full Hessian of every example.
+"""The reference method: nested gradient tapes and the full Hessian of every example.
 
 Cost: d reverse-over-reverse passes and d² numbers per example. Every other method is tested against
 this one in float64.
 
-With the weights, nested tapes differentiate three times, and the third derivative of `tf.pow`
-(`f ** 2`) is NaN at zero, where ReLU units sit exactly: 2·1·0·0⁻¹. So the library squares with
-`tf.square`, whose third derivative is zero, and so should a potential of yours.
+Together with the gradient in the weights, nested tapes differentiate three times. The third
+derivative of `tf.pow` (`f ** 2`) is NaN at zero, the value of inactive ReLU units: 2·1·0·0⁻¹. So
+the library squares with `tf.square`, whose third derivative is zero; do the same in your
+potentials.
 """
 
 import math
@@ -23,7 +24,7 @@ def nested_tape(potential: PotentialFunction, x: tf.Tensor) -> Curvature:
 
     Args:
         potential: the function to differentiate, (batch, ...) to (batch,).
-        x: inputs, (batch, ...), of known shape but for the batch.
+        x: inputs, (batch, ...), of known shape except for the batch.
     """
     spec = tf.TensorSpec((None, *x.shape[1:]), x.dtype)
     require_differentiable_gradient("a trace", potential, [spec])

@@ -1,8 +1,8 @@
 """Outer functions g, from a network's output to one number per example.
 
 An energy of this library is E(x) = quadratic(x) − g(f(x)). Summing or integrating the hidden
-variables out of exp(hᵀf − …) gives g, and its gradient is their conditional mean E[h|x]. What score
-matching needs of g beside that is tᵀ∇²g t along the derivatives t = J v of the output.
+variables out of exp(hᵀf − …) gives g, whose gradient is their conditional mean E[h|x]. Score
+matching also needs tᵀ∇²g t along the derivatives t = J v of the output.
 """
 
 import abc
@@ -21,14 +21,14 @@ class Outer(abc.ABC):
     """A function g of a network's output f, (batch, ...) to (batch,).
 
     Attributes:
-        linear: whether the hidden variables enter the energy as hᵀf and nowhere else with x, so
-            that x given h is normal where f is linear.
+        linear: whether the hidden variables enter the energy only as hᵀf, so that x given h is
+            normal if f is linear.
     """
 
     linear: bool = True
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Formulas of a base class do not hold for another g: they are not inherited with it."""
+        """A subclass with another g does not inherit the formulas of its base class."""
         super().__init_subclass__(**kwargs)
         if "__call__" in vars(cls):
             for name in {"quadratic_form", "terms", "gradient"} - {*vars(cls)}:
@@ -36,7 +36,7 @@ class Outer(abc.ABC):
 
     @property
     def variables(self) -> list[Any]:
-        """The Keras variables that g reads; none unless it is learned itself."""
+        """The Keras variables of g, if it is learned itself."""
         return []
 
     @abc.abstractmethod
@@ -45,7 +45,7 @@ class Outer(abc.ABC):
 
     @abc.abstractmethod
     def mean_hidden(self, f: tf.Tensor) -> tf.Tensor:
-        """The mean of the hidden variables given x; for h that enters as hᵀf, ∇g(f)."""
+        """The mean of the hidden variables given x; ∇g(f) if `linear`."""
 
     def gradient(self, f: tf.Tensor) -> tf.Tensor:
         """∇g(f), shape of f."""
@@ -56,19 +56,15 @@ class Outer(abc.ABC):
 
     def sample_hidden(self, f: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """A draw of the hidden variables given x, shape of their mean."""
-        raise TypeError(f"{type(self).__name__} says nothing about the hidden variables' spread")
+        raise TypeError(f"{type(self).__name__} does not say how to sample its hidden variables")
 
     def terms(self, boxes: Boxes) -> Boxes:
-        """What each term of g depends on, where g is a sum; here one term of all outputs.
+        """The part of the input that each term of g depends on; by default g is one term.
 
         With fewer outputs in a term, exact traces of convolutional networks take fewer probes.
 
         Args:
-            boxes: the part of the input that each output depends on.
-
-        Returns:
-            The part that each term does, in any shape; `union` unites those along axes of outputs,
-            and `map_boxes` any others.
+            boxes: the part of the input that each output depends on; see `union`, `map_boxes`.
         """
         return everything([boxes], ())
 
@@ -100,12 +96,12 @@ class ElementwiseOuter(Outer):
     """An outer function that is a sum over outputs, g(f) = Σₖ γ(fₖ)."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Refuse a g that is not the sum which the derivatives are taken of."""
+        """Refuse a g that need not be the sum of its jet."""
         super().__init_subclass__(**kwargs)
         if "__call__" in vars(cls) and "jet" not in vars(cls):
             raise TypeError(
-                f"{cls.__name__} gives __call__ without jet, but an ElementwiseOuter is the sum of "
-                f"its jet over all outputs; give jet(f), or subclass Outer for another function"
+                f"{cls.__name__} defines __call__ without jet, but an ElementwiseOuter is the sum "
+                f"of its jet over all outputs; define jet, or subclass Outer for another function"
             )
 
     @abc.abstractmethod
@@ -135,7 +131,7 @@ class ElementwiseOuter(Outer):
         if isinstance(second, float) and tangents.shape[0] == 1:
             return second * squared_norms(tf.squeeze(tangents, 0))
         squares = tf.reduce_sum(tf.square(tangents), axis=0)
-        # Without any nonlinearity the tangents may still be the same for all examples.
+        # In a linear network the tangents are the same for all examples.
         forms = tf.broadcast_to(jets.multiply(second, squares), tf.shape(f))
         return sum_per_example(forms)
 
@@ -160,5 +156,5 @@ class SoftplusSum(ElementwiseOuter):
         return jets.softplus(f)
 
     def sample_hidden(self, f: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Zeros and ones, with probability σ(f) of one."""
+        """Zeros and ones, one with probability σ(f)."""
         return noise.bernoulli(tf.sigmoid(f), seed)

@@ -1,4 +1,4 @@
-"""Which trace will be computed for a network, and what it costs."""
+"""Which trace is computed for a network, and what it costs."""
 
 import math
 from dataclasses import dataclass, replace
@@ -23,13 +23,13 @@ FEW_PROBES = 16  # up to here `auto` is exact whatever it costs
 
 
 class TraceSettings(NamedTuple):
-    """What a trace method may be told.
+    """Settings of trace methods.
 
     Attributes:
         spacing: of a lattice, one number or one per input axis; None for the receptive field.
         probes: random directions for each example, for `hutchinson` and `gaussian`.
         cost: what `auto` may spend on an estimate, in steps of an autoencoder.
-        memory_budget: GiB that the derivatives along the probes may take.
+        memory_budget: GiB for the derivatives along the probes.
     """
 
     spacing: int | tuple[int, ...] | None = None
@@ -40,14 +40,14 @@ class TraceSettings(NamedTuple):
 
 @dataclass(frozen=True, repr=False)
 class Plan:
-    """What will be computed; printed, it says so.
+    """What will be computed; print it to see.
 
     Attributes:
         method: a name in `TRACES`.
-        exact: whether the value is the trace, or an unbiased estimate of it.
+        exact: whether the value is the trace itself, not an unbiased estimate.
         probes: the probe directions, or None for methods without.
-        cost: multiplications of a training step, in steps of an autoencoder; None where the
-            network, or a layer of it with weights, cannot be looked into.
+        cost: multiplications of a training step, in steps of an autoencoder; None if they cannot
+            be counted.
         probe_bytes: memory of one probe of one example, in bytes, or None.
         settings: the settings it was made with.
         reason: why `auto` chose it, or "".
@@ -90,20 +90,14 @@ class Plan:
 def make_plan(
     trace: str, potential: Any, input_shape: tuple[int, ...], settings: TraceSettings
 ) -> Plan:
-    """The plan that a name stands for.
+    """The plan of a name in `TRACES`, of `"exact"` or of `"auto"`.
 
-    `"exact"` is the closed form where there is one, and otherwise the fewest probes that give the
-    trace itself. `"auto"` is that where it costs no more than `settings.cost` or takes few probes,
+    `"exact"` is the closed form if there is one, and otherwise the fewest probes that give the
+    trace itself. `"auto"` is the same if it costs no more than `settings.cost` or takes few probes,
     and otherwise the widest lattice within the cost, with random signs; at least one probe.
 
-    Args:
-        trace: a name in `TRACES`, `"exact"` or `"auto"`.
-        potential: the function to be differentiated.
-        input_shape: shape of one input.
-        settings: what the method may be told.
-
     Raises:
-        ValueError: if a method that was named cannot serve the network; the message says why.
+        ValueError: if a named method does not fit the network; the message says why.
     """
     if trace == "auto":
         return _automatic(potential, input_shape, settings)
@@ -194,8 +188,7 @@ def _propagates(potential: Any) -> bool:
 def _cost(potential: Any, probes: Probes) -> float | None:
     """(2F + P·T)/2F: value and gradient, and P probes of T multiplications each.
 
-    None where the outer function gives no quadratic form: what it costs to differentiate it along
-    each probe is not known.
+    None if the outer function defines no quadratic form, whose cost is then unknown.
     """
     if not _propagates(potential):
         return None

@@ -7,11 +7,11 @@
 | `Rademacher` | free                    | Hutchinson's estimate, variance 2 Σ_{i≠j} H_ij² / P |
 | `Gaussian`   | free                    | an estimate of variance 2 ‖H‖² / P                  |
 
-Two input values at least one receptive field R apart are never seen by the same output, H is zero
-between them, and one probe can hold both. So a lattice of ±1 on every R-th value, moved through its
-R positions along each axis, gives the trace exactly, with min(R, size)² × channels probes for an
-image instead of d. With a smaller spacing s and random signs it stays unbiased, with variance
-2 Σ H_ij² over the pairs i ≠ j that lie on a common lattice; spacing 1 is Hutchinson's estimator.
+No output sees two input values one receptive field R or more apart, so that H is zero between them
+and one probe can hold both. A lattice of ±1 on every R-th value, moved through its R positions
+along each axis, gives the trace exactly, with min(R, size)² × channels probes for an image instead
+of d. With a smaller spacing s and random signs it stays unbiased, with variance 2 Σ H_ij² over the
+pairs i ≠ j on a common lattice; spacing 1 is Hutchinson's estimator.
 """
 
 import abc
@@ -33,7 +33,7 @@ class Probes(abc.ABC):
     Args:
         shape: shape of one input.
         count: number of directions.
-        exact: whether their sum is the trace itself, for the function they are meant for.
+        exact: whether they give the trace itself, for the function they are meant for.
     """
 
     def __init__(self, shape: tuple[int, ...], count: int, exact: bool):
@@ -54,13 +54,8 @@ class Probes(abc.ABC):
     def take(self, start: Any, number: int, noise: Noise, dtype: Any) -> tf.Tensor:
         """Directions `start` to `start + number`, (number, batch or 1, *shape).
 
-        Those past the end are zero, so that chunks of equal size can cover any count.
-
-        Args:
-            start: index of the first, an integer or a scalar tensor.
-            number: how many.
-            noise: what `draw` gave, or its slice over examples.
-            dtype: floating-point type of the directions.
+        Those past the end are zero, so that chunks of equal size can cover any count. `start` may
+        be a scalar tensor; `noise` is what `draw` gave, or its slice over examples.
         """
 
 
@@ -81,10 +76,10 @@ class Lattice(Probes):
 
     Args:
         shape: shape of one input.
-        spacing: the distance s between the values of one probe, one number for all axes but the
-            channels or one per axis. A single number above one keeps channels apart; spacing 1 is
-            a single probe with a random sign on every value.
-        receptive_field: the length along each axis from which on two values share no output.
+        spacing: the distance s between the values of a probe, one per axis or one for all axes but
+            the channels. A single number above one keeps channels apart; spacing 1 is a single
+            probe with a random sign on every value.
+        receptive_field: the distance along each axis from which on two values share no output.
     """
 
     def __init__(
@@ -98,14 +93,11 @@ class Lattice(Probes):
         super().__init__(shape, math.prod(self.spacing), exact)
 
     def draw(self, x: tf.Tensor, seed: keras.random.SeedGenerator) -> Noise:
-        """A random sign for every value; one image of them serves all probes, which are disjoint.
-
-        Exact lattices need none, and are then the same for all examples.
-        """
+        """A sign for every value, shared by all probes, which are disjoint; None if exact."""
         return None if self.exact else _signs((1, *_dynamic_shape(x)), seed, x.dtype)
 
     def take(self, start: Any, number: int, noise: Noise, dtype: Any) -> tf.Tensor:
-        """Lattices, with the signs of the noise if there is any."""
+        """Lattices, times the signs of the noise if any."""
         index = start + tf.range(number)
         mask = tf.reshape(tf.cast(index < self.count, dtype), (number,) + (1,) * len(self.shape))
         later = self.count
@@ -129,7 +121,7 @@ class _Random(Probes):
     def take(self, start: Any, number: int, noise: Noise, dtype: Any) -> tf.Tensor:
         """Random directions, divided by √count."""
         if noise is None:
-            raise ValueError("random probes need the noise that draw gives")
+            raise ValueError("random probes need the noise that draw returns")
         rows = start + tf.range(number)
         inside = tf.reshape(
             tf.cast(rows < self.count, dtype), (number,) + (1,) * (noise.shape.rank - 1)
@@ -157,11 +149,7 @@ class Gaussian(_Random):
 
 
 def lattice_spacing(shape: tuple[int, ...], spacing: int | tuple[int, ...]) -> tuple[int, ...]:
-    """The spacing along each axis of an input, at most its size.
-
-    Raises:
-        ValueError: if the spacing is not a positive integer, or one for each axis.
-    """
+    """The spacing along each axis of an input, at most its size; ValueError if it is invalid."""
     values = list(spacing) if isinstance(spacing, tuple | list) else [spacing]
     if any(not isinstance(s, int) or isinstance(s, bool) or s < 1 for s in values):
         raise ValueError(f"the lattice spacing must be made of positive integers, got {spacing!r}")
@@ -182,7 +170,7 @@ def _signs(shape: Any, seed: keras.random.SeedGenerator, dtype: Any) -> tf.Tenso
 
 
 def _dynamic_shape(x: tf.Tensor) -> tuple[Any, ...]:
-    """Shape of a batch, its length a tensor where it is unknown."""
+    """Shape of a batch, its length a tensor if it is unknown."""
     return tuple(
         tf.shape(x)[i] if size is None else size for i, size in enumerate(x.shape.as_list())
     )

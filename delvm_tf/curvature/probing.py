@@ -1,7 +1,7 @@
-"""Traces from probe directions: exact or estimated, whatever the probes are.
+"""Traces from probe directions, exact or estimated.
 
-Networks that are graphs of layers take collapsed Taylor propagation, at the price of one forward
-pass a probe; any other function takes forward-over-reverse derivatives, at about four.
+Graphs of layers take collapsed Taylor propagation, at the price of one forward pass a probe; any
+other function takes forward-over-reverse derivatives, at about four.
 """
 
 import tensorflow as tf
@@ -34,15 +34,15 @@ def trace_by_probes(
 ) -> Curvature:
     """Gradient, and Laplacian from Σ_c v_cᵀ∇²u v_c, in bounded memory.
 
-    All probes at once where they fit; otherwise in chunks that are computed again for the gradient
-    in the weights, at 4/3 of the multiplications.
+    All probes at once if they fit; otherwise in chunks that are computed again for the gradient in
+    the weights, at 4/3 of the multiplications.
 
     Args:
         potential: the function to differentiate, (batch, ...) to (batch,).
-        x: inputs, (batch, ...), of known shape but for the batch.
+        x: inputs, (batch, ...), of known shape except for the batch.
         probes: the directions.
         seed: source of random ones.
-        memory_budget: bytes in GiB that the derivatives along the probes may take.
+        memory_budget: GiB for the derivatives along the probes.
     """
     noise = probes.draw(x, seed)
 
@@ -70,7 +70,7 @@ def trace_by_probes(
 
 
 def output_and_gradient(potential: PotentialFunction, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The network's output f(x) (or u(x) of another function) and ∇u(x)."""
+    """The network's output f(x), or u(x) for another function, and ∇u(x)."""
     with tf.GradientTape() as tape:
         tape.watch(x)
         output, u = output_and_value(potential, x)
@@ -78,7 +78,7 @@ def output_and_gradient(potential: PotentialFunction, x: tf.Tensor) -> tuple[tf.
 
 
 def quadratic_forms(potential: PotentialFunction, x: tf.Tensor, probes: tf.Tensor) -> Curvature:
-    """Output, gradient, and Σ_c v_cᵀ∇²u v_c in the place of the Laplacian, all probes at once.
+    """Output, gradient, and Σ_c v_cᵀ∇²u v_c as the Laplacian, for all probes at once.
 
     Args:
         potential: the function to differentiate.

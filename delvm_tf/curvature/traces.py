@@ -1,4 +1,4 @@
-"""The trace methods by name: making a plan for a network, and carrying it out."""
+"""The trace methods by name: making a plan for a network and carrying it out."""
 
 import logging
 from typing import Any
@@ -28,18 +28,18 @@ def plan_trace(
     settings: TraceSettings,
     dtype: Any = "float32",
 ) -> Plan:
-    """The plan that a name stands for (see `make_plan`), made once for a potential as it is.
+    """The plan of a name (see `make_plan`), made once for a potential as it is.
 
     Args:
         trace: a name in `TRACES`, `"exact"` or `"auto"`.
         potential: the function to be differentiated.
         input_shape: shape of one input.
-        settings: what the method may be told.
-        dtype: type of the inputs, unless the potential says its own.
+        settings: of the method.
+        dtype: type of the inputs of a function that is not a `Potential`.
 
     Raises:
-        ValueError: if a method that was named cannot serve the network, or none can, as it runs a
-            loop; the message says why and what to use.
+        ValueError: if the named method does not fit the network, or the network runs a loop; the
+            message says why and what to use.
     """
     plans = _PLANS.setdefault(potential, {})
     key = (trace, input_shape, settings, structure_key(getattr(potential, "network", None)))
@@ -58,7 +58,7 @@ def compute_trace(plan: Plan, potential: Any, x: tf.Tensor, seed: SeedGenerator)
     Args:
         plan: what to compute.
         potential: the function to differentiate, (batch, ...) to (batch,).
-        x: inputs, (batch, ...), of known shape but for the batch.
+        x: inputs, (batch, ...), of known shape except for the batch.
         seed: source of random probes.
     """
     if plan.method == "closed_form":

@@ -1,15 +1,15 @@
-"""Exact traces of convolutional networks, each input value followed through the window it reaches.
+"""Exact traces of convolutional networks, following each input value through its window.
 
-A lattice probe holds one value in every receptive field, but layers below the last see it in a part
-of theirs, and multiply zeros elsewhere. Here the derivatives with respect to each input pixel q are
-kept only at the positions p = q + offset that it reaches: k×k of them after a convolution of size
-k, (2k−1)×(2k−1) after two. A convolution of windows is
+A lattice probe holds one value in every receptive field, but layers below the last see smaller
+fields and mostly multiply zeros. Here the derivatives with respect to each input pixel q are kept
+only at the positions p = q + offset that it reaches: k×k of them after a convolution of size k,
+(2k−1)×(2k−1) after two. A convolution of windows is
 
     T′[a + s] = Σ_a T[a] W[k − 1 − s]
 
 over the cells a of a window, one matrix product for each cell of the result. Multiplications of a
-layer: pixels × cells before × k² × channels × filters, where lattice probes take the cells of the
-*last* layer. For two layers of 5×5 that is a third.
+layer: pixels × cells before × k² × channels × filters; lattice probes take the cells of the *last*
+layer. For two layers of 5×5 that is a third.
 """
 
 import itertools
@@ -31,7 +31,7 @@ from delvm_tf.curvature.sums import sum_per_example
 Cell = tuple[int, int]
 Window = dict[Cell, tf.Tensor]
 
-COPIES = 5  # of a window that a backward pass holds, with those side by side for products
+COPIES = 5  # of a window that a backward pass holds, some of them concatenated for products
 
 
 class Stage(NamedTuple):
@@ -68,11 +68,7 @@ def window_stages(potential: Any) -> list[Stage] | str:
 
 
 def require_window_stages(potential: Any) -> list[Stage]:
-    """A potential's convolutions with what follows each.
-
-    Raises:
-        ValueError: if windows do not fit the network; the message says which layer.
-    """
+    """A potential's convolutions with what follows each; ValueError if windows do not fit it."""
     stages = window_stages(potential)
     if isinstance(stages, str):
         raise ValueError(
@@ -107,13 +103,11 @@ def trace_by_windows(potential: Potential, x: tf.Tensor, memory_budget: float) -
     """Exact gradient and Laplacian of a potential of plain convolutions.
 
     Args:
-        potential: an elementwise outer function of a chain of convolutions and activations.
+        potential: an elementwise outer function of a chain of convolutions and activations;
+            ValueError for other layers.
         x: images, (batch, height, width, channels).
-        memory_budget: GiB that the derivatives may take; what does not fit is computed in chunks of
-            examples and input channels.
-
-    Raises:
-        ValueError: if the network has other layers; the message says which.
+        memory_budget: GiB for the derivatives; what does not fit is computed in chunks of examples
+            and input channels.
     """
     stages = require_window_stages(potential)
     image, channels = tuple(x.shape[1:3]), x.shape[3]
@@ -139,14 +133,14 @@ def trace_by_windows(potential: Potential, x: tf.Tensor, memory_budget: float) -
 
 
 class _Values(NamedTuple):
-    """What one pass over the values tells the windows.
+    """What the windows need of one pass over the values.
 
     Attributes:
         output: of the last stage, (batch, height, width, filters).
         gradient: as in `Curvature`.
         slopes: φ′ of each stage but the last, (batch, height, width, filters).
-        counts: for each stage, what a squared derivative before its φ counts in the trace, or None
-            where it counts nothing.
+        counts: for each stage, the weight in the trace of a squared derivative before its φ, or
+            None for zero.
     """
 
     output: tf.Tensor
@@ -187,7 +181,7 @@ def _as_output(potential: Potential, value: tf.Tensor) -> tf.Tensor:
 
 
 def _outer_jet(potential: Potential, value: tf.Tensor) -> jets.Jet:
-    """The outer function's jet, which may differ from output to output, in the shape of `value`."""
+    """The outer function's jet at every output, in the shape of `value`."""
     outer: Any = potential.outer
     output = _as_output(potential, value)
     jet = outer.jet(output)
@@ -238,7 +232,7 @@ def _windowed_sum(
 
 
 def _first_window(kernel: tf.Tensor, start: Any, channels: int, dtype: Any) -> Window:
-    """After the first convolution: its kernel turned round, the same for all pixels.
+    """The first convolution's kernel, reversed; the same for all pixels.
 
     Each cell is (1, 1, 1, input channels, filters); channels past the last are zero.
     """
@@ -252,10 +246,7 @@ def _first_window(kernel: tf.Tensor, start: Any, channels: int, dtype: Any) -> W
 
 
 def _shifts(t: tf.Tensor, window: Window, offset: Cell, image: tuple[int, int]) -> Any:
-    """The function from a cell to t at the position p = q + offset + cell, for every pixel q.
-
-    Positions outside of t give zero: they do not exist.
-    """
+    """The function from a cell to t at q + offset + cell for every pixel q, zero outside of t."""
     ends = [max(cell[axis] for cell in window) for axis in (0, 1)]
     paddings = [
         [max(0, -low), max(0, size + low + end - t.shape[axis + 1])]
@@ -275,8 +266,8 @@ def _shifts(t: tf.Tensor, window: Window, offset: Cell, image: tuple[int, int]) 
 def _convolved(window: Window, kernel: tf.Tensor) -> Window:
     """The full convolution of windows with a kernel, (batch, height, width, channels, units) each.
 
-    Products run in the kernel's type. The gradient is written out, since that of a concatenation
-    would pass over memory once more for every cell it appears in.
+    Products run in the kernel's type. The gradient is written out, since TensorFlow's of a
+    concatenation would pass over memory once more for every cell in it.
     """
     height, width = kernel.shape[:2]
     cells = list(window)
@@ -290,7 +281,7 @@ def _convolved(window: Window, kernel: tf.Tensor) -> Window:
         return cells, slice(cells[0] + size - 1 - at, cells[-1] + size - at)
 
     def reached(cell: Cell) -> tuple[list[Cell], tuple[slice, slice]]:
-        """The cells that a result sums over, and the taps of the kernel that meet them."""
+        """The cells that a result sums over, and their taps of the kernel."""
         down, down_taps = span(cell[0], height, rows)
         across, across_taps = span(cell[1], width, columns)
         return [(i, j) for i in down for j in across], (down_taps, across_taps)

@@ -220,7 +220,7 @@ def test_another_function_inherits_no_formulas(double_precision, rng):
 
 
 def test_a_sum_over_outputs_that_is_given_as_something_else_is_refused():
-    with pytest.raises(TypeError, match=r"Mixed gives __call__ without jet.*subclass Outer"):
+    with pytest.raises(TypeError, match=r"Mixed defines __call__ without jet.*subclass Outer"):
 
         class Mixed(HalfSquaredNorm):
             def __call__(self, f):

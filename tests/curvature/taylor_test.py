@@ -119,7 +119,7 @@ STACKS = {
 def moments(x, axes, keepdims):
     """Mean and variance as `tf.nn.moments` has them, but differentiable twice.
 
-    TensorFlow holds the mean constant in the variance, which gives wrong second derivatives.
+    TensorFlow treats the mean as a constant in the variance, which gives wrong second derivatives.
     """
     assert keepdims
     mean = tf.reduce_mean(x, axes, keepdims=True)
