@@ -1,4 +1,4 @@
-"""The linear map of dense and convolutional layers, apart from bias and activation."""
+"""The linear map of dense and convolutional layers, without bias and activation."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 Padding = list[list[int]]
-FEW_CHANNELS = 8  # below, TensorFlow's own input gradient is the faster one
+FEW_CHANNELS = 8  # below, TensorFlow's own input gradient is faster
 
 
 def linear_map(layer: keras.layers.Layer, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
@@ -35,7 +35,7 @@ def affine_map(layer: Any, x: tf.Tensor) -> tf.Tensor:
 
 
 def is_plain_convolution(layer: Any) -> bool:
-    """Whether a layer is a two-dimensional convolution without strides, dilation and groups."""
+    """Whether a layer is a two-dimensional convolution without strides, dilation or groups."""
     return (
         type(layer) is keras.layers.Conv2D
         and layer.data_format == "channels_last"
@@ -52,15 +52,10 @@ def plain_padding(layer: Any) -> Padding:
 
 
 def convolve(x: tf.Tensor, kernel: tf.Tensor, padding: Padding) -> tf.Tensor:
-    """Convolution whose input gradient is a convolution too, with the kernel turned round.
+    """Convolution of images whose input gradient is a convolution too, with the kernel reversed.
 
-    TensorFlow has an operation of its own for that gradient, which on CPUs takes 1.6 times as long.
-    Score matching needs the gradient forward as well as backward.
-
-    Args:
-        x: images, (batch, height, width, channels).
-        kernel: (height, width, channels, filters).
-        padding: zeros before and after height and width.
+    TensorFlow's own operation for that gradient takes 1.6 times as long on CPUs. Score matching
+    needs the gradient forward as well as backward.
     """
 
     @tf.custom_gradient

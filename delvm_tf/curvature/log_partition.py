@@ -1,8 +1,8 @@
 """Outer functions of conjugate energies: log-partitions of normal hidden variables.
 
-The last axis of the network's output f holds two halves a and b, of which t = (a, −b²) are the
-sufficient statistics. In a density of h with natural parameters λ + t the hidden variables enter as
-hᵀa − (h²)ᵀb², so that h given x is normal, and x given h is not.
+The last axis of the network's output f consists of two halves a and b with the sufficient
+statistics t = (a, −b²). The density of h has natural parameters λ + t: the hidden variables enter
+as hᵀa − (h²)ᵀb², so that h given x is normal, but x given h is not.
 
 Source: Wu, Esmaeili, Wick, Tristan and van de Meent (2021), Conjugate energy-based models.
 """
@@ -37,12 +37,12 @@ class GaussianLogPartition(Outer):
         return 0.5 * sum_per_example(tf.square(a) * variance - tf.math.log1p(2.0 * tf.square(b)))
 
     def variance(self, f: tf.Tensor) -> tf.Tensor:
-        """The variance s of the hidden variables given x, half as many as the outputs."""
+        """The variance s of the hidden variables given x, one for each pair of outputs."""
         b = tf.split(f, 2, axis=-1)[1]
         return 1.0 / (1.0 + 2.0 * tf.square(b))
 
     def mean_hidden(self, f: tf.Tensor) -> tf.Tensor:
-        """The mean as of the hidden variables given x, half as many as the outputs."""
+        """The mean as of the hidden variables given x, one for each pair of outputs."""
         return tf.split(f, 2, axis=-1)[0] * self.variance(f)
 
     def sample_hidden(self, f: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -74,12 +74,12 @@ class MixtureLogPartition(Outer):
 
         A(λ + t) − A(λ) = ½s(a² + 2ρμ(a − μb²)) − ½log(1 + 2b²/ρ)        s = 1/(ρ + 2b²)
 
-    Given x and the component, h is normal with mean (ρμ + a)s and variance s. Cost: K times that of
-    one Gaussian, in elementwise work and one product of K × outputs with each probe.
+    Given x and the component, h is normal with mean (ρμ + a)s and variance s. Cost: K times the
+    elementwise work of one Gaussian, and a product of K × outputs with each probe.
 
     Args:
         prior: has `log_weights()`, (K,), `means()` and `precisions()`, (K, m), as tensors, and
-            `variables`, the Keras variables these are made of.
+            their Keras `variables`.
     """
 
     linear = False

@@ -7,12 +7,12 @@ For a potential u(x) = g(f(x)) of layers and probe directions v_c, the sum of se
 over the outputs y of all layers, with J v_c the derivatives of the layer's *inputs*: a second-order
 term arises at a layer and reaches u by the same chain rule that gives the gradient. So one forward
 sweep carries the value and the first derivatives J v_c along all probes, each layer adds its own
-q_y, and the one backward pass that yields ∇u weighs them. Linear layers map both and add nothing;
-elementwise ones give φ and φ′·(J v_c) and add φ″·Σ_c(J v_c)²; piecewise-linear ones add nothing.
-Cost for P probes: the multiplications of P + 2 forward passes, and no more for smooth layers.
+q_y, and the one backward pass for ∇u weighs them. Linear layers map both and add nothing;
+elementwise ones give φ and φ′·(J v_c) and add φ″·Σ_c(J v_c)², which is zero for piecewise-linear
+ones. Cost for P probes: the multiplications of P + 2 forward passes, for smooth layers too.
 
-A layer without a rule is differentiated automatically, by itself, at about four times that. Own
-layers get a rule with `register_rule`:
+A layer without a rule is differentiated automatically, on its own, at about four times that.
+`register_rule` gives your own layers a rule:
 
     @register_rule(MyScaling)
     def my_scaling(layer, jet):
@@ -38,9 +38,9 @@ class TaylorJet(NamedTuple):
     Attributes:
         value: the tensor, (batch, ...).
         tangents: first derivatives J v_c, (P, batch, ...), or (P, 1, ...) while they are the same
-            for all examples, which spares the first layer most of its work.
+            for all examples, which saves the first layer most of its work.
         second: the second-order terms Σ_c that a rule has gathered so far, (batch, ...), or the
-            float 0.0 for none. `propagate` takes them off after each layer.
+            float 0.0. `propagate` takes them off after each layer.
     """
 
     value: tf.Tensor
@@ -60,10 +60,7 @@ _RULES: dict[type, Rule] = {}
 
 
 def register_rule(*layer_types: type) -> Callable[[Rule], Rule]:
-    """Decorator that makes `rule(layer, *jets) -> jet` the rule of exactly these layer classes.
-
-    The rule gets one jet for each input of the layer.
-    """
+    """Decorator that makes `rule(layer, *jets) -> jet` the rule of exactly these layer classes."""
 
     def register(rule: Rule) -> Rule:
         for layer_type in layer_types:
@@ -106,7 +103,7 @@ def over_probes(function: Callable[[tf.Tensor], tf.Tensor], tangents: tf.Tensor)
 
 
 def has_rule(layer: Any) -> bool:
-    """Whether a layer, or every layer of a nested network, is propagated by a rule."""
+    """Whether a layer has a rule, or is a nested network."""
     return is_graph(layer) or type(layer) in _RULES
 
 
@@ -119,8 +116,8 @@ def propagate(network: Any, jet: TaylorJet) -> tuple[TaylorJet, list[Curved]]:
     """Carry a jet from the input of a network to its output, layer by layer.
 
     Returns:
-        The jet of the output, without second-order terms, and the terms with the tensors at which
-        they arose.
+        The jet of the output, without second-order terms, and these with the tensors where they
+        arose.
     """
     curved: list[Curved] = []
 
@@ -148,7 +145,7 @@ def propagate(network: Any, jet: TaylorJet) -> tuple[TaylorJet, list[Curved]]:
 
 
 def differentiated_layer(layer: Any, inputs: list[TaylorJet]) -> TaylorJet:
-    """The jet of any layer of one or several inputs, by automatic differentiation of it alone."""
+    """The jet of any layer, by automatic differentiation of it alone."""
     batch = tf.shape(inputs[0].value)[0]
     probes = tf.shape(inputs[0].tangents)[0]
 
@@ -184,7 +181,7 @@ def _directional(
 ) -> tf.Tensor:
     """The directional derivative Jv by two reverse passes: uᵀJ is linear in u, with slope J.
 
-    Unlike nested forward accumulators, this can be differentiated again for the weights.
+    Unlike nested forward accumulators, this can be differentiated again in the weights.
     """
     with tf.GradientTape() as by_u:
         with tf.GradientTape() as by_x:

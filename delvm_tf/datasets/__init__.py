@@ -12,8 +12,7 @@ from typing import Any
 
 from delvm_tf.datasets.archive import ContentsError
 from delvm_tf.datasets.dataset import Dataset
-from delvm_tf.datasets.load import load
-from delvm_tf.datasets.registry import names, protocols
+from delvm_tf.datasets.load import load, names, protocols
 
 __all__ = ["ContentsError", "Dataset", "load", "names", "protocols", "streams"]
 

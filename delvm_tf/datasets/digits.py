@@ -1,6 +1,7 @@
-"""Digits: 1,797 images of 8×8 pixels in ten classes, values 0 to 16. It comes with scikit-learn.
+"""Digits: 1,797 images of 8×8 pixels in ten classes, values 0 to 16, that come with scikit-learn.
 
-Small enough for examples and tests, with no official split: a stratified 80/20 split by the seed.
+Small enough for examples and tests. It has no official split: 1,437 training and 360 test images
+(8, 8, 1) float32 are drawn by the seed, stratified by class.
 
 Source: E. Alpaydin, C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning
 Repository, 1998.
@@ -10,7 +11,6 @@ from typing import Any
 
 from delvm_tf.datasets import splits
 from delvm_tf.datasets.archive import Arrays
-from delvm_tf.datasets.dataset import Dataset
 
 CLASS_NAMES = tuple("0123456789")
 
@@ -18,17 +18,7 @@ _TEST_SIZE = 0.2
 _DESCRIPTION = "8×8 images of digits, values 0 to 16."
 
 
-def classification(seed: int, _data_dir: Any) -> Dataset:
-    """Ten classes: 1,437 training and 360 test images (8, 8, 1) float32."""
-    return splits.classification("digits", seed, _split(seed), CLASS_NAMES, _DESCRIPTION)
-
-
-def one_vs_rest(seed: int, _data_dir: Any, *, normal_class: int = 0) -> Dataset:
-    """One class is normal: see `splits.one_vs_rest`."""
-    return splits.one_vs_rest("digits", seed, _split(seed), CLASS_NAMES, normal_class, _DESCRIPTION)
-
-
-def _split(seed: int) -> Arrays:
+def _split(seed: int, _data_dir: Any) -> Arrays:
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 
@@ -41,4 +31,4 @@ def _split(seed: int) -> Arrays:
     return Arrays(x_train, y_train, x_test, y_test)
 
 
-PROTOCOLS = {"classification": classification, "one-vs-rest": one_vs_rest}
+PROTOCOLS = splits.of_classes("digits", _split, CLASS_NAMES, _DESCRIPTION)

@@ -1,5 +1,7 @@
 """Fashion-MNIST: 60,000 training and 10,000 test images of 28×28 pixels in ten classes, uint8.
 
+Images are (28, 28, 1), in the official split; nothing is drawn at random.
+
 Source: H. Xiao, K. Rasul, R. Vollgraf, Fashion-MNIST: a Novel Image Dataset for Benchmarking
 Machine Learning Algorithms, arXiv:1708.07747, 2017 (MIT licence).
 """
@@ -8,7 +10,6 @@ from typing import Any
 
 from delvm_tf.datasets import files, splits
 from delvm_tf.datasets.archive import Archive, Arrays, Part
-from delvm_tf.datasets.dataset import Dataset
 
 ARCHIVE = Archive(
     name="fashion_mnist",
@@ -25,23 +26,9 @@ CLASS_NAMES = (
 _DESCRIPTION = "28×28 grey images of clothes, values 0 to 255."
 
 
-def classification(seed: int, data_dir: Any) -> Dataset:
-    """Ten classes, official split, images (28, 28, 1). Nothing is drawn at random."""
-    return splits.classification(
-        "fashion_mnist", seed, _images(data_dir), CLASS_NAMES, _DESCRIPTION
-    )
-
-
-def one_vs_rest(seed: int, data_dir: Any, *, normal_class: int = 0) -> Dataset:
-    """One class's 6,000 training images against all test images: see `splits.one_vs_rest`."""
-    return splits.one_vs_rest(
-        "fashion_mnist", seed, _images(data_dir), CLASS_NAMES, normal_class, _DESCRIPTION
-    )
-
-
-def _images(data_dir: Any) -> Arrays:
+def _images(_seed: int, data_dir: Any) -> Arrays:
     arrays = files.find(ARCHIVE, data_dir)
     return arrays._replace(x_train=arrays.x_train[..., None], x_test=arrays.x_test[..., None])
 
 
-PROTOCOLS = {"classification": classification, "one-vs-rest": one_vs_rest}
+PROTOCOLS = splits.of_classes("fashion_mnist", _images, CLASS_NAMES, _DESCRIPTION)

@@ -1,23 +1,35 @@
 """From labelled rows to the training and test rows of a protocol."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from delvm_tf.datasets.archive import Arrays
 from delvm_tf.datasets.dataset import Array, Dataset
 
 
-def classification(
-    name: str, seed: int, arrays: Arrays, class_names: tuple[str, ...], description: str
-) -> Dataset:
-    """The halves of a labelled data set as they are, y being the class."""
-    return Dataset(
-        name,
-        "classification",
-        seed,
-        *arrays,
-        class_names=class_names,
-        description=description,
-    )
+def of_classes(
+    name: str,
+    read: Callable[[int, Any], Arrays],
+    class_names: tuple[str, ...],
+    description: str,
+) -> dict[str, Callable[..., Dataset]]:
+    """The protocols of a data set of classes, whose halves are `read(seed, data_dir)`.
+
+    `classification`: the halves as they are, y being the class. `one-vs-rest`: see `one_vs_rest`.
+    """
+
+    def classification(seed: int, data_dir: Any) -> Dataset:
+        arrays = read(seed, data_dir)
+        described = {"class_names": class_names, "description": description}
+        return Dataset(name, "classification", seed, *arrays, **described)
+
+    def single_class(seed: int, data_dir: Any, *, normal_class: int = 0) -> Dataset:
+        arrays = read(seed, data_dir)
+        return one_vs_rest(name, seed, arrays, class_names, normal_class, description)
+
+    return {"classification": classification, "one-vs-rest": single_class}
 
 
 def anomaly(
@@ -29,19 +41,10 @@ def anomaly(
     class_names: tuple[str, str],
     description: str,
 ) -> Dataset:
-    """Train on the normal rows of a labelled training set; its whole is the calibration set.
+    """Train on the normal rows of a labelled training set; all of it is the calibration set.
 
-    Args:
-        name: name of the data set.
-        protocol: name of the protocol.
-        seed: seed of the protocol.
-        train: rows (rows, ...) and whether they are abnormal (rows,).
-        test: the same for the test rows.
-        class_names: what normal and abnormal rows are.
-        description: one line about the rows.
-
-    Returns:
-        The data set, y 1 = abnormal.
+    `train` and `test` are rows (rows, ...) and whether they are abnormal (rows,); `class_names` are
+    those of normal and abnormal rows.
     """
     (x, abnormal), (x_test, abnormal_test) = train, test
     x_train = x[~abnormal]
@@ -70,11 +73,8 @@ def one_vs_rest(
 ) -> Dataset:
     """Train on one class's training rows, test on all test rows, other classes being abnormal.
 
-    There is no calibration set: the protocol allows no abnormal rows before the test. It is the
-    usual one for images; report AUROC per normal class and the mean over the classes.
-
-    Raises:
-        ValueError: if `normal_class` is not the number of a class.
+    There is no calibration set: the protocol, the usual one for images, allows no abnormal rows
+    before the test. Report the AUROC of each normal class and their mean.
     """
     is_int = isinstance(normal_class, int | np.integer) and not isinstance(normal_class, bool)
     if not is_int or not 0 <= normal_class < len(class_names):

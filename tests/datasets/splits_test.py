@@ -15,7 +15,8 @@ def arrays():
 
 
 def test_classification(arrays):
-    data = splits.classification("toy", 5, arrays, NAMES, "Toy.")
+    protocols = splits.of_classes("toy", lambda seed, data_dir: arrays, NAMES, "Toy.")
+    data = protocols["classification"](5, None)
     assert (data.name, data.protocol, data.seed) == ("toy", "classification", 5)
     assert not data.is_anomaly
     assert data.x_calibration is None

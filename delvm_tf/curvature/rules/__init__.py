@@ -1,8 +1,8 @@
 """Propagation rules of Keras's layers; importing this package registers them.
 
-Layers that are missing here are differentiated automatically, one at a time: unrolled recurrent
-and attention layers, embeddings, wrappers, `Dot` and `Masking`. So are activations like sparsemax
-and glu, which are not elementwise, and those that are not Keras's own.
+Other layers are differentiated automatically, one at a time: unrolled recurrent and attention
+layers, embeddings, wrappers, `Dot`, `Masking`. So are other activations that are not elementwise,
+such as sparsemax and glu, and those that are not Keras's.
 """
 
 from delvm_tf.curvature.rules import (

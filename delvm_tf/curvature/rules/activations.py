@@ -28,10 +28,7 @@ def activation_layer(layer: Any, jet: TaylorJet) -> TaylorJet:
 
 
 def activated(activation: Any, jet: TaylorJet) -> TaylorJet:
-    """The jet after an activation, which is a function, an activation layer or None.
-
-    Functions that are not Keras's own are differentiated automatically.
-    """
+    """The jet after an activation: a function, an activation layer or None."""
     while type(activation) is layers.Activation:
         activation = activation.activation
     elementwise = jets.activation_jet(activation)

@@ -1,6 +1,6 @@
 """Dense and convolutional layers: a linear map with weights, a bias and an activation.
 
-The products are taken in the layer's compute type, everything else in the type of the jet.
+Products are in the layer's compute type, everything else in the type of the jet.
 """
 
 from collections.abc import Callable
@@ -19,13 +19,13 @@ LinearMap = Callable[[tf.Tensor], tf.Tensor]
 
 
 def affine_rule(layer: Any, jet: TaylorJet, linear: LinearMap, bias: Any = None) -> TaylorJet:
-    """The rule of activation(linear(x) + bias).
+    """The rule of activation(linear(x) + bias), of a layer's compute type and activation.
 
     Args:
-        layer: the layer, whose compute type and activation count.
+        layer: the layer.
         jet: the jet of its input.
         linear: its linear map, (n, ...) to (n, ...) in the compute type.
-        bias: what is added, or None; broadcasts with (batch, ...).
+        bias: broadcasts with (batch, ...), or None.
     """
     dtype = jet.value.dtype
 
@@ -34,7 +34,7 @@ def affine_rule(layer: Any, jet: TaylorJet, linear: LinearMap, bias: Any = None)
 
     def with_bias(t: tf.Tensor) -> tf.Tensor:
         shift = tf.cast(bias, dtype)
-        # Where it can, TensorFlow sums the gradient in the bias beside that in the kernel.
+        # TensorFlow fuses the gradient of `bias_add` with that of the kernel.
         return tf.nn.bias_add(product(t), shift) if shift.shape.rank == 1 else product(t) + shift
 
     mapped = linear_rule(jet, product, None if bias is None else with_bias)
@@ -59,7 +59,7 @@ def einsum_dense(layer: Any, jet: TaylorJet) -> TaylorJet:
 
 @register_rule(*kinds.CONVOLUTIONS)
 def convolution(layer: Any, jet: TaylorJet) -> TaylorJet:
-    """Convolutions of any rank; with the channels first, transposed, as TensorFlow on CPU needs."""
+    """Convolutions of any rank; channels first are transposed, as TensorFlow on CPU needs."""
     kernel = _cast(layer, layer.kernel)
 
     def channels_last(t: tf.Tensor) -> tf.Tensor:
@@ -134,14 +134,14 @@ def _cast(layer: Any, weight: Any) -> tf.Tensor:
 
 
 def _bias(layer: Any) -> Any:
-    """The bias of a convolution in the shape in which it is added, or None."""
+    """The bias of a convolution in a shape that broadcasts, or None."""
     if layer.bias is None or layer.data_format == "channels_last":
         return layer.bias
     return tf.reshape(layer.bias, (-1, *[1] * layer.rank))
 
 
 def _transposed(channels_last: LinearMap) -> LinearMap:
-    """A map of images with the channels first, from one of images with the channels last."""
+    """A map of images with channels first, from one of images with channels last."""
 
     def channels_first(t: tf.Tensor) -> tf.Tensor:
         rank = t.shape.rank

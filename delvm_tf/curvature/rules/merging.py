@@ -1,6 +1,6 @@
-"""Layers of several inputs. Their tangents may be shared by all examples, or not, each for itself.
+"""Layers of several inputs, the tangents of each of which may be shared by all examples.
 
-Inputs of fewer axes than others get axes of length one after the batch, as Keras does it.
+As in Keras, inputs of fewer axes get axes of length one after the batch.
 """
 
 from functools import reduce
@@ -97,7 +97,7 @@ def _chosen(first: tf.Tensor, a: TaylorJet, b: TaylorJet) -> TaylorJet:
 
 
 def _aligned(inputs: tuple[TaylorJet, ...]) -> list[TaylorJet]:
-    """The inputs with as many axes each."""
+    """The inputs, with the same number of axes each."""
     rank = max(jet.value.shape.rank for jet in inputs)
 
     def align(jet: TaylorJet) -> TaylorJet:

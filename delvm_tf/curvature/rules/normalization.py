@@ -1,12 +1,12 @@
 """Normalisation layers.
 
-Those that normalise an example by its own mean and size have second derivatives, in closed form.
-They give n = ra with r = (mean z² + ε)^(−½), where a and z are x or x minus its mean. With u and w
-the derivatives of a and z along v,
+Layers that normalise an example by its own mean and size have second derivatives in closed form.
+They give n = ra with r = (mean z² + ε)^(−½), where a and z are x or x minus its mean. With the
+derivatives u and w of a and z along v,
 
     m = r mean zw        Dn = ru − rmn        D²n = r²n(3m² − mean w²) − 2r²mu.
 
-Cost: a few passes over the tangents, and no multiplication of matrices.
+Cost: a few passes over the tangents, without matrix products.
 """
 
 import math
@@ -40,9 +40,9 @@ def batch_normalization(layer: Any, jet: TaylorJet) -> TaylorJet:
 def layer_normalization(layer: Any, jet: TaylorJet) -> TaylorJet:
     """Exact, unlike nested gradient tapes through the layer itself.
 
-    TensorFlow's `tf.nn.moments`, by which Keras computes the variance, holds the mean constant:
-    right for first derivatives only. With `rms_scaling` the input is divided by its deviation, as
-    in Keras, and not centred.
+    For the variance Keras uses `tf.nn.moments`, which treats the mean as a constant: right for
+    first derivatives only. With `rms_scaling` the input is divided by its deviation, as in Keras,
+    but not centred.
     """
     normalized = standardized_rule(jet, layer.axis, layer.epsilon, centred=not layer.rms_scaling)
     return _with_weights(normalized, layer.axis, layer.gamma, layer.beta)
@@ -76,7 +76,7 @@ def unit_normalization(layer: Any, jet: TaylorJet) -> TaylorJet:
     """Division by the norm, which is √k times the root of the mean square of k elements."""
     axes = [layer.axis] if isinstance(layer.axis, int) else layer.axis
     count = math.prod(jet.value.shape[axis] for axis in axes)
-    # As a bound of the norm from below, for inputs of zero; too small to count for any other.
+    # A lower bound of the norm, for inputs of zero; too small to matter for any other.
     epsilon = SMALLEST_NORM**2 / count
     normalized = standardized_rule(jet, axes, epsilon, centred=False, centred_size=False)
     return scaled_rule(normalized, tf.constant(count**-0.5, jet.value.dtype))
@@ -93,19 +93,19 @@ def standardized_rule(
 
     Args:
         jet: the jet of x, (batch, ...).
-        axes: the axes that means are taken over; the batch is number 0.
+        axes: the axes of the means; the batch is number 0.
         epsilon: added to the mean square or variance.
         centred: whether the mean is subtracted.
-        centred_size: whether what is divided by is the standard deviation.
+        centred_size: whether the divisor is the standard deviation.
     """
     rank = jet.value.shape.rank
-    axes = [axis % rank - rank for axis in axes]  # they count with or without probes
+    axes = [axis % rank - rank for axis in axes]  # the same with and without probes
 
     def mean(t: tf.Tensor) -> tf.Tensor:
         return tf.reduce_mean(t, axis=axes, keepdims=True)
 
     def parts(t: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """What is divided, and what its divisor is made of: `a` and `z` of x, `u` and `w` of v."""
+        """The dividend and what the divisor is made of: `a` and `z` of x, `u` and `w` of v."""
         minus_mean = t - mean(t) if centred or centred_size else t
         return minus_mean if centred else t, minus_mean if centred_size else t
 
@@ -123,7 +123,7 @@ def standardized_rule(
 
 
 def _with_weights(jet: TaylorJet, axes: Sequence[int], gain: Any, shift: Any = None) -> TaylorJet:
-    """Times `gain` and plus `shift`, weights of the shape of these axes, unless they are None."""
+    """The rule of gain·x + shift, weights of the shape of these axes, or None."""
     shape = [1] * jet.value.shape.rank
     for axis in axes:
         shape[axis] = jet.value.shape[axis]
