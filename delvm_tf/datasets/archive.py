@@ -1,8 +1,8 @@
-"""What an archive must hold, and the proof that it does.
+"""The contents of an archive, verified by digests.
 
-A digest is the SHA-256 of the sorted SHA-256s of the rows, a row being its label byte followed by
-the bytes of its values. It does not depend on the order of the rows, which differs between the
-official files and TensorFlow Datasets.
+A digest is the SHA-256 of the sorted SHA-256s of the rows, each its label byte followed by the
+bytes of its values. It does not depend on the order of the rows, which differs between the official
+files and TensorFlow Datasets.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from delvm_tf.datasets.dataset import Array
 
 
 class ContentsError(ValueError):
-    """Data were found, but they are not what they should be."""
+    """Data were found, but not the expected ones."""
 
 
 class Arrays(NamedTuple):
@@ -38,14 +38,9 @@ class Part:
 
 @dataclass(frozen=True)
 class Archive:
-    """Contents of `<name>.npz`.
+    """Contents of `<name>.npz`, and of the data set of that name in TensorFlow Datasets.
 
-    Args:
-        name: name of the file and of the data set in TensorFlow Datasets.
-        row_shape: shape of one row; images of one channel have no channel axis.
-        dtype: type of the values.
-        train: the training half.
-        test: the test half.
+    Images of one channel have no channel axis in `row_shape`.
     """
 
     name: str
@@ -63,18 +58,12 @@ class Archive:
         )
 
     def verify(self, arrays: Mapping[str, Array], origin: str, remedy: str) -> Arrays:
-        """Check names, shapes, types and contents.
+        """The arrays, read-only and in the same order; ContentsError for wrong ones.
 
         Args:
-            arrays: what came, by name. Images of one channel may have a channel axis.
+            arrays: by name. Images of one channel may have a channel axis.
             origin: where they came from, for the message.
             remedy: what to do about wrong ones, for the message.
-
-        Returns:
-            The arrays, read-only, in the order they came in.
-
-        Raises:
-            ContentsError: what came, what was expected and the remedy.
         """
         missing = [key for key in Arrays._fields if key not in arrays]
         if missing:
@@ -120,7 +109,7 @@ class Archive:
 
 
 def _frozen(array: Array) -> Array:
-    """The array, made read-only for good: the memory it is a view of is locked too."""
+    """The array, made read-only together with the memory that it is a view of."""
     memory: object = array
     while isinstance(memory, np.ndarray):
         memory.flags.writeable = False
@@ -129,7 +118,7 @@ def _frozen(array: Array) -> Array:
 
 
 def row_digests(x: Array, y: Array) -> list[bytes]:
-    """SHA-256 of each row's label byte and values, about 5 µs per CIFAR-10 image."""
+    """SHA-256 of each row's label byte and values; about 5 µs per CIFAR-10 image."""
     return [
         hashlib.sha256(bytes([label]) + row.tobytes()).digest()
         for label, row in zip(y.tolist(), x, strict=True)

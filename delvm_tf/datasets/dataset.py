@@ -1,4 +1,4 @@
-"""What a protocol hands out: training and test rows in raw units, and a split for tuning."""
+"""What a protocol returns: training and test rows in raw units, and a split for tuning."""
 
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -13,11 +13,10 @@ class Dataset:
     """Rows and labels of one data set under one protocol.
 
     In a classification protocol y is the class. In an anomaly protocol y is 0 for normal and 1
-    for abnormal rows, `x_train` holds normal rows only, and the labelled training rows of both
+    for abnormal rows, `x_train` has normal rows only, and the labelled training rows of both
     kinds, for thresholds that need labels, are in `x_calibration`.
 
-    The arrays are read-only, because archives are shared by all that load them: copy an array
-    before changing it in place.
+    The arrays are read-only, since all that load an archive share it: copy one before changing it.
 
     Args:
         name: name of the data set.
@@ -62,7 +61,7 @@ class Dataset:
                 )
             if x.shape[1:] != self.input_shape:
                 raise ValueError(
-                    f"a row of x_{part} has shape {x.shape[1:]}, of x_train {self.input_shape}"
+                    f"a row of x_{part} has shape {x.shape[1:]}, one of x_train {self.input_shape}"
                 )
         for field in fields(self):
             value = getattr(self, field.name)
@@ -84,27 +83,24 @@ class Dataset:
 
     @property
     def is_anomaly(self) -> bool:
-        """Whether the training rows are of one kind, label 0, and the test finds the others."""
+        """Whether the training rows are all normal, label 0, and the test finds abnormal ones."""
         return not self.y_train.any()
 
     def validation_split(self, fraction: float = 0.2, seed: int = 0) -> "Dataset":
         """A data set for tuning whose test part is carved from the training data.
 
-        The test rows of this data set take no part, so that choices made on the result do not
-        leak into the figures reported on the test set.
+        The test rows of this data set are left out, so that choices made on the result do not leak
+        into the figures reported on them.
 
-        Classification: a split of the training rows, stratified by class. Anomaly: the test part
-        is `fraction` of the normal training rows and half of the abnormal training rows; the
-        remaining normal rows are trained on, and with the other half of the abnormal rows they
-        are the calibration set. The share of abnormal rows therefore differs from the test set's:
-        compare models by AUROC, which does not depend on it, rather than by F1.
+        Classification: the training rows are split, stratified by class. Anomaly: the test part is
+        `fraction` of the normal training rows and half of the abnormal ones; the remaining normal
+        rows are for training, and with the other half of the abnormal rows for calibration. The
+        share of abnormal rows differs from the test set's: compare models by AUROC, which does not
+        depend on it, rather than by F1.
 
         Args:
             fraction: share of the training rows (normal ones, for anomalies) to hold out.
             seed: seed of the split.
-
-        Returns:
-            A data set of the same name, protocol and seed.
 
         Raises:
             ValueError: if the fraction is not inside (0, 1) or leaves one side empty, or there
@@ -125,11 +121,10 @@ class Dataset:
     def _anomaly_split(self, fraction: float, seed: int) -> "Dataset":
         if self.x_calibration is None or self.y_calibration is None or not self.y_calibration.any():
             raise ValueError(
-                f"{self.name} under protocol {self.protocol!r} has no abnormal training rows, so "
-                f"there is nothing to measure detection with before the test; tune on a criterion "
-                f"without labels (the objective on held-out rows), on another protocol of this "
-                f"data set that has abnormal training rows, or with a Dataset of your own whose "
-                f"x_calibration holds some"
+                f"{self.name} under protocol {self.protocol!r} has no abnormal training rows to "
+                f"measure detection with before the test; tune on a criterion without labels (the "
+                f"objective on held-out rows), on another protocol of this data set, or with a "
+                f"Dataset of your own that has some in x_calibration"
             )
         held_out = round(fraction * len(self.x_train))
         if not 0 < held_out < len(self.x_train):
@@ -173,7 +168,7 @@ class Dataset:
 
 
 def read_only(array: Array) -> Array:
-    """A view that cannot be written to; the array it looks at keeps its own flag."""
+    """A view that cannot be written to; the array itself stays as it is."""
     view = array.view()
     view.flags.writeable = False
     return view

@@ -1,8 +1,8 @@
-"""ECG5000: 5,000 heartbeats of 140 values, standardised per beat. It comes with the library.
+"""ECG5000: 5,000 heartbeats of 140 values, standardised per beat, that come with the library.
 
-Class 1 is the normal rhythm (2,919 beats), 2 to 5 are abnormal. The file `ecg.csv` of TensorFlow's
-autoencoder tutorial, which the paper used, is these beats, training then test, without the last
-two, with label 1 where the class is 1 and 0 elsewhere.
+Class 1 is the normal rhythm (2,919 beats), 2 to 5 are abnormal. The paper used the file `ecg.csv`
+of TensorFlow's autoencoder tutorial: these beats, training then test, without the last two,
+labelled 1 for class 1 and 0 for the others.
 
 Sources: H. A. Dau et al., The UCR Time Series Classification Archive, 2018; PhysioNet, record chf07
 of the BIDMC Congestive Heart Failure Database.
@@ -36,7 +36,7 @@ _UNITS = "140 values per heartbeat, standardised per beat."
 def standard(seed: int, _data_dir: Any) -> Dataset:
     """A random 80/20 split of the 4,998 beats; normal is the normal rhythm.
 
-    3,998 training rows, of which the normal ones are trained on, and 1,000 test rows; 58.4% of
+    3,998 training rows, of which the normal ones are for training, and 1,000 test rows; 58.4% of
     the beats are normal. Report the mean over seeds 0 to 9.
     """
     x, y = _csv_rows()
@@ -53,9 +53,9 @@ def paper(seed: int, _data_dir: Any) -> Dataset:
     set. So y = 1 is the normal rhythm here, and the 1,639 training rows are abnormal beats. Use
     it to reproduce the paper and `standard` for everything else.
 
-    The split is `train_test_split(test_size=0.2, random_state=21)` whatever the seed: 1,639
-    training rows; 560 rows of label 1 and 440 of label 0 in the test. The paper's scaling to
-    [0, 1] is a normalisation of the model; the rows are raw here.
+    The split is `train_test_split(test_size=0.2, random_state=21)` for every seed: 1,639 training
+    rows; 560 rows of label 1 and 440 of label 0 in the test. Rows are raw; the paper's scaling to
+    [0, 1] is a normalisation of the model.
     """
     x, y = _csv_rows()
     return _random_split(
@@ -70,10 +70,7 @@ def paper(seed: int, _data_dir: Any) -> Dataset:
 
 
 def ucr(seed: int, _data_dir: Any) -> Dataset:
-    """The archive's split: 500 training rows, 292 of them normal, and 4,500 test rows.
-
-    Nothing is drawn at random.
-    """
+    """The archive's split, not random: 500 training rows, 292 of them normal, 4,500 test rows."""
     arrays = read()
     return anomaly(
         "ecg5000",
@@ -90,7 +87,7 @@ def read() -> Arrays:
     """The file that comes with the library, verified."""
     file = resources.files("delvm_tf.datasets.data") / "ecg5000.npz"
     with resources.as_file(file) as path:
-        return files.read(ARCHIVE, path, remedy="it comes with delvm_tf: install that again")
+        return files.read(ARCHIVE, path, remedy="it comes with delvm_tf: reinstall that")
 
 
 def _csv_rows() -> tuple[Array, Array]:

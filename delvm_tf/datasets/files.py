@@ -23,20 +23,18 @@ _CACHED = 4
 def find(archive: Archive, data_dir: str | os.PathLike[str] | None = None) -> Arrays:
     """The verified arrays of an archive, from `<name>.npz` or TensorFlow Datasets.
 
-    A file that is there but wrong is an error; only a missing one is looked for elsewhere.
+    Read-only, and shared by all callers in this process. A wrong file is an error; only a missing
+    one is downloaded.
 
     Args:
         archive: what to find.
         data_dir: folder of the file; by default `$DELVM_DATA_DIR`.
 
-    Returns:
-        Read-only arrays, shared by all callers in this process.
-
     Raises:
         ContentsError: if the file or the download is damaged or altered.
         FileNotFoundError: if there is no file and TensorFlow Datasets cannot provide the data;
-            the message says where was looked and both ways to provide them.
-        ValueError: if `data_dir` is empty, or no path of this machine.
+            the message says what was tried and both ways to provide them.
+        ValueError: if `data_dir` is empty or not a local path.
     """
     folder = os.environ.get(VARIABLE) if data_dir is None else data_dir
     looked = f"{VARIABLE} is not set"
@@ -52,7 +50,7 @@ def find(archive: Archive, data_dir: str | os.PathLike[str] | None = None) -> Ar
         return _download(archive)
     except ContentsError:
         raise
-    except Exception as error:  # TFDS lets through whatever its network and file libraries raise
+    except Exception as error:  # TFDS raises whatever its network and file libraries raise
         raise FileNotFoundError(
             f"{archive.name} was not found: {looked}, and TensorFlow Datasets failed with "
             f"{type(error).__name__}: {error}. Either put {archive.name}.npz, with the arrays "
@@ -62,18 +60,10 @@ def find(archive: Archive, data_dir: str | os.PathLike[str] | None = None) -> Ar
 
 
 def read(archive: Archive, path: Path, remedy: str | None = None) -> Arrays:
-    """The verified arrays of a file, unpacked once per process and version of the file.
-
-    Args:
-        archive: what the file must hold.
-        path: an existing file.
-        remedy: what to do about a wrong file, for the message.
-
-    Returns:
-        Read-only arrays, shared by all callers.
+    """The verified arrays of an existing file, unpacked once per process and version of the file.
 
     Raises:
-        ContentsError: if the file is truncated, damaged or altered, or holds something else.
+        ContentsError: if the file is damaged, altered or another one; `remedy` says what to do.
     """
     state = path.stat()
     remedy = remedy or f"download or copy {archive.name}.npz again"
@@ -82,19 +72,19 @@ def read(archive: Archive, path: Path, remedy: str | None = None) -> Arrays:
 
 @functools.lru_cache(maxsize=_CACHED)
 def _read(archive: Archive, path: Path, _version: tuple[int, int], remedy: str) -> Arrays:
-    # The version is there for the cache alone: a replaced file is read again.
+    # The version serves the cache alone: a replaced file is read again.
     try:
         if not zipfile.is_zipfile(path):  # NumPy would take it for a pickle and say so
             raise zipfile.BadZipFile("not a zip archive")
         with np.load(path, allow_pickle=False) as contents:
             arrays = {key: contents[key] for key in Arrays._fields if key in contents}
-            # names that are not wanted still help whoever reads that others are missing
+            # other names are shown where some are missing
             arrays |= {key: np.empty(0) for key in contents.files if key not in arrays}
     except Exception as error:  # damage shows in zipfile, zlib, lzma, tokenize, NumPy ...
         raise ContentsError(
             f"{path} cannot be read ({type(error).__name__}: {error}); expected an .npz file of "
             f"{archive.contents}, got {path.stat().st_size} bytes that are truncated, damaged or "
-            f"of another kind; {remedy}"
+            f"something else; {remedy}"
         ) from error
     return archive.verify(arrays, str(path), remedy)
 

@@ -8,20 +8,10 @@ _BATCH = 1000
 
 
 def fetch(name: str) -> dict[str, Array]:
-    """Both halves of a labelled image data set, downloaded on first use and kept by TFDS.
+    """`x_train`, `y_train`, `x_test`, `y_test` of images, downloaded on first use and kept by TFDS.
 
-    TFDS keeps another order than the official files, so a seed picks other rows there.
-    Without a network, TFDS repeats its request for about three minutes before it gives up.
-
-    Args:
-        name: name in the TFDS catalogue.
-
-    Returns:
-        `x_train`, `y_train`, `x_test`, `y_test`, in the order TFDS keeps them.
-
-    Raises:
-        ImportError: if `tensorflow_datasets` is not installed.
-        Exception: whatever TFDS raises, for instance without a network.
+    TFDS has another order than the official files, so that a seed picks other rows. Without a
+    network it retries for about three minutes, and then raises whatever its libraries do.
     """
     import tensorflow_datasets
 

@@ -1,4 +1,4 @@
-"""Data that need not fit in memory: files, generators and TensorFlow Datasets as `tf.data` batches.
+"""Data larger than memory: files, generators and TensorFlow Datasets as `tf.data` batches.
 
     ds = delvm_tf.datasets.streams.stream("images/*/*.png", batch_size=100, shuffle=10_000)
     model.adapt(ds); model.fit(ds); model.reconstruction_error(ds)

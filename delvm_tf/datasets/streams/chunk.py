@@ -1,4 +1,4 @@
-"""Rows of a file, a few at a time, and the checks that all formats share."""
+"""Rows of a file, some at a time, and the checks of all formats."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ DTYPES = (
     "float32", "float64", "float16", "uint8", "uint16", "uint32", "uint64", "int8", "int16",
     "int32", "int64",
 )  # fmt: skip
-EXACT = 2**53  # float64 holds every integer up to it, and rounds others to it
+EXACT = 2**53  # float64 represents every integer below it, and rounds larger ones
 
 
 class Chunk(NamedTuple):
@@ -24,9 +24,9 @@ class Chunk(NamedTuple):
 
     Attributes:
         x: (rows, ...).
-        y: labels, (rows,), if the file has any that are wanted.
+        y: labels, (rows,), if the file has any and they are wanted.
         names: of the columns of x, if they have any.
-        left_out: names of columns of the file that were not asked for.
+        left_out: names of columns of the file that were not requested.
     """
 
     x: Array
@@ -47,37 +47,30 @@ class Form(NamedTuple):
 
 
 def form_of(chunk: Chunk, origin: object) -> Form:
-    """The form of a first chunk.
-
-    Raises:
-        ContentsError: if its values are no real numbers, or its rows single numbers.
-    """
+    """The form of a first chunk; ContentsError unless it has rows of real numbers."""
     if chunk.x.dtype.name not in DTYPES:
         raise ContentsError(
             f"{origin} holds values of type {chunk.x.dtype}; expected one of {', '.join(DTYPES)}"
         )
     if chunk.x.ndim < 2:
         raise ContentsError(
-            f"{origin} holds single numbers, expected rows (rows, ...); save x[:, None] if each is "
+            f"{origin} has single numbers, expected rows (rows, ...); save x[:, None] if each is "
             f"a row of one value"
         )
     return Form(tuple(chunk.x.shape[1:]), chunk.x.dtype.name, chunk.names)
 
 
 def rows_in_chunk(row_bytes: int) -> int:
-    """How many rows to read at a time."""
+    """Rows to read at a time."""
     return max(1, CHUNK_BYTES // max(1, row_bytes))
 
 
 def checked(
     chunks: Iterator[Chunk], form: Form | None, labels: bool, origin: object
 ) -> Iterator[Chunk]:
-    """The chunks as they are read, and zeros for labels where none are wanted.
+    """The chunks as they are read, with zeros for labels that are not wanted.
 
-    Without a form, rows must be as the first one is.
-
-    Raises:
-        ContentsError: what is wrong, and in which rows of what.
+    Without a form, that of the first row counts. ContentsError says what is wrong in which row.
     """
     first = 0
     try:
@@ -87,11 +80,11 @@ def checked(
             if tuple(x.shape[1:]) != form.shape or x.dtype.name != form.dtype:
                 raise ContentsError(
                     f"{origin}: rows have shape {tuple(x.shape[1:])} and type {x.dtype}, expected "
-                    f"{form.shape} and {form.dtype} as in the first; convert it, or leave it out"
+                    f"{form.shape} and {form.dtype} as at first; convert the file or leave it out"
                 )
             if names != form.names:
                 raise ContentsError(
-                    f"{origin}: its columns are {names}, expected {form.names} as in the first "
+                    f"{origin}: the columns are {names}, expected {form.names} as in the first "
                     f"file (None: without names); write all files alike"
                 )
             if x.dtype.kind == "f":
@@ -104,7 +97,7 @@ def checked(
                         f"remove it"
                     )
             if labels and y is None:
-                raise ContentsError(f"{origin} has no labels; pass labels=False to go without")
+                raise ContentsError(f"{origin} has no labels; pass labels=False to do without")
             whole = np.zeros(len(x), "int64") if y is None else whole_labels(y, first, origin)
             if len(whole) != len(x):
                 raise ContentsError(f"{origin}: {len(whole)} labels for {len(x)} rows")
@@ -115,20 +108,14 @@ def checked(
     except Exception as error:  # damage shows in zipfile, zlib, TensorFlow, NumPy ...
         raise ContentsError(
             f"{origin} cannot be read after row {first} ({type(error).__name__}: {error}); it is "
-            f"damaged or of another kind"
+            f"damaged or another format"
         ) from error
 
 
 def whole_labels(y: Array, first: int, origin: object) -> Array:
-    """Labels as int64, (rows,).
+    """Integers, booleans or whole numbers as int64 labels, (rows,); ContentsError for others.
 
-    Args:
-        y: integers, booleans, or whole numbers of another type.
-        first: number of the first row.
-        origin: where they are from, for the message.
-
-    Raises:
-        ContentsError: for anything else, and for fractions; they are never cut.
+    `first` is the number of the first row, for the message.
     """
     y = np.asarray(y)
     if y.ndim != 1 or y.dtype.kind not in "biuf":
@@ -143,18 +130,14 @@ def whole_labels(y: Array, first: int, origin: object) -> Array:
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         raise ContentsError(
-            f"{origin}: the label of row {first + row} is {y[row]}, not an integer; labels number "
-            f"classes 0, 1, ..., so choose another column, or make classes of these values"
+            f"{origin}: the label of row {first + row} is {y[row]}, not an integer; labels are "
+            f"classes 0, 1, ...: choose another column, or make classes of these values"
         )
     return y.astype("int64")
 
 
 def check_unmasked(x: object, origin: object) -> None:
-    """Refuse masked values, which `np.asarray` would take for data.
-
-    Raises:
-        ContentsError: if there are any.
-    """
+    """Refuse masked values, which `np.asarray` would take for data."""
     if np.ma.is_masked(x):
         raise ContentsError(f"{origin} has masked values; fill them or remove their rows")
 
@@ -162,10 +145,10 @@ def check_unmasked(x: object, origin: object) -> None:
 def rows_of(
     file: Path, reader: Reader, shape: tuple[int, ...], reading: Reading
 ) -> Iterator[tuple[int, Chunk]]:
-    """The rows of a file as (rows, *shape), a few at a time, each time after the first's number.
+    """The rows of a file as (rows, *shape), some at a time with the number of the first.
 
     Raises:
-        ContentsError: naming the file, if it is damaged, has no rows, or rows of another size.
+        ContentsError: if the file is damaged, has no rows, or rows of another size.
     """
     number = 0
     for chunk in checked(reader(file, reading), None, False, file):

@@ -1,4 +1,4 @@
-"""One function for all sources."""
+"""Batches from files, generators and TensorFlow Datasets."""
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
@@ -52,12 +52,12 @@ def stream(
 ) -> tf.data.Dataset:
     """Batches of x, or (x, y), read while they are used, in constant memory.
 
-    Where the columns of a table have names, the result has them as `feature_names_in_`, which
-    `model.adapt` keeps; columns of several files are matched by name. What `map`, `take` and the
-    like make of the result has none.
+    If the columns of a table have names, the result has them as `feature_names_in_`, which
+    `model.adapt` keeps (`map`, `take` and the like drop them); columns of several files are matched
+    by name.
 
-    The form of a row is that of the first one, which is read at once; whatever differs from it
-    ends the run with the name of the file and the row. The same seed gives the same order.
+    The first row, which is read at once, sets the form of all; any other form ends the run, naming
+    the file and the row. The same seed gives the same order.
 
     Args:
         source: a pattern such as `"data/*.npz"` or `"photos/**/*.png"` for files of one kind
@@ -67,29 +67,29 @@ def stream(
         batch_size: rows of a batch, over all replicas.
         labels: give (x, y) with integers y: the array y of .npz, the label of a record, the number
             of an image's folder. For tables give `label` instead.
-        shuffle: rows in the buffer that the next one is drawn from; 0 keeps the order. Files are
-            shuffled too.
+        shuffle: size of the buffer from which rows are drawn; 0 keeps the order. Files are shuffled
+            too.
         seed: of the order.
         reshuffle: another order in each epoch; False for runs that `BackupAndRestore` resumes.
-        shard: (index, number): a part of the rows, each of which is in one part exactly. Whole
-            files where there are as many as parts, else every number-th row. For
+        shard: (index, number): one of several parts; each row is in exactly one. Parts are whole
+            files if there are enough, else every number-th row. For
             `tf.distribute.MultiWorkerMirroredStrategy` give each worker its part: TensorFlow then
-            shards no further.
+            does not shard again.
         label: of tables: the column of the labels, which must be integers; gives (x, y). Columns
             are given by name, or by number from 0.
         columns: of tables: the features, in this order; all other columns by default.
         drop: of tables: columns to leave out.
         index: of tables: columns that number the rows, left out too.
-        header: of .csv: whether the first line names the columns; settled by types, or refused
-            where it may be either, by default.
-        separator: of .csv: what stands between cells.
+        header: of .csv: whether the first line names the columns; by default the types of its
+            cells decide, and ambiguous lines are refused.
+        separator: of .csv: the character between cells.
 
     Raises:
         FileNotFoundError: if no file fits the pattern.
-        ContentsError: if the first rows are damaged or no numbers, or it is not clear what the
+        ContentsError: if the first rows are damaged or not numbers, or it is not clear what the
             columns of a table mean.
-        ValueError: for files of several or unknown kinds, no rows, or numbers out of range.
-        tf.errors.InvalidArgumentError: while reading, with the words of a `ContentsError`.
+        ValueError: for files of several or unknown formats, no rows, or numbers out of range.
+        tf.errors.InvalidArgumentError: while reading, with the text of a `ContentsError`.
     """
     if batch_size < 1 or shuffle < 0:
         raise ValueError(f"batch_size must be positive, shuffle not negative: {batch_size=}")
@@ -124,11 +124,11 @@ def stream(
 
 
 def files_of(pattern: str) -> tuple[list[Path], Reader]:
-    """The files that fit a pattern, sorted, and what reads them.
+    """The files that match a pattern, sorted, and their reader.
 
     Raises:
         FileNotFoundError: if there are none.
-        ValueError: if they are of several kinds or of an unknown one.
+        ValueError: if their formats differ or are unknown.
     """
     files = matching(pattern)
     if not files:
@@ -136,23 +136,17 @@ def files_of(pattern: str) -> tuple[list[Path], Reader]:
     readers = {reader_of(file) for file in files}
     if len(readers) > 1:
         kinds = ", ".join(sorted({file.suffix for file in files}))
-        raise ValueError(
-            f"files of {pattern} end in {kinds}; expected one kind of {', '.join(READERS)}"
-        )
+        raise ValueError(f"files of {pattern} end in {kinds}; expected one of {', '.join(READERS)}")
     return files, readers.pop()
 
 
 def reader_of(file: str | Path) -> Reader:
-    """What reads a file, by its name.
-
-    Raises:
-        ValueError: if it is of an unknown kind.
-    """
+    """The reader of a file, by its suffix; ValueError if that is unknown."""
     reader = READERS.get(Path(file).suffix.lower())
     if reader is None and Path(file).suffix.lower() in (".gz", ".bz2", ".xz", ".zip", ".zst"):
         raise ValueError(f"{file} is compressed; unpack it first")
     if reader is None:
-        raise ValueError(f"{file} is of an unknown kind; expected one of {', '.join(READERS)}")
+        raise ValueError(f"{file}: unknown kind of file; expected one of {', '.join(READERS)}")
     return reader
 
 
@@ -162,19 +156,15 @@ def is_of_images(reader: Reader) -> bool:
 
 
 def check_options(reader: Reader, table: TableOptions) -> None:
-    """Refuse options of tables for other files.
-
-    Raises:
-        ValueError: naming the options.
-    """
+    """Refuse options of tables for other files."""
     if table.given and reader not in TABLES:
         raise _only_tables(table)
 
 
 def _only_tables(table: TableOptions) -> ValueError:
     return ValueError(
-        f"{', '.join(table.given)}: options of tables (.csv, .parquet), and the source is another; "
-        f"leave them out, and pass labels=True for labels"
+        f"{', '.join(table.given)}: only tables (.csv, .parquet) have these options; leave them "
+        f"out, and pass labels=True for labels"
     )
 
 
@@ -219,7 +209,7 @@ def _from_files(
 
 
 def _from_generator(source: Callable[[], Any], labels: bool) -> tf.data.Dataset:
-    """Rows of a generator, which is started anew for every epoch."""
+    """Rows of a generator, which is restarted for every epoch."""
     first = next(iter(source()), None)
     if first is None:
         raise ValueError("the generator has no rows")
@@ -255,8 +245,7 @@ def _stacked(rows: list[Any], labels: bool) -> Chunk:
         if any(hasattr(row, names) for names in ("keys", "columns", "column_names")):
             raise ContentsError(
                 f"the generator gives rows of type {type(row).__name__}, whose names would be "
-                f"lost, expected arrays; for instance row.to_numpy(), or "
-                f"[row[name] for name in names]"
+                f"lost; give arrays, for instance row.to_numpy() or [row[name] for name in names]"
             )
     return Chunk(np.stack(x), np.asarray(y))
 

@@ -1,4 +1,4 @@
-"""Builders for TensorFlow Datasets of the data that come with the library.
+"""TensorFlow Datasets builders of the data that come with the library.
 
     import delvm_tf.datasets.tfds_builders
     tensorflow_datasets.load("ecg5000", split="train")

@@ -1,4 +1,4 @@
-"""ECG5000 as TensorFlow Datasets has its data sets."""
+"""ECG5000 as a data set of TensorFlow Datasets."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -285,9 +285,9 @@ def test_compressed_names_and_options_of_tables_elsewhere(tmp_path):
     with pytest.raises(ValueError, match="compressed; unpack it first"):
         stream(tmp_path / "a.csv.gz")
     np.savez(tmp_path / "a.npz", x=np.zeros((2, 2)))
-    with pytest.raises(ValueError, match=r"label, header: options of tables"):
+    with pytest.raises(ValueError, match=r"label, header: only tables"):
         stream(tmp_path / "a.npz", label="y", header=True)
-    with pytest.raises(ValueError, match="options of tables"):
+    with pytest.raises(ValueError, match="only tables"):
         stream(lambda: iter([np.zeros(2)]), columns=["a"])
 
 

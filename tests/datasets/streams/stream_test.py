@@ -149,7 +149,7 @@ def test_a_damaged_file_is_named(kind, tmp_path):
         last.write_text(last.read_text()[:-30] + ",nonsense\n")
     else:
         damage(last)
-    problem = "row 7 .*nonsense" if kind == "csv" else "damaged or of another kind"
+    problem = "row 7 .*nonsense" if kind == "csv" else "damaged or another format"
     with pytest.raises(tf.errors.InvalidArgumentError, match=f"{last}.*{problem}"):
         read(stream(pattern, 3, **labelled(kind)))
     if kind == "csv":
