@@ -150,7 +150,7 @@ def test_rows_and_labels_must_match(anomaly):
         ValueError, match=r"y_test must have one label per row, shape \(20,\), got \(19,\)"
     ):
         dataclasses.replace(anomaly, y_test=np.zeros(19, int))
-    with pytest.raises(ValueError, match=r"a row of x_test has shape \(2,\), one of x_train \(1,\)"):
+    with pytest.raises(ValueError, match=r"x_test has shape \(2,\), one of x_train \(1,\)"):
         dataclasses.replace(anomaly, x_test=np.zeros((20, 2)))
     with pytest.raises(ValueError, match="x_calibration and y_calibration go together"):
         dataclasses.replace(anomaly, y_calibration=None)

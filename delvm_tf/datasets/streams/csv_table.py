@@ -22,7 +22,7 @@ _BOOLEAN = {text: float(text.lower() == "true")
             for text in ("True", "False", "true", "false", "TRUE", "FALSE")}  # fmt: skip
 _BOOLEAN_TEXT = {text: str(int(value)) for text, value in _BOOLEAN.items()}
 _SAVETXT = re.compile(r"[+-]?\d\.\d{18}e[+-]\d+")
-# What pandas, R, SQL and people write for a value that is not there.
+# What pandas, R, SQL and people write for a missing value.
 _MISSING = {
     "", "?", "-", "--", ".", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NaN", "nan", "-nan",
     "-NaN", "NAN", "NaT", "NULL", "null", "None", "none",
@@ -39,13 +39,13 @@ class _Line(NamedTuple):
 
 
 def chunks(path: Path, reading: Reading) -> Iterator[Chunk]:
-    """The rows as float64. Blank lines are no rows.
+    """The rows as float64, without blank lines.
 
-    Numbers are written with a point and ASCII digits; True and False are 1 and 0.
+    Numbers have a decimal point and ASCII digits; True and False are 1 and 0.
 
     Raises:
-        ContentsError: for what is not numbers, rows of different lengths, missing values, and
-            integers that float64 does not hold, with row and line.
+        ContentsError: for values that are missing, not numbers, or integers that float64 cannot
+            represent, and rows of different lengths, with row and line.
     """
     _check_text(path)
     options = reading.table
@@ -83,7 +83,7 @@ def _check_text(path: Path) -> None:
 
 
 def _lines(reader: Any, path: Path) -> Iterator[_Line]:
-    """The lines that are not blank; among lines of one cell a blank one is a missing value."""
+    """The lines that are not blank; in a file of one column a blank one is a missing value."""
     width = None
     while True:
         try:
@@ -91,8 +91,8 @@ def _lines(reader: Any, path: Path) -> Iterator[_Line]:
         except (csv.Error, UnicodeDecodeError) as error:
             raise ContentsError(
                 f"{path}: line {reader.line_num + 1} cannot be read ({error}); expected "
-                f'UTF-8 text with cells quoted by " where need be; the file is damaged or of '
-                f"another kind"
+                f'UTF-8 text with cells quoted by " if necessary; the file is damaged or has '
+                f"another format"
             ) from error
         if cells is None:
             return
@@ -103,8 +103,8 @@ def _lines(reader: Any, path: Path) -> Iterator[_Line]:
             yield _Line(number, cells)
         elif width == 1:
             raise ContentsError(
-                f"{path}: line {number} is blank in a file of one column, so that a value may be "
-                f"missing there; remove the line or fill it"
+                f"{path}: line {number} is blank in a file of one column, so a value may be "
+                f"missing; remove the line or fill it"
             )
 
 
@@ -114,7 +114,7 @@ def _check_separator(first: _Line, options: TableOptions, path: Path) -> None:
             if other != options.separator and other in first.cells[0].strip():
                 raise ContentsError(
                     f"{path}: line {first.number} has no {options.separator!r} but {other!r}; pass "
-                    f"separator={other!r} if that is what stands between the cells"
+                    f"separator={other!r} if that separates the cells"
                     + ("" if other != " " else ", else header= and names without blanks")
                 )
 
@@ -128,22 +128,21 @@ def _is_header(first: _Line, options: TableOptions, path: Path) -> bool:
     shown = options.separator.join(cells[:8]) + (" ..." if len(cells) > 8 else "")
     if cells[0].lstrip().startswith("#"):
         raise ContentsError(
-            f"{path}: line {first.number} is {shown!r}, a comment it seems; remove it, or pass "
-            f"header=True if it names the columns as it stands"
+            f"{path}: line {first.number} is {shown!r}, apparently a comment; remove it, or pass "
+            f"header=True if it names the columns"
         )
     if kinds <= {"text", ""} and "text" in kinds:
         if quoted := [c for c in cells if len(c) > 1 and c[0] == c[-1] == "'"]:
             raise ContentsError(f"{path}: {quoted[0]} is quoted by ', expected \"")
         if escaped := [c for c in cells if '\\"' in c or "\\\\" in c]:
             raise ContentsError(
-                f"{path}: {escaped[0]} is escaped by backslashes, expected quotes within quotes to "
-                f"be doubled"
+                f"{path}: {escaped[0]} has backslashes as escapes, expected doubled quotes"
             )
         return True
     if kinds <= {"number", "missing", ""} and "number" in kinds and not _may_number(cells):
         return False
     raise ContentsError(
-        f"{path}: line {first.number} is {shown!r}, which may be names of columns or data; pass "
+        f"{path}: line {first.number} is {shown!r}, which may be names or data; pass "
         f"header=True if it names the columns, header=False if it is the first row (from a "
         f"program: --header or --no-header)"
     )
@@ -161,10 +160,10 @@ def _kind(cell: str) -> str:
 def _may_number(cells: list[str]) -> bool:
     """Whether numbers may be names of columns: 0, 1, 2, ..., lags, years, wavelengths, True, False.
 
-    Such are distinct, and integers or in order. `np.savetxt` writes numbers as no name is written.
+    Those are distinct, and integers or in order. Names do not look like numbers of `np.savetxt`.
     """
     cells = [cell.strip() for cell in cells]
-    if not all(cells[1:-1]):  # only an index, or what follows a last comma, may have no name
+    if not all(cells[1:-1]):  # only an index, or what follows a trailing comma, may lack a name
         return False
     kept = [cell for cell in cells if cell]
     if len(set(kept)) < len(kept):
@@ -184,12 +183,12 @@ def _check_widths(lines: list[_Line], width: int, start: int, path: Path) -> Non
         if len(line.cells) != width:
             raise ContentsError(
                 f"{path}: row {start + k} (line {line.number}) has {len(line.cells)} values, "
-                f"expected {width} as in the first line; the file is damaged or of another kind"
+                f"expected {width} as in the first line; the file is damaged or has another format"
             )
 
 
 class _Parser:
-    """Cells to numbers, with the place of what is none."""
+    """Cells to numbers; errors say where."""
 
     def __init__(self, lines: list[_Line], start: int, path: Path):
         self.lines = lines
@@ -223,13 +222,13 @@ class _Parser:
             integer = np.isfinite(values[i]) and _INTEGER.fullmatch(cells[i])
             if integer and int(cells[i]) != int(values[i]):
                 self._refuse(
-                    i, title, f"is {cells[i]}, an integer that float64 does not hold; leave the "
-                    f"column out with drop= if it is a number of the row",
+                    i, title, f"is {cells[i]}, an integer that float64 cannot represent; leave "
+                    f"the column out with drop= if it numbers the rows",
                 )  # fmt: skip
         return values
 
     def labels(self, k: int, title: str) -> np.ndarray:
-        """A column of labels: integers of any size as they are, else as numbers."""
+        """A column of labels: all integers of 64 bits, else numbers."""
         cells = [line.cells[k] for line in self.lines]
         if all(_INTEGER.fullmatch(cell) for cell in cells):
             values = [int(cell) for cell in cells]
@@ -251,9 +250,9 @@ class _Parser:
         if text.startswith("#"):
             hint = "remove comments"
         elif "," in text:
-            hint = "write numbers with a decimal point and without separators of thousands"
+            hint = "write numbers with a decimal point and without thousands separators"
         elif other := next((c for c in ";\t|" if c in text), None):
-            hint = f"pass separator={other!r} if that is what stands between the cells"
+            hint = f"pass separator={other!r} if that separates the cells"
         self._refuse(i, title, f"holds {cell!r}, not a number; {hint}")
 
     def _refuse(self, i: int, title: str, problem: str) -> NoReturn:

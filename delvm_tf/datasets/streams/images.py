@@ -8,7 +8,7 @@
 | JPEG | uint8, grey or RGB; CMYK is converted to RGB; EXIF rotation is not applied |
 | BMP, 24 or 32 bits, or grey | uint8 |
 
-Colours are never added, mixed or dropped: a grey image does not fit a model of RGB.
+Channels are never added, mixed or dropped: a grey image does not fit an RGB model.
 """
 
 from collections.abc import Iterator
@@ -31,14 +31,14 @@ _ANIMATION = b"acTL"  # the chunk of animated PNG, before the first IDAT
 
 
 def chunks(path: Path, reading: Reading) -> Iterator[Chunk]:
-    """The one image as (1, height, width, channels); its label is filled in by `stream`.
+    """The one image as (1, height, width, channels); `stream` fills in its label.
 
     Raises:
         ContentsError: for animations, BMP with a palette of colours, and other formats.
     """
     encoded = path.read_bytes()
     if not encoded.startswith((PNG, JPEG, BMP)):
-        raise ContentsError(f"{path} is not PNG, JPEG or BMP inside; convert it, or leave it out")
+        raise ContentsError(f"{path} does not contain PNG, JPEG or BMP; convert it or leave it out")
     if encoded.startswith(PNG) and _ANIMATION in encoded[: encoded.find(b"IDAT")]:
         raise ContentsError(f"{path} is an animation; save its frames as images")
     true_colour = encoded[BMP_BITS : BMP_BITS + 2] in BMP_TRUE
@@ -54,18 +54,14 @@ def chunks(path: Path, reading: Reading) -> Iterator[Chunk]:
 
 
 def in_units(x: np.ndarray, white: float) -> np.ndarray:
-    """Images of a file in the units of a model.
-
-    Args:
-        x: images of type uint8 or uint16.
-        white: value of a white pixel in these units.
+    """Images, uint8 or uint16, in the units of a model in which white pixels are `white`.
 
     Raises:
-        ContentsError: for 16 bits where white is 255, which says that the model is of 8 bits.
+        ContentsError: for 16 bits if white is 255, that is for a model of 8 bits.
     """
     if x.dtype == np.uint16 and 1 < white <= 255:
         raise ContentsError(
-            f"the image has 16 bits, and white is {white:g} in the units of the model, which is of "
+            f"the image has 16 bits, but white is {white:g} in the units of the model, which has "
             f"8 bits; convert the image, or export the model with white=65535"
         )
     full = np.iinfo(x.dtype).max

@@ -1,6 +1,6 @@
 """Arrays `x` and, for labels, `y` of an .npz file, read row by row out of the archive.
 
-A masked array is saved without its mask, which no reader can know of; booleans are read as 0 and 1.
+NumPy saves masked arrays without their mask, unnoticeably; booleans are read as 0 and 1.
 """
 
 import math
@@ -48,13 +48,13 @@ class _Rows:
             (2, 0): np.lib.format.read_array_header_2_0,
         }
         if version not in read:
-            raise ContentsError(f"{path}: {name} is of version {version} of the format")
+            raise ContentsError(f"{path}: {name} has version {version} of the format")
         self.shape, by_columns, self.dtype = read[version](self._file)
         if self.dtype.hasobject:
-            raise ContentsError(f"{path}: {name} holds Python objects, which are never loaded")
+            raise ContentsError(f"{path}: {name} has Python objects, which are never loaded")
         if not self.shape or (by_columns and len(self.shape) > 1):
             raise ContentsError(
-                f"{path}: {name} must have rows, one after the other: save np.ascontiguousarray(x)"
+                f"{path}: {name} must be stored row by row: save np.ascontiguousarray(x)"
             )
         self.row_bytes = self.dtype.itemsize * math.prod(self.shape[1:])
 
@@ -68,6 +68,6 @@ class _Rows:
         return rows.astype(self.dtype.newbyteorder("="), copy=False)
 
     def end(self) -> None:
-        """Read to the end, where the archive compares its checksum."""
+        """Read to the end, where the archive verifies its checksum."""
         if self._file.read(1):
             raise EOFError("the array has more values than its header says")

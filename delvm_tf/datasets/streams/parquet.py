@@ -14,12 +14,12 @@ _ROWS = 1024
 
 
 def chunks(path: Path, reading: Reading) -> Iterator[Chunk]:
-    """The rows as float64, which holds all types of numbers but large integers.
+    """The rows as float64.
 
     Raises:
         ImportError: if pyarrow is missing.
-        ContentsError: for columns that hold no numbers, missing values, and integers that float64
-            does not hold, with column and row.
+        ContentsError: for columns and values that are not numbers or missing, and integers that
+            float64 cannot represent, with column and row.
     """
     try:
         from pyarrow import parquet, types
@@ -71,7 +71,7 @@ def _hint(types: Any, kind: Any) -> str:
         return "convert times to numbers, such as seconds since a start, or pass drop="
     if types.is_dictionary(kind) or types.is_string(kind) or types.is_large_string(kind):
         return "encode categories as numbers, or pass drop="
-    return "pass drop= to leave it out, or columns= with those of numbers"
+    return "leave it out with drop=, or name the numeric columns with columns="
 
 
 def _present(batch: Any, name: str, start: int, path: Path) -> Any:
@@ -98,8 +98,8 @@ def _floats(column: Any, name: str, start: int, path: Path) -> np.ndarray:
             if int(exact[k]) != int(values[k]):
                 raise ContentsError(
                     f"{path}: row {start + k}, column {name!r}, is {exact[k]}, an integer that "
-                    f"float64 does not hold; leave the column out with drop= if it is a number of "
-                    f"the row"
+                    f"float64 cannot represent; leave the column out with drop= if it numbers the "
+                    f"rows"
                 )
     return values
 
@@ -119,7 +119,7 @@ def _lists(column: Any, name: str, start: int, path: Path) -> np.ndarray:
     values = column.flatten()
     if len(lengths) != 1 or values.null_count:
         raise ContentsError(
-            f"{path}: the lists of {name!r} must be all of one length and without missing values; "
+            f"{path}: the lists of {name!r} must be all of one length, without missing values; "
             f"after row {start} their lengths are {lengths[:5].tolist()}"
         )
     length = int(lengths[0])

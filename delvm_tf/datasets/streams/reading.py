@@ -1,4 +1,4 @@
-"""How files are to be read, and which columns of a table that means."""
+"""How to read files, and which columns of a table."""
 
 import re
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from typing import NamedTuple
 from delvm_tf.datasets.archive import ContentsError
 
 Column = str | int
-# What pandas calls a column without a name, and an index that it stores in Parquet.
+# pandas' names of a column without a name, and of an index in Parquet.
 _INDEX = re.compile(r"Unnamed: \d+(\.\d+)*|__index_level_\d+__")
 
 
@@ -20,23 +20,22 @@ def _several(columns: Sequence[Column] | Column | None) -> tuple[Column, ...]:
 
 @dataclass(frozen=True)
 class TableOptions:
-    """What the files of a table (.csv, .parquet) mean; nothing of it is guessed.
+    """How to read the columns of a table (.csv, .parquet); nothing is guessed.
 
-    A column is given by its name, or by its number from 0, which may be negative.
+    Columns are given by name, or by number from 0, or from −1 backwards.
 
     Args:
-        label: the column of labels, which is no feature.
+        label: the column of labels, which is not a feature.
         columns: the features, in this order; by default all columns that the others do not name.
         drop: columns to leave out.
-        index: the column, or columns, that number the rows, such as the index that pandas writes;
-            left out.
-        header: whether the first line of a .csv file names the columns. None settles it by the
-            types of its cells, and refuses a line that may be either.
-        separator: what stands between the cells of a .csv file.
+        index: columns that number the rows, such as the index that pandas writes; left out too.
+        header: whether the first line of a .csv file names the columns. By default the types of its
+            cells decide, and ambiguous lines are refused.
+        separator: the character between the cells of a .csv file.
 
     Raises:
-        ValueError: for a separator that is not one character, what is no column, or a column of
-            two uses.
+        ValueError: for a separator that is not one character, invalid columns, or a column with two
+            uses.
     """
 
     label: Column | None = None
@@ -58,10 +57,10 @@ class TableOptions:
         if wrong := [
             c for c in named if isinstance(c, bool) or not isinstance(c, str | int | None)
         ]:
-            raise ValueError(f"a column is given by name or number, got {wrong[0]!r}")
+            raise ValueError(f"columns are given by name or number, got {wrong[0]!r}")
         others = [*self.left_out, *(() if self.label is None else (self.label,))]
         if twice := [c for c in _several(self.columns) if c in others]:
-            raise ValueError(f"columns names {twice[0]!r}, which is to be left out or the label")
+            raise ValueError(f"columns names {twice[0]!r}, which is the label or to be left out")
 
     @property
     def left_out(self) -> tuple[Column, ...]:
@@ -70,7 +69,7 @@ class TableOptions:
 
     @property
     def given(self) -> list[str]:
-        """Names of the options that are not as by default."""
+        """Names of the options that differ from their defaults."""
         return [f.name for f in fields(self) if getattr(self, f.name) != f.default]
 
 
@@ -79,10 +78,10 @@ class Reading(NamedTuple):
 
     Attributes:
         labels: whether labels are wanted.
-        table: what the columns of a table mean.
+        table: the columns of a table.
         names: that the columns must have, in any order; those of the first file or of a model.
-        lenient: columns beside `names` are left out and not refused, as where a model asks for
-            its columns; and a table without names may stand for one with names.
+        lenient: leave out other columns than `names` instead of refusing them, and accept tables
+            without names, as for a model that is given more columns than it uses.
     """
 
     labels: bool = False
@@ -98,7 +97,7 @@ class Selection(NamedTuple):
         features: their positions, in the order of the features.
         label: its position, or None.
         names: of the features, or None.
-        left_out: names of columns that a model does not ask for.
+        left_out: names of columns that a model does not use.
     """
 
     features: list[int]
@@ -114,22 +113,21 @@ def select(
     """Which columns of a table are wanted.
 
     Args:
-        names: of its columns, "" where one has none; None if there are no names.
+        names: of its columns, "" for one without; None if no column has a name.
         width: number of columns.
         reading: what is wanted.
         origin: the file, for messages.
-        index: names of columns that the file itself says are an index.
+        index: names of columns that the file itself marks as an index.
 
     Raises:
-        ContentsError: for columns that are not there or whose meaning is not clear, with the
-            option to pass.
+        ContentsError: for columns that are missing or ambiguous, with the option to pass.
     """
     options = reading.table
     if names is not None:
         if twice := sorted({n for n in names if n and list(names).count(n) > 1}):
             raise ContentsError(
-                f"{origin}: several columns are called {', '.join(map(repr, twice[:5]))}; rename "
-                f"them"
+                f"{origin}: several columns are called {', '.join(map(repr, twice[:5]))}; "
+                f"rename them"
             )
         names = [name or f"Unnamed: {k}" for k, name in enumerate(names)]
 
@@ -158,11 +156,11 @@ def select(
         out = {label, *map(place, options.left_out)}
         features = [k for k in range(width) if k not in out]
     if not features:
-        raise ContentsError(f"{origin}: no column is left as a feature")
+        raise ContentsError(f"{origin}: no columns are left as features")
     if names is None:
         if reading.names is not None and not reading.lenient:
             raise ContentsError(
-                f"{origin} has no names of columns, and the first file has: {_some(reading.names)}"
+                f"{origin} has no names of columns, but the first file has: {_some(reading.names)}"
             )
         return Selection(features, label, None)
 

@@ -32,16 +32,16 @@ def chunks(path: Path, reading: Reading) -> Iterator[Chunk]:
         dtypes = {d.decode() for d in parsed["dtype"].numpy()}
         shapes = np.unique(tf.sparse.to_dense(parsed["shape"]).numpy(), axis=0)
         if len(dtypes) > 1 or len(shapes) > 1 or not dtypes <= set(DTYPES):
-            raise ContentsError(f"{path}: rows of several shapes or types, or unknown ones")
+            raise ContentsError(f"{path}: the rows have several shapes or types, or unknown ones")
         parts, dtype = parsed["x"].numpy(), dtypes.pop()
         row_bytes = np.dtype(dtype).itemsize * math.prod(shapes[0].tolist())
         if any(len(part) != row_bytes for part in parts):
-            raise ContentsError(f"{path}: rows of other sizes than their shapes {shapes[0]} say")
+            raise ContentsError(f"{path}: the sizes of rows do not match their shape {shapes[0]}")
         x = np.frombuffer(b"".join(parts), dtype).reshape(-1, *shapes[0])
         y = parsed["y"].numpy()
         without = y == _NO_LABEL
         if reading.labels and without.any() and not without.all():
-            raise ContentsError(f"{path}: some rows have labels and others have none")
+            raise ContentsError(f"{path}: only some rows have labels")
         yield Chunk(x, y if reading.labels and not without.any() else None)
 
 
@@ -52,16 +52,16 @@ def write_tfrecords(
 
     Args:
         batches: of x, or (x, y) with integer labels: a `tf.data.Dataset`, a generator, a list.
-        folder: made if need be; must have no such files yet.
-        rows_per_file: a worker reads whole files, so let there be several for each.
+        folder: created if necessary.
+        rows_per_file: workers read whole files, so let there be several for each.
 
     Returns:
         The files.
 
     Raises:
-        FileExistsError: if there are such files.
-        ValueError: for no rows, masked values, values that are no real numbers, labels that are
-            no integers, or a folder that is an address such as `gs://`.
+        FileExistsError: if the folder has such files.
+        ValueError: for no rows, masked values, values other than real numbers, labels other than
+            integers, or a folder that is an address such as `gs://`.
         OSError: if the folder cannot be written.
     """
     folder = local_path(folder, "the folder of the records")
@@ -69,7 +69,7 @@ def write_tfrecords(
         raise ValueError(f"rows_per_file must be positive, got {rows_per_file!r}")
     make_folder(folder)
     if any(folder.glob("rows-*.tfrecord")):
-        raise FileExistsError(f"{folder} has rows-*.tfrecord already; choose another folder")
+        raise FileExistsError(f"{folder} already has rows-*.tfrecord; choose another folder")
     files: list[Path] = []
     rows = _examples(batches)
     for first in rows:

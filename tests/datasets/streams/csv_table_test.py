@@ -156,12 +156,12 @@ def test_columns_are_chosen_ordered_and_dropped(tmp_path):
         ({"drop": ["z"]}, "no column 'z'"),
         ({"index": 9}, "no column 9; it has 5 columns"),
         ({"label": "a", "columns": [1, 2]}, "twice, or the label"),
-        ({"drop": ["id", "a", "b", "c", "y"]}, "no column is left"),
+        ({"drop": ["id", "a", "b", "c", "y"]}, "no columns are left"),
     ):
         with pytest.raises(ContentsError, match=message):
             table(path, **options)
     for options, message in (
-        ({"columns": ["a"], "drop": ["a"]}, "names 'a', which is to be left out"),
+        ({"columns": ["a"], "drop": ["a"]}, "names 'a', which is the label or to be left out"),
         ({"columns": []}, "columns is empty"),
         ({"index": True}, "by name or number, got True"),
         ({"separator": "::"}, "must be one character"),
@@ -228,7 +228,7 @@ REFUSED = {
     "a,b\n1,2,3\n": r"row 0 \(line 2\) has 3 values, expected 2",
     'a,b\n1,2\n\n"3\n",4,5\n': r"row 1 \(line 5\) has 3 values",
     "a,b,\n1,2,\n": "'Unnamed: 2', is an index or has no name",
-    "# a,b\n1,2\n": "a comment it seems",
+    "# a,b\n1,2\n": "apparently a comment",
     "a,b\n# 1,2\n1,2\n": "remove comments",
     "a,b\n1,2020-01-01\n": "holds '2020-01-01', not a number",
     "a,b\n1,1_000\n": "holds '1_000'",
@@ -240,7 +240,7 @@ REFUSED = {
     "'a','b'\n1,2\n": "quoted by '",
     "a\n1\n\n2\n": "line 3 is blank in a file of one column",
     "a\n\n": "line 2 is blank in a file of one column",
-    '""\n': "may be names of columns or data",
+    '""\n': "may be names or data",
     'a\n1\n""\n': r"row 1 \(line 3\), column 0 \('a'\), is missing",
     'a,b\n1,"2\n': "cannot be read",
     "a,b\n1,\"2\"3\n": "cannot be read",

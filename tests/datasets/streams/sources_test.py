@@ -69,8 +69,8 @@ def test_images_that_would_be_read_wrong_are_refused(tmp_path):
     palette = frames[0].convert("P", palette=Image.ADAPTIVE)
     for content, message in (
         (encoded(frames[0], "PNG", save_all=True, append_images=frames[1:]), "is an animation"),
-        (encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]), "not PNG, JPEG"),
-        (encoded(frames[0], "TIFF"), "not PNG, JPEG"),
+        (encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]), "does not contain PNG, JPEG"),
+        (encoded(frames[0], "TIFF"), "does not contain PNG, JPEG"),
         (encoded(palette, "BMP"), "BMP with a palette"),
         (encoded(GREY > 99, "BMP"), "BMP with a palette"),
     ):  # fmt: skip
@@ -233,8 +233,8 @@ def test_records_of_other_writers_are_refused(tmp_path):
 
     path = str(tmp_path / "a.tfrecord")
     for rows, message in (
-        ([(4, [2], 0), (12, [2], 0)], "rows of other sizes"),
-        ([(8, [2], 0), (8, [2], None)], "some rows have labels"),
+        ([(4, [2], 0), (12, [2], 0)], "sizes of rows do not match"),
+        ([(8, [2], 0), (8, [2], None)], "only some rows have labels"),
         ([(8, [2], None)], "has no labels"),
     ):
         with tf.io.TFRecordWriter(path) as writer:
