@@ -1,4 +1,4 @@
-"""Metrics of anomaly scores for `compile`: they rank, and take any score that is a number."""
+"""Metrics for `compile` that rank anomaly scores, whatever their range."""
 
 from delvm_tf.metrics.allowed import check_metrics
 from delvm_tf.metrics.ranking import AUROC, AveragePrecision

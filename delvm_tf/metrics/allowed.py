@@ -1,11 +1,11 @@
-"""Which metrics can be given to `compile`: those that make sense of scores of any range."""
+"""Which metrics `compile` accepts: those that make sense for scores of any range."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import keras
 
-# Of probabilities, classes or signs. Of what is derived from these, too.
+# For probabilities, classes or signs; so are their subclasses.
 _METRICS = (
     "AUC", "Accuracy", "BinaryAccuracy", "BinaryCrossentropy", "BinaryIoU", "CategoricalAccuracy",
     "CategoricalCrossentropy", "CategoricalHinge", "F1Score", "FBetaScore", "FalseNegatives",
@@ -28,7 +28,7 @@ _FUNCTIONS = (
     "kl_divergence", "sparse_categorical_accuracy", "sparse_categorical_crossentropy",
     "sparse_top_k_categorical_accuracy", "squared_hinge", "top_k_categorical_accuracy", "tversky",
 )  # fmt: skip
-_NAMES = ("acc", "accuracy", "ce", "crossentropy")  # Keras chooses what they mean by the shapes
+_NAMES = ("acc", "accuracy", "ce", "crossentropy")  # whose meaning Keras chooses by the shapes
 
 
 def _public(module: Any, names: tuple[str, ...]) -> tuple[Any, ...]:
@@ -40,27 +40,24 @@ _CALLABLES = (*_public(keras.metrics, _FUNCTIONS), *_public(keras.losses, _FUNCT
 
 
 def check_metrics(metrics: Any, argument: str = "metrics") -> None:
-    """Refuse metrics that take probabilities, classes or signs; scores are no such thing.
+    """Raise ValueError for metrics of probabilities, classes or signs, which scores are not.
 
     Args:
         metrics: as for `keras.Model.compile`: names, functions, metrics, in lists or dicts.
-        argument: what they were given as, for the message.
-
-    Raises:
-        ValueError: which metric makes no sense, and what to use instead.
+        argument: its name, for the message.
     """
     for metric in flat_metrics(metrics):
         if _takes_probabilities(metric):
             raise ValueError(
                 f"{argument}: {_name(metric)} takes probabilities between 0 and 1 or classes, but "
-                f"this model gives reconstruction errors, which have no upper end, so its value "
+                f"this model gives reconstruction errors, which have no upper bound, so its value "
                 f"would be wrong. Use dv.metrics.AUROC() or dv.metrics.AveragePrecision(), which "
                 f"rank, and dv.AnomalyDetector for decisions with precision and recall"
             )
 
 
 def flat_metrics(metrics: Any) -> Iterator[Any]:
-    """Each metric of what `compile` takes: nothing, one, or lists and dicts of them."""
+    """Each metric of what `compile` takes: None, one, or lists and dicts of them."""
     if isinstance(metrics, dict):
         metrics = list(metrics.values())
     if isinstance(metrics, list | tuple):
@@ -76,7 +73,7 @@ def _takes_probabilities(metric: Any) -> bool:
             return True
         try:
             metric = keras.metrics.get(metric)
-        except ValueError:  # Keras will say that it knows no such name
+        except ValueError:  # Keras will refuse the name
             return False
     if isinstance(metric, type):
         return issubclass(metric, _CLASSES)

@@ -23,14 +23,13 @@ def anomaly_metrics(y: Any, scores: Any, threshold: float) -> dict[str, float]:
         `auroc`, `average_precision`, `f1`, `precision` and `recall`, each in [0, 1].
 
     Raises:
-        ValueError: if the lengths differ, the labels are not 0 and 1 with both there, or scores
-            are NaN.
+        ValueError: if the lengths differ, the labels are not both 0 and 1, or scores are NaN.
     """
     y, scores = np.asarray(y), np.asarray(scores)
     if y.shape != scores.shape:
         raise ValueError(f"{y.shape} labels do not match {scores.shape} scores")
     if not np.array_equal(np.unique(y), [0, 1]):
-        raise ValueError("the labels must hold both classes, 0 (normal) and 1 (abnormal)")
+        raise ValueError("the labels must include both classes, 0 (normal) and 1 (abnormal)")
     ranks = _ranks(scores)
     precision, recall, f1, _ = precision_recall_fscore_support(
         y, scores > threshold, average="binary", zero_division=0.0
@@ -50,7 +49,7 @@ def auroc(y: Any, scores: Any) -> float:
 
 
 def _ranks(scores: Any) -> np.ndarray:
-    """Ranks in place of scores, which alone matter to a curve and are finite for infinite ones."""
+    """Ranks instead of scores: they give the same curves, and are finite for infinite scores."""
     scores = np.asarray(scores)
     if np.isnan(scores).any():
         raise ValueError(f"{np.isnan(scores).sum()} of {len(scores)} scores are NaN")

@@ -1,4 +1,4 @@
-"""Keras metrics that ask how well scores rank abnormal examples above normal ones."""
+"""Keras metrics of how well scores rank abnormal examples above normal ones."""
 
 import abc
 from typing import Any
@@ -10,21 +10,20 @@ import tensorflow as tf
 class RankingMetric(keras.metrics.Metric, abc.ABC):
     """A metric of the order of scores, over all examples since the last reset.
 
-    It keeps every score, so that it is exact, whatever the scores' range. Memory: 12 bytes for each
-    example that it has room for, in each replica. Cost: that of sorting what was seen, whenever the
-    result is asked for. The models of this library ask at the end of an epoch or of `evaluate`;
-    inside a compiled step of other models Keras asks at every batch.
+    It keeps every score, and so is exact whatever their range. Memory: 12 bytes per example of
+    `capacity`, in each replica. Cost: sorting the scores for each result. The models of this
+    library compute it at the end of an epoch or of `evaluate`; in a compiled step of other models
+    Keras does at every batch.
 
     Args:
-        capacity: examples that it has room for, in each replica.
+        capacity: the largest number of examples, in each replica.
         name: of the metric.
         dtype: of the result.
 
     Raises:
         ValueError: if the capacity is not a positive integer.
-        tf.errors.InvalidArgumentError: from `update_state`, for labels other than 0 and 1, or more
-            examples than it has room for. Code that XLA compiles cannot raise; there the result is
-            NaN.
+        tf.errors.InvalidArgumentError: from `update_state`, for labels other than 0 and 1, or too
+            many examples. Code compiled by XLA cannot raise; there the result is NaN.
     """
 
     def __init__(self, capacity: int = 2**20, name: str | None = None, dtype: Any = None):
@@ -45,16 +44,16 @@ class RankingMetric(keras.metrics.Metric, abc.ABC):
 
         Args:
             y_true: 1 = abnormal, 0 = normal, (batch,) or (batch, 1).
-            y_pred: scores, of the same number; higher = more abnormal.
-            sample_weight: how much each counts, of the same number, or None.
+            y_pred: as many scores, higher = more abnormal.
+            sample_weight: as many weights, or None.
 
         Raises:
-            ValueError: if the metric was made outside of the scope of the strategy in use.
+            ValueError: if the metric was created outside the scope of the strategy in use.
         """
         if _number_of_replicas() != self._replicas:
             raise ValueError(
                 f"{self.name} was made for {self._replicas} replicas, but {_number_of_replicas()} "
-                f"train; make it in the scope of the strategy"
+                f"train; create it in the scope of the strategy"
             )
         scores = tf.reshape(tf.cast(y_pred, tf.float32), (-1,))
         labels = tf.reshape(tf.cast(y_true, tf.float32), (-1,))
@@ -70,8 +69,8 @@ class RankingMetric(keras.metrics.Metric, abc.ABC):
                         labels],
             ),
             tf.debugging.Assert(
-                room, [f"{self.name} has room for {self.capacity} examples, and more came; make it "
-                       f"with a larger capacity=..."],
+                room, [f"{self.name} has room for {self.capacity} examples, and more came; create "
+                       f"it with a larger capacity=..."],
             ),
             tf.debugging.assert_equal(
                 tf.size(labels), tf.size(scores),
@@ -79,7 +78,7 @@ class RankingMetric(keras.metrics.Metric, abc.ABC):
             ),
         ]  # fmt: skip
         with tf.control_dependencies([check for check in checks if check is not None]):
-            # What could not be raised shows: a weight that is NaN makes the result NaN.
+            # Where nothing can be raised, a weight of NaN makes the result NaN.
             weights = tf.where(known & room, weights, float("nan"))
         places = tf.minimum(first + tf.range(tf.size(scores)), self.capacity - 1)
         places = places * self._replicas + _number_of_replica()
@@ -98,7 +97,7 @@ class RankingMetric(keras.metrics.Metric, abc.ABC):
         scores, positive, negative = (
             tf.convert_to_tensor(v) for v in (self._scores, self._positive, self._negative)
         )
-        if tf.executing_eagerly():  # a graph for XLA needs to know how many there are
+        if tf.executing_eagerly():  # XLA needs fixed shapes
             used = tf.squeeze(tf.where(positive + negative != 0), axis=1)
             scores, positive, negative = (tf.gather(t, used) for t in (scores, positive, negative))
         order = tf.argsort(scores, direction="DESCENDING", stable=True)
@@ -109,7 +108,7 @@ class RankingMetric(keras.metrics.Metric, abc.ABC):
 
     @property
     def empty(self) -> bool:
-        """Whether nothing came since the last reset."""
+        """Whether there were no examples since the last reset."""
         return int(keras.ops.convert_to_numpy(tf.convert_to_tensor(self._seen))) == 0
 
     @abc.abstractmethod
@@ -125,13 +124,8 @@ class RankingMetric(keras.metrics.Metric, abc.ABC):
 class AUROC(RankingMetric):
     """The area under the ROC curve: P(score of an abnormal > of a normal example) + ½ P(equal).
 
-    Exact for scores of any range, such as reconstruction errors; `keras.metrics.AUC` asks for
-    probabilities, and counts all that is above 1 as one.
-
-    Args:
-        capacity: see `RankingMetric`.
-        name: of the metric.
-        dtype: of the result.
+    Exact for scores of any range, such as reconstruction errors; `keras.metrics.AUC` needs
+    probabilities. For the arguments see `RankingMetric`.
 
     Example:
         >>> model.compile("adam", metrics=[dv.metrics.AUROC()])
@@ -152,15 +146,10 @@ class AUROC(RankingMetric):
 
 @keras.saving.register_keras_serializable(package="delvm_tf")
 class AveragePrecision(RankingMetric):
-    """The precision at each threshold, averaged over the recall that it gains: Σ (Rₙ − Rₙ₋₁) Pₙ.
+    """The precision at each threshold, averaged over the gained recall: Σ (Rₙ − Rₙ₋₁) Pₙ.
 
-    That of scikit-learn's `average_precision_score`; it counts abnormal examples as what is to be
-    found, and unlike the AUROC depends on how rare they are.
-
-    Args:
-        capacity: see `RankingMetric`.
-        name: of the metric.
-        dtype: of the result.
+    As scikit-learn's `average_precision_score`, for finding abnormal examples; unlike the AUROC it
+    depends on how rare they are. For the arguments see `RankingMetric`.
 
     Example:
         >>> model.compile("adam", metrics=[dv.metrics.AveragePrecision()])
@@ -180,7 +169,7 @@ class AveragePrecision(RankingMetric):
 
 
 def _cumulated(scores: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """For each of the sorted scores the weight above it, at it, and of both together, (n,)."""
+    """For each of the sorted scores the weight above it, at it, and the sum of both, (n,)."""
     total = tf.concat([[0.0], tf.cumsum(tf.cast(weights, tf.float64))], axis=0)
     above = tf.searchsorted(-scores, -scores, side="left")
     within = tf.searchsorted(-scores, -scores, side="right")

@@ -14,13 +14,13 @@ def plot_error_histogram(scores: Any, y: Any, threshold: float, label: str) -> A
     """Histogram of anomaly scores, normal against abnormal, with the threshold.
 
     Args:
-        scores: anomaly scores, (n,); infinite ones are counted in the legend, and not drawn.
+        scores: anomaly scores, (n,); infinite ones are counted in the legend, not drawn.
         y: labels, (n,), 1 = abnormal.
         threshold: drawn as a line.
-        label: what the scores are, for the axis.
+        label: of the axis, which is logarithmic if all scores are positive.
 
     Returns:
-        A matplotlib figure. The axis is logarithmic if all scores are positive.
+        A matplotlib figure.
 
     Raises:
         ValueError: if no score is finite.
@@ -28,7 +28,7 @@ def plot_error_histogram(scores: Any, y: Any, threshold: float, label: str) -> A
     scores, y = np.asarray(scores, np.float64), np.asarray(y)
     finite = np.isfinite(scores)
     if not finite.any():
-        raise ValueError(f"none of {len(scores)} scores is finite, so there is nothing to draw")
+        raise ValueError(f"none of {len(scores)} scores is finite, nothing to draw")
     beyond = {value: int(np.sum(~finite & (y == value))) for value in (0, 1)}
     scores, y = scores[finite], y[finite]
     figure, axes = new_figure()
@@ -36,7 +36,7 @@ def plot_error_histogram(scores: Any, y: Any, threshold: float, label: str) -> A
     positive = scores.min() > 0 and threshold > 0
     low, high = scores.min(), scores.max()
     bins = np.geomspace(low, high, 80) if positive else np.linspace(low, high, 80)
-    if (np.diff(bins) <= 0).any():  # scores that are all the same, up to rounding
+    if (np.diff(bins) <= 0).any():  # equal scores, up to rounding
         bins = np.array([low - 0.5 * max(abs(low), 1.0), high + 0.5 * max(abs(high), 1.0)])
     for value, name, color in ((0, "normal", NORMAL_COLOR), (1, "abnormal", ABNORMAL_COLOR)):
         name += f", {beyond[value]} infinite" if beyond[value] else ""
@@ -60,7 +60,7 @@ def plot_roc_curves(y: Any, scores: Mapping[str, Any]) -> Any:
     figure, axes = new_figure(5.5, 5.0)
     ax = axes[0, 0]
     for name, given in scores.items():
-        values = rankdata(given)  # which the curve depends on alone
+        values = rankdata(given)  # the curve depends on the order alone
         false_alarms, recall, _ = roc_curve(y, values)
         ax.plot(false_alarms, recall, label=f"{name} ({roc_auc_score(y, values):.4f})")
     ax.set_xscale("symlog", linthresh=0.01)
@@ -75,14 +75,14 @@ def plot_roc_curves(y: Any, scores: Mapping[str, Any]) -> Any:
 def plot_reconstructions(
     x: Any, rebuilt: Any, y: Any, scores: Any, label: str = "error", columns: int = 4
 ) -> Any:
-    """Some inputs with their reconstructions: normal ones above, abnormal ones below.
+    """Some inputs with their reconstructions, normal ones above, abnormal ones below.
 
     Args:
         x: inputs in raw units, (n, length) or images (n, height, width, channels).
         rebuilt: reconstructions, shape of x.
         y: labels, (n,), 1 = abnormal.
         scores: anomaly scores, (n,), for the titles.
-        label: what the scores are.
+        label: of the scores.
         columns: examples of each class, spread evenly from the lowest to the highest score.
     """
     x, rebuilt, y, scores = map(np.asarray, (x, rebuilt, y, scores))
@@ -99,7 +99,7 @@ def plot_reconstructions(
                 ax.plot(x[index], color=NORMAL_COLOR, label="input")
                 ax.plot(rebuilt[index], color=ABNORMAL_COLOR, lw=1, label="reconstruction")
             else:
-                # One scale of brightness for both, black at 0 unless there are values below it.
+                # One brightness scale for both; black is 0 unless there are lower values.
                 low, high = min(0.0, x[index].min()), 255 if x[index].max() > 16 else x[index].max()
                 pair = np.concatenate([x[index], rebuilt[index]], axis=1, dtype="float64")
                 pair = np.clip((pair - low) / max(float(high) - float(low), 1e-9), 0, 1)

@@ -1,4 +1,4 @@
-"""A figure that needs no display, and its way to a file."""
+"""Figures without a display, and writing them to files."""
 
 import os
 from pathlib import Path
@@ -7,18 +7,14 @@ from typing import Any
 from delvm_tf.storage.ownership import make_folder, refuse_foreign_file, whole
 from delvm_tf.storage.paths import local_path
 
-_SOFTWARE = "delvm_tf"  # what the file says who made it
+_SOFTWARE = "delvm_tf"  # written into the file to recognise it
 _written: set[Path] = set()  # in this process
 NORMAL_COLOR = "#2a6f97"
 ABNORMAL_COLOR = "#c8553d"
 
 
 def new_figure(width: float = 7.0, height: float = 4.0, rows: int = 1, columns: int = 1) -> Any:
-    """A figure and its axes (rows × columns), sizes in inches.
-
-    Raises:
-        ImportError: if matplotlib is missing; the message says how to get it.
-    """
+    """A figure and its axes (rows × columns), sizes in inches; ImportError without matplotlib."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
@@ -28,7 +24,7 @@ def new_figure(width: float = 7.0, height: float = 4.0, rows: int = 1, columns: 
 
 
 def save_figure(figure: Any, path: str | os.PathLike[str]) -> Path:
-    """Write a figure as a PNG that is either whole or not there.
+    """Write a figure as a PNG, completely or not at all.
 
     Raises:
         FileExistsError: if there is a file that this function did not write.
@@ -37,7 +33,7 @@ def save_figure(figure: Any, path: str | os.PathLike[str]) -> Path:
     """
     path = local_path(path, "the path of the figure")
     if path.suffix.lower() != ".png":
-        raise ValueError(f"figures are written as PNG, so the name must end in .png, got {path}")
+        raise ValueError(f"figures are PNG files, so the name must end in .png, got {path}")
     place = path.resolve()
     refuse_foreign_file(path, place in _written or _is_ours(path))
     make_folder(path.parent)

@@ -1,4 +1,4 @@
-"""Pictures of what a first layer looks for."""
+"""Pictures of the filters of a first layer."""
 
 import math
 from typing import Any
@@ -15,10 +15,10 @@ def plot_filters(kernel: Any, image_shape: tuple[int, ...] | None = None, limit:
         kernel: weights of a convolution (height, width, channels, filters), or of a dense layer
             (values, units) together with `image_shape`.
         image_shape: (height, width, channels) of the images that a dense layer sees.
-        limit: filters shown at most, the first ones.
+        limit: shows this many filters at most.
 
     Returns:
-        A matplotlib figure. Three channels are shown as colours, one as grey.
+        A matplotlib figure, in colour for three channels, grey for one.
 
     Raises:
         ValueError: for other shapes, weights that are not finite, or a limit below one.
@@ -28,8 +28,8 @@ def plot_filters(kernel: Any, image_shape: tuple[int, ...] | None = None, limit:
         kernel = kernel.reshape(*image_shape, -1)
     if kernel.ndim != 4 or kernel.shape[2] not in (1, 3) or kernel.size == 0:
         raise ValueError(
-            f"filters to show have shape (height, width, 1 or 3, filters), or (values, units) with "
-            f"the image_shape that they belong to; got {kernel.shape} and {image_shape}"
+            f"expected filters (height, width, 1 or 3, filters), or (values, units) with their "
+            f"image_shape; got {kernel.shape} and {image_shape}"
         )
     if not np.isfinite(kernel).all():
         raise ValueError("some weights are NaN or infinite; the training has diverged")

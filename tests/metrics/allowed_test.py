@@ -35,7 +35,7 @@ def model():
 
 @pytest.mark.parametrize("kind", REFUSED)
 def test_refused_with_what_to_use(kind):
-    with pytest.raises(ValueError, match=r"no upper end.*dv\.metrics\.AUROC\(\)"):
+    with pytest.raises(ValueError, match=r"no upper bound.*dv\.metrics\.AUROC\(\)"):
         model().compile(metrics=[REFUSED[kind]])
 
 

@@ -47,7 +47,7 @@ def test_lengths_must_match():
 
 @pytest.mark.parametrize("y", [[0] * 6, [1] * 6, [-1, -1, 1, 1, -1, 1], [0, 1, 2, 0, 1, 2]])
 def test_labels_must_hold_both_classes_and_no_other(y):
-    with pytest.raises(ValueError, match=r"must hold both classes, 0 \(normal\) and 1"):
+    with pytest.raises(ValueError, match=r"must include both classes, 0 \(normal\) and 1"):
         anomaly_metrics(y, SCORES, threshold=0.5)
 
 
