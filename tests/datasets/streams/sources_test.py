@@ -69,7 +69,7 @@ def test_images_that_would_be_read_wrong_are_refused(tmp_path):
     palette = frames[0].convert("P", palette=Image.ADAPTIVE)
     for content, message in (
         (encoded(frames[0], "PNG", save_all=True, append_images=frames[1:]), "is an animation"),
-        (encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]), "does not contain PNG"),
+        (encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]), "not contain PNG"),
         (encoded(frames[0], "TIFF"), "does not contain PNG"),
         (encoded(palette, "BMP"), "BMP with a palette"),
         (encoded(GREY > 99, "BMP"), "BMP with a palette"),
