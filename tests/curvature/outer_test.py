@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import reference
 import tensorflow as tf
+from comparison import LogSumExp, assert_same
 
 from delvm_tf.curvature import (
     ElementwiseOuter,
@@ -79,16 +80,6 @@ def test_quadratic_forms_equal_those_of_automatic_differentiation(outer, rng):
         np.testing.assert_allclose(outer.quadratic_form(f, tangents), expected, rtol=1e-11)
 
 
-class LogSumExp(Outer):
-    """An outer function that mixes all outputs and has no formulas of its own."""
-
-    def __call__(self, f):
-        return tf.reduce_logsumexp(f, axis=list(range(1, f.shape.rank)))
-
-    def mean_hidden(self, f):
-        return tf.nn.softmax(f)
-
-
 class PairProducts(Outer):
     """Σ over places of the product of two channels, which says that it puts only these together."""
 
@@ -143,19 +134,8 @@ def assert_as_by_nested_tapes(trace, network, outer, rng):
     plan = plan_trace(trace, potential, (5, 4, 1), TraceSettings())
     assert plan.exact
 
-    def run(method):
-        with tf.GradientTape() as tape:
-            curvature = method()
-            loss = tf.reduce_sum(curvature.laplacian * [1.0, -2.0, 0.5])
-        weights = [v.value for v in network.trainable_variables]
-        return curvature, tape.gradient(loss, weights, unconnected_gradients="zero")
-
-    got, gradients = run(lambda: compute_trace(plan, potential, x, keras.random.SeedGenerator(0)))
-    expected, expected_gradients = run(lambda: nested_tape(potential, x))
-    np.testing.assert_allclose(got.gradient, expected.gradient, rtol=1e-9, atol=1e-12)
-    np.testing.assert_allclose(got.laplacian, expected.laplacian, rtol=1e-10)
-    for gradient, wanted in zip(gradients, expected_gradients, strict=True):
-        np.testing.assert_allclose(gradient, wanted, rtol=1e-8, atol=1e-11)
+    seed = keras.random.SeedGenerator(0)
+    assert_same(lambda potential, x: compute_trace(plan, potential, x, seed), potential, x)
 
 
 @pytest.mark.parametrize("outer", [*OUTERS, LogSumExp()], ids=[*IDS, "log-sum-exp"])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import reference
 import tensorflow as tf
-from closed_form_test import loss_and_gradients
+from comparison import assert_same
 
 from delvm_tf import datasets
 from delvm_tf.curvature import HalfSquaredNorm, Potential, TraceSettings, compute_trace, plan_trace
@@ -56,26 +56,7 @@ def test_exact_probes_equal_the_nested_tape_and_its_weight_gradients(
     def method(potential, x):
         return trace(name, potential, x, memory_budget=BUDGETS[budget])
 
-    @tf.function(input_signature=[tf.TensorSpec((None, *shape), tf.float64)])
-    def compiled(x):
-        ensured = tf.ensure_shape(x, (None, *shape))
-        weights = tf.constant(np.linspace(0.3, 1.7, 3))
-        with tf.GradientTape() as tape:
-            curvature = method(potential, ensured)
-            squared = tf.reduce_sum(tf.reshape(tf.square(curvature.gradient), (3, -1)), axis=1)
-            loss = tf.reduce_sum(weights * (0.5 * squared + curvature.laplacian))
-        variables = [v.value for v in network.trainable_variables]
-        return curvature, loss, tape.gradient(loss, variables)
-
-    expected, expected_loss, expected_gradients = loss_and_gradients(nested_tape, potential, x)
-    curvature, loss, gradients = compiled(x) if graph else loss_and_gradients(method, potential, x)
-    np.testing.assert_allclose(curvature.output, network(x), rtol=1e-12)
-    np.testing.assert_allclose(curvature.gradient, expected.gradient, rtol=1e-9, atol=1e-13)
-    np.testing.assert_allclose(curvature.laplacian, expected.laplacian, rtol=1e-10)
-    np.testing.assert_allclose(loss, expected_loss, rtol=1e-10)
-    for got, wanted in zip(gradients, expected_gradients, strict=True):
-        scale = np.abs(wanted).max()
-        np.testing.assert_allclose(got, wanted, rtol=1e-10, atol=1e-10 * scale)
+    assert_same(method, potential, x, graph=graph)
 
 
 def test_exact_traces_equal_derivatives_taken_one_output_at_a_time(rng):

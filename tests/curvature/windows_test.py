@@ -3,11 +3,10 @@ import numpy as np
 import pytest
 import reference
 import tensorflow as tf
-from closed_form_test import loss_and_gradients
+from comparison import assert_same
 from probing_test import trace
 
 from delvm_tf.curvature import HalfSquaredNorm, Potential, SoftplusSum
-from delvm_tf.curvature.nested_tape import nested_tape
 from delvm_tf.curvature.windows import window_bytes, window_multiplications, window_stages
 
 L = keras.layers
@@ -54,30 +53,14 @@ def test_windows_equal_the_nested_tape_and_its_weight_gradients(kind, budget, gr
     def windows(potential, x):
         return trace("windows", potential, x, memory_budget=budget)
 
-    def run():
-        return loss_and_gradients(windows, potential, x)
-
-    got, loss, gradients = tf.function(run)() if graph else run()
-    expected, expected_loss, expected_gradients = loss_and_gradients(nested_tape, potential, x)
-    np.testing.assert_allclose(got.output, network(x), rtol=1e-7, atol=1e-12)
-    np.testing.assert_allclose(got.gradient, expected.gradient, rtol=1e-7, atol=1e-12)
-    np.testing.assert_allclose(got.laplacian, expected.laplacian, rtol=1e-10)
-    np.testing.assert_allclose(loss, expected_loss, rtol=1e-10)
-    for gradient, wanted in zip(gradients, expected_gradients, strict=True):
-        if wanted is None:
-            continue
-        scale = np.abs(wanted).max()
-        np.testing.assert_allclose(gradient, wanted, rtol=1e-9, atol=1e-10 * scale)
+    assert_same(windows, potential, x, graph=graph)
 
 
 def test_other_outer_functions(rng):
     network = reference.randomize(stack(STACKS["same"]), rng)
     potential = Potential(network, SoftplusSum(), "float64")
     x = tf.constant(rng.normal(size=(2, *SHAPE)))
-    expected = nested_tape(potential, x)
-    got = trace("windows", potential, x)
-    np.testing.assert_allclose(got.gradient, expected.gradient, rtol=1e-9, atol=1e-12)
-    np.testing.assert_allclose(got.laplacian, expected.laplacian, rtol=1e-10)
+    assert_same(lambda potential, x: trace("windows", potential, x), potential, x)
 
 
 @pytest.mark.parametrize(

@@ -33,8 +33,8 @@ def test_units_of_dense_layers_are_shown_as_images(rng):
     ("kernel", "shape", "message"),
     [
         (np.ones((5, 5, 2, 4)), None, "1 or 3, filters"),
-        (np.ones((12, 4)), None, "image_shape that they belong to"),
-        (np.ones((12, 4)), (5, 5, 1), "image_shape that they belong to"),
+        (np.ones((12, 4)), None, "with their image_shape"),
+        (np.ones((12, 4)), (5, 5, 1), "with their image_shape"),
         (np.full((3, 3, 1, 2), np.nan), None, "NaN or infinite"),
     ],
 )
