@@ -10,20 +10,20 @@ FEW_CHANNELS = 8  # below, TensorFlow's own input gradient is faster
 
 
 def linear_map(layer: keras.layers.Layer, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """The layer's linear map with another kernel of the same shape, without bias."""
+    """The linear map of a layer of channels last, with another kernel of the same shape."""
     if isinstance(layer, keras.layers.Dense):
         return tf.tensordot(x, kernel, axes=1) if x.shape.rank > 2 else tf.matmul(x, kernel)
     if is_plain_convolution(layer) and kernel.shape[2] >= FEW_CHANNELS:
         return convolve(x, kernel, plain_padding(layer))
-    if layer.padding != "causal":
-        return layer.convolution_op(x, kernel)
-    past = layer.dilation_rate[0] * (layer.kernel_size[0] - 1)
+    if layer.padding == "causal":
+        x = tf.pad(x, [[0, 0], [layer.dilation_rate[0] * (layer.kernel_size[0] - 1), 0], [0, 0]])
     return keras.ops.conv(
-        tf.pad(x, [[0, 0], [past, 0], [0, 0]]),
+        x,
         kernel,
-        strides=layer.strides[0],
-        padding="valid",
-        dilation_rate=layer.dilation_rate[0],
+        strides=layer.strides,
+        padding="valid" if layer.padding == "causal" else layer.padding,
+        data_format="channels_last",
+        dilation_rate=layer.dilation_rate,
     )
 
 

@@ -14,7 +14,12 @@ from delvm_tf import noise
 from delvm_tf.curvature import jets
 from delvm_tf.curvature.boxes import Boxes, everything
 from delvm_tf.curvature.jets import Jet
-from delvm_tf.curvature.sums import squared_norms, sum_per_example
+from delvm_tf.curvature.sums import (
+    for_each_probe,
+    squared_norms,
+    sum_over_probes,
+    sum_per_example,
+)
 
 
 class Outer(abc.ABC):
@@ -76,10 +81,7 @@ class Outer(abc.ABC):
             tangents: directions t_c, (P, batch or 1, ...).
         """
         probes, batch = tf.shape(tangents)[0], tf.shape(f)[0]
-        full = tf.concat([[probes], tf.shape(f)], axis=0)
-        flat = tf.concat([[probes * batch], tf.shape(f)[1:]], axis=0)
-        at = tf.reshape(tf.broadcast_to(f[tf.newaxis], full), flat)
-        t = tf.reshape(tf.broadcast_to(tangents, full), flat)
+        at, t = (for_each_probe(v, probes, batch) for v in (f[tf.newaxis], tangents))
         with tf.GradientTape() as second:
             second.watch(at)
             with tf.GradientTape() as first:
@@ -89,7 +91,7 @@ class Outer(abc.ABC):
         hessian_t = second.gradient(
             gradient, at, output_gradients=t, unconnected_gradients=tf.UnconnectedGradients.ZERO
         )
-        return tf.reduce_sum(tf.reshape(sum_per_example(t * hessian_t), (probes, batch)), axis=0)
+        return sum_over_probes(sum_per_example(t * hessian_t), probes, batch)
 
 
 class ElementwiseOuter(Outer):

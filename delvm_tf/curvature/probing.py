@@ -19,7 +19,7 @@ from delvm_tf.curvature.curvature import (
 from delvm_tf.curvature.differentiability import require_differentiable_gradient
 from delvm_tf.curvature.graph import is_graph
 from delvm_tf.curvature.probes import Noise, Probes
-from delvm_tf.curvature.sums import sum_per_example
+from delvm_tf.curvature.sums import for_each_probe, sum_over_probes, sum_per_example
 from delvm_tf.curvature.taylor import TaylorJet, propagate
 
 GIBIBYTE = 2**30
@@ -115,16 +115,10 @@ def _differentiated_forms(
     """By forward-over-reverse differentiation, for any function."""
     spec = tf.TensorSpec((None, *x.shape[1:]), x.dtype)
     require_differentiable_gradient("a trace", potential, [spec])
-    count, batch, rest = tf.shape(probes)[0], tf.shape(x)[0], x.shape[1:]
-    full = tf.concat([[count], tf.shape(x)], axis=0)
-    stacked = tf.concat([[count * batch], tf.shape(x)[1:]], axis=0)
-
-    def stack(t: tf.Tensor) -> tf.Tensor:
-        return tf.ensure_shape(tf.reshape(tf.broadcast_to(t, full), stacked), (None, *rest))
-
-    at, v = stack(x[tf.newaxis]), stack(probes)
+    count, batch = tf.shape(probes)[0], tf.shape(x)[0]
+    at, v = (for_each_probe(t, count, batch) for t in (x[tf.newaxis], probes))
     with tf.autodiff.ForwardAccumulator(at, v) as forward:
         output, gradient = output_and_gradient(potential, at)
     hessian_v = forward.jvp(gradient, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-    forms = tf.reshape(sum_per_example(v * hessian_v), (count, batch))
-    return Curvature(output[:batch], gradient[:batch], tf.reduce_sum(forms, axis=0))
+    forms = sum_over_probes(sum_per_example(v * hessian_v), count, batch)
+    return Curvature(output[:batch], gradient[:batch], forms)

@@ -1,4 +1,4 @@
-"""Sums over the values of each example."""
+"""Sums over the values of each example, and examples side by side for each probe."""
 
 from typing import Any
 
@@ -18,3 +18,18 @@ def squared_norms(t: tf.Tensor) -> Any:
         return t * tf.reshape(2.0 * upstream, (-1,) + (1,) * (t.shape.rank - 1))
 
     return sum_per_example(tf.square(t)), gradient
+
+
+def for_each_probe(t: tf.Tensor, probes: Any, batch: Any) -> tf.Tensor:
+    """(P or 1, batch or 1, ...) broadcast and flattened to (P·batch, ...)."""
+    rest = tf.shape(t)[2:]
+    full = tf.broadcast_to(t, tf.concat([[probes, batch], rest], axis=0))
+    return tf.ensure_shape(
+        tf.reshape(full, tf.concat([[probes * batch], rest], axis=0)), (None, *t.shape[2:])
+    )
+
+
+def sum_over_probes(t: tf.Tensor, probes: Any, batch: Any) -> tf.Tensor:
+    """(P·batch, ...) to (batch, ...)."""
+    shape = tf.concat([[probes, batch], tf.shape(t)[1:]], axis=0)
+    return tf.reduce_sum(tf.reshape(t, shape), axis=0)

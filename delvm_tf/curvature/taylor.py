@@ -28,6 +28,7 @@ import tensorflow as tf
 from delvm_tf.curvature.differentiability import require_differentiable_gradient
 from delvm_tf.curvature.graph import evaluate_graph, is_graph
 from delvm_tf.curvature.jets import JetFunction, along, multiply, square
+from delvm_tf.curvature.sums import for_each_probe, sum_over_probes
 
 logger = logging.getLogger(__name__)
 
@@ -153,22 +154,15 @@ def differentiated_layer(layer: Any, inputs: list[TaylorJet]) -> TaylorJet:
         result = layer(values if len(values) > 1 else values[0], training=False)
         return tf.cast(result, values[0].dtype)
 
-    def stacked(jet: TaylorJet) -> tuple[tf.Tensor, tf.Tensor]:
-        shape = (None, *jet.value.shape[1:])
-        full = tf.concat([[probes, batch], tf.shape(jet.value)[1:]], axis=0)
-        flat = tf.concat([[probes * batch], tf.shape(jet.value)[1:]], axis=0)
-        value = tf.reshape(tf.broadcast_to(jet.value[tf.newaxis], full), flat)
-        tangent = tf.reshape(tf.broadcast_to(jet.tangents, full), flat)
-        return tf.ensure_shape(value, shape), tf.ensure_shape(tangent, shape)
-
     specs = [tf.TensorSpec((None, *jet.value.shape[1:]), jet.value.dtype) for jet in inputs]
     require_differentiable_gradient("a trace", lambda *values: call(list(values)), specs)
-    pairs = [stacked(jet) for jet in inputs]
-    values, tangents = [p[0] for p in pairs], [p[1] for p in pairs]
+    values = [for_each_probe(jet.value[tf.newaxis], probes, batch) for jet in inputs]
+    tangents = [for_each_probe(jet.tangents, probes, batch) for jet in inputs]
     first = _directional(call, values, tangents)
-    second_directional = _directional(lambda at: _directional(call, at, tangents), values, tangents)
     shape = tf.concat([[probes, batch], tf.shape(first)[1:]], axis=0)
-    second = tf.reduce_sum(tf.reshape(second_directional, shape), axis=0)
+    second = sum_over_probes(
+        _directional(lambda at: _directional(call, at, tangents), values, tangents), probes, batch
+    )
     primal = [jet.value for jet in inputs]
     if any(not isinstance(jet.second, float) for jet in inputs):
         incoming = [tf.zeros_like(jet.value) + jet.second for jet in inputs]

@@ -50,23 +50,16 @@ def paper(seed: int, data_dir: Any) -> Dataset:
     arrays = _images(seed, data_dir)
     x = np.concatenate([arrays.x_train, arrays.x_test])
     y = np.concatenate([arrays.y_train, arrays.y_test])
-    normal = np.flatnonzero(y == _PAPER_NORMAL_CLASS)
-    rest = np.flatnonzero(y != _PAPER_NORMAL_CLASS)
+    abnormal = y != _PAPER_NORMAL_CLASS
+    normal, rest = np.flatnonzero(~abnormal), np.flatnonzero(abnormal)
     rng = np.random.default_rng(seed)
     anomalies = rng.choice(rest, round(_PAPER_ANOMALY_SHARE * len(rest)), replace=False)
-    train, test = train_test_split(
+    halves = train_test_split(
         np.concatenate([normal, anomalies]), test_size=_PAPER_TEST_SIZE, random_state=seed
     )
-    abnormal = y != _PAPER_NORMAL_CLASS
-    return splits.anomaly(
-        "cifar10",
-        "paper",
-        seed,
-        (x[train], abnormal[train]),
-        (x[test], abnormal[test]),
-        (CLASS_NAMES[_PAPER_NORMAL_CLASS], "rest"),
-        _DESCRIPTION,
-    )
+    train, test = ((x[half], abnormal[half]) for half in halves)
+    names = (CLASS_NAMES[_PAPER_NORMAL_CLASS], "rest")
+    return splits.anomaly("cifar10", "paper", seed, train, test, names, _DESCRIPTION)
 
 
 PROTOCOLS = splits.of_classes("cifar10", _images, CLASS_NAMES, _DESCRIPTION) | {"paper": paper}

@@ -30,6 +30,7 @@ NORMAL_CLASS = 1
 _CSV_ROWS = 4998
 _TEST_SIZE = 0.2
 _PAPER_SEED = 21
+_NAMES = ("normal rhythm", "abnormal rhythm")
 _UNITS = "140 values per heartbeat, standardised per beat."
 
 
@@ -40,9 +41,7 @@ def standard(seed: int, _data_dir: Any) -> Dataset:
     the beats are normal. Report the mean over seeds 0 to 9.
     """
     x, y = _csv_rows()
-    return _random_split(
-        "standard", seed, seed, x, y != NORMAL_CLASS, ("normal rhythm", "abnormal rhythm"), _UNITS
-    )
+    return _random_split("standard", seed, seed, x, y != NORMAL_CLASS, _NAMES, _UNITS)
 
 
 def paper(seed: int, _data_dir: Any) -> Dataset:
@@ -58,29 +57,16 @@ def paper(seed: int, _data_dir: Any) -> Dataset:
     [0, 1] is a normalisation of the model.
     """
     x, y = _csv_rows()
-    return _random_split(
-        "paper",
-        seed,
-        _PAPER_SEED,
-        x,
-        y == NORMAL_CLASS,
-        ("abnormal rhythm, the paper's normal", "normal rhythm, the paper's abnormal"),
-        f"{_UNITS} Labels as in the paper, which took the abnormal beats for normal.",
-    )
+    names = ("abnormal rhythm, the paper's normal", "normal rhythm, the paper's abnormal")
+    units = f"{_UNITS} Labels as in the paper, which took the abnormal beats for normal."
+    return _random_split("paper", seed, _PAPER_SEED, x, y == NORMAL_CLASS, names, units)
 
 
 def ucr(seed: int, _data_dir: Any) -> Dataset:
     """The archive's split, not random: 500 training rows, 292 of them normal, 4,500 test rows."""
-    arrays = read()
-    return anomaly(
-        "ecg5000",
-        "ucr",
-        seed,
-        (arrays.x_train, arrays.y_train != NORMAL_CLASS),
-        (arrays.x_test, arrays.y_test != NORMAL_CLASS),
-        ("normal rhythm", "abnormal rhythm"),
-        _UNITS,
-    )
+    x_train, y_train, x_test, y_test = read()
+    train, test = (x_train, y_train != NORMAL_CLASS), (x_test, y_test != NORMAL_CLASS)
+    return anomaly("ecg5000", "ucr", seed, train, test, _NAMES, _UNITS)
 
 
 def read() -> Arrays:
@@ -92,21 +78,15 @@ def read() -> Arrays:
 
 def _csv_rows() -> tuple[Array, Array]:
     """Values (4998, 140) and classes (4998,) of `ecg.csv`."""
-    arrays = read()
-    x = np.concatenate([arrays.x_train, arrays.x_test])[:_CSV_ROWS]
-    y = np.concatenate([arrays.y_train, arrays.y_test])[:_CSV_ROWS]
-    return x, y
+    x_train, y_train, x_test, y_test = read()
+    x, y = np.concatenate([x_train, x_test]), np.concatenate([y_train, y_test])
+    return x[:_CSV_ROWS], y[:_CSV_ROWS]
 
 
 def _random_split(
-    protocol: str,
-    seed: int,
-    split_seed: int,
-    x: Array,
-    abnormal: Array,
-    class_names: tuple[str, str],
-    description: str,
-) -> Dataset:
+    protocol: str, seed: int, split_seed: int, x: Array, abnormal: Array,
+    class_names: tuple[str, str], description: str,
+) -> Dataset:  # fmt: skip
     from sklearn.model_selection import train_test_split
 
     x_train, x_test, abnormal_train, abnormal_test = train_test_split(

@@ -29,23 +29,9 @@ def cebm_cnn(
 
     Source: Wu, Esmaeili, Wick, Tristan and van de Meent (2021), Conjugate energy-based models.
 
-    Args:
-        filters: filters of each convolution.
-        kernel_size: side of the square filters, one for all convolutions or one each.
-        strides: strides, one for all convolutions or one each.
-        units: units of each dense layer.
-        activation: a Keras activation.
-        padding: `"same"` or `"valid"`.
-        kernel_initializer: a Keras initializer's name or instance.
-        seed: makes the initial weights reproducible.
-        input_shape: (height, width, channels); otherwise taken from the first data.
-        **kwargs: passed to every layer, such as `dtype`.
-
-    Returns:
-        A `keras.Sequential`, (batch, height, width, channels) to (batch, units).
-
-    Raises:
-        ValueError: if a number is not a positive integer, or there is not one for each layer.
+    `units` are those of each dense layer, and `kwargs` are passed to every layer; for the other
+    arguments see `cnn`. The result is a `keras.Sequential`, (batch, height, width, channels) to
+    (batch, units).
 
     Example:
         >>> model = dv.CEBM(dv.networks.cebm_cnn(), latents=128)

@@ -59,25 +59,10 @@ def einsum_dense(layer: Any, jet: TaylorJet) -> TaylorJet:
 
 @register_rule(*kinds.CONVOLUTIONS)
 def convolution(layer: Any, jet: TaylorJet) -> TaylorJet:
-    """Convolutions of any rank; channels first are transposed, as TensorFlow on CPU needs."""
+    """Convolutions of any rank."""
     kernel = _cast(layer, layer.kernel)
-
-    def channels_last(t: tf.Tensor) -> tf.Tensor:
-        if layer.padding == "causal":
-            past = layer.dilation_rate[0] * (layer.kernel_size[0] - 1)
-            t = tf.pad(t, [[0, 0], [past, 0], [0, 0]])
-        return keras.ops.conv(
-            t,
-            kernel,
-            strides=layer.strides,
-            padding="valid" if layer.padding == "causal" else layer.padding,
-            data_format="channels_last",
-            dilation_rate=layer.dilation_rate,
-        )
-
-    if layer.data_format == "channels_last":
-        return affine_rule(layer, jet, lambda t: linear_map(layer, t, kernel), layer.bias)
-    return affine_rule(layer, jet, _transposed(channels_last), _bias(layer))
+    linear = _in_format(layer, lambda t: linear_map(layer, t, kernel))
+    return affine_rule(layer, jet, linear, _bias(layer))
 
 
 @register_rule(*kinds.TRANSPOSED)
@@ -96,9 +81,7 @@ def transposed_convolution(layer: Any, jet: TaylorJet) -> TaylorJet:
             dilation_rate=layer.dilation_rate,
         )
 
-    last = layer.data_format == "channels_last"
-    linear = channels_last if last else _transposed(channels_last)
-    return affine_rule(layer, jet, linear, _bias(layer))
+    return affine_rule(layer, jet, _in_format(layer, channels_last), _bias(layer))
 
 
 @register_rule(*kinds.DEPTHWISE)
@@ -140,8 +123,10 @@ def _bias(layer: Any) -> Any:
     return tf.reshape(layer.bias, (-1, *[1] * layer.rank))
 
 
-def _transposed(channels_last: LinearMap) -> LinearMap:
-    """A map of images with channels first, from one of images with channels last."""
+def _in_format(layer: Any, channels_last: LinearMap) -> LinearMap:
+    """A map in the layer's format; with channels first transposed, as TensorFlow on CPU needs."""
+    if layer.data_format == "channels_last":
+        return channels_last
 
     def channels_first(t: tf.Tensor) -> tf.Tensor:
         rank = t.shape.rank

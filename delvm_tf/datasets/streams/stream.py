@@ -75,14 +75,13 @@ def stream(
             files if there are enough, else every number-th row. For
             `tf.distribute.MultiWorkerMirroredStrategy` give each worker its part: TensorFlow then
             does not shard again.
-        label: of tables: the column of the labels, which must be integers; gives (x, y). Columns
-            are given by name, or by number from 0.
-        columns: of tables: the features, in this order; all other columns by default.
-        drop: of tables: columns to leave out.
-        index: of tables: columns that number the rows, left out too.
-        header: of .csv: whether the first line names the columns; by default the types of its
-            cells decide, and ambiguous lines are refused.
-        separator: of .csv: the character between cells.
+        label: of tables, as `columns`, `drop`, `index`, `header` and `separator`: see
+            `TableOptions`. The labels of the column must be integers; gives (x, y).
+        columns: see `TableOptions`.
+        drop: see `TableOptions`.
+        index: see `TableOptions`.
+        header: see `TableOptions`.
+        separator: see `TableOptions`.
 
     Raises:
         FileNotFoundError: if no file fits the pattern.
