@@ -37,7 +37,7 @@ def graph_nodes(function: Callable[..., Any], specs: Sequence[tf.TensorSpec]) ->
 
 
 def require_differentiable(
-    what: str, function: Callable[..., Any], specs: Sequence[tf.TensorSpec]
+    what: str, function: Callable[..., Any], specs: Sequence[tf.TensorSpec], given: Any = None
 ) -> None:
     """Refuse a function of gradients, such as ∇E(x), that cannot be differentiated once more.
 
@@ -47,30 +47,12 @@ def require_differentiable(
         what: needs the derivative, for the message.
         function: of tensors.
         specs: shapes and types of the tensors.
+        given: the object or method that the function was made from; by default the function.
 
     Raises:
         ValueError: names the operation that cannot be differentiated, and so the layer.
     """
-    _require(what, function, function, specs)
-
-
-def require_differentiable_gradient(
-    what: str, function: Callable[..., Any], specs: Sequence[tf.TensorSpec]
-) -> None:
-    """`require_differentiable` of the gradient of a function in its arguments."""
-
-    def gradient(*x: tf.Tensor) -> list[tf.Tensor]:
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            y = function(*x)
-        return [g for g in tape.gradient(y, x) if g is not None]
-
-    _require(what, function, gradient, specs)
-
-
-def _require(
-    what: str, given: Any, function: Callable[..., Any], specs: Sequence[tf.TensorSpec]
-) -> None:
+    given = function if given is None else given
     owner = getattr(given, "__self__", given)
     layers = structure_key(getattr(owner, "network", owner))
     key = (what, getattr(given, "__name__", ""), *specs, layers)
@@ -85,6 +67,20 @@ def _require(
                 f"gradients: dv.ContrastiveDivergence(sampler='langevin')"
             )
     _SOUND[owner].add(key)
+
+
+def require_differentiable_gradient(
+    what: str, function: Callable[..., Any], specs: Sequence[tf.TensorSpec]
+) -> None:
+    """`require_differentiable` of the gradient of a function in its arguments."""
+
+    def gradient(*x: tf.Tensor) -> list[tf.Tensor]:
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = function(*x)
+        return [g for g in tape.gradient(y, x) if g is not None]
+
+    require_differentiable(what, gradient, specs, function)
 
 
 def _obstacle(node: Any) -> str | None:

@@ -1,42 +1,33 @@
 """Which metrics `compile` accepts: those that make sense for scores of any range."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import keras
 
-# For probabilities, classes or signs; so are their subclasses.
-_METRICS = (
-    "AUC", "Accuracy", "BinaryAccuracy", "BinaryCrossentropy", "BinaryIoU", "CategoricalAccuracy",
-    "CategoricalCrossentropy", "CategoricalHinge", "F1Score", "FBetaScore", "FalseNegatives",
-    "FalsePositives", "Hinge", "IoU", "KLDivergence", "MeanIoU", "OneHotIoU", "OneHotMeanIoU",
-    "Precision", "PrecisionAtRecall", "Recall", "RecallAtPrecision", "SensitivityAtSpecificity",
-    "SparseCategoricalAccuracy", "SparseCategoricalCrossentropy", "SparseTopKCategoricalAccuracy",
-    "SpecificityAtSensitivity", "SquaredHinge", "TopKCategoricalAccuracy", "TrueNegatives",
-    "TruePositives",
-)  # fmt: skip
-_LOSSES = (
-    "BinaryCrossentropy", "BinaryFocalCrossentropy", "CategoricalCrossentropy",
+# For probabilities, classes or signs; so are their subclasses and functions.
+_KINDS = (
+    "AUC", "Accuracy", "BinaryAccuracy", "BinaryCrossentropy", "BinaryFocalCrossentropy",
+    "BinaryIoU", "CTC", "CategoricalAccuracy", "CategoricalCrossentropy",
     "CategoricalFocalCrossentropy", "CategoricalGeneralizedCrossEntropy", "CategoricalHinge",
-    "CTC", "Circle", "Dice", "Hinge", "KLDivergence", "SparseCategoricalCrossentropy",
-    "SquaredHinge", "Tversky",
-)  # fmt: skip
-_FUNCTIONS = (
-    "binary_accuracy", "binary_crossentropy", "binary_focal_crossentropy", "categorical_accuracy",
-    "categorical_crossentropy", "categorical_focal_crossentropy",
-    "categorical_generalized_cross_entropy", "categorical_hinge", "circle", "ctc", "dice", "hinge",
-    "kl_divergence", "sparse_categorical_accuracy", "sparse_categorical_crossentropy",
-    "sparse_top_k_categorical_accuracy", "squared_hinge", "top_k_categorical_accuracy", "tversky",
+    "Circle", "Dice", "F1Score", "FBetaScore", "FalseNegatives", "FalsePositives", "Hinge", "IoU",
+    "KLDivergence", "MeanIoU", "OneHotIoU", "OneHotMeanIoU", "Precision", "PrecisionAtRecall",
+    "Recall", "RecallAtPrecision", "SensitivityAtSpecificity", "SparseCategoricalAccuracy",
+    "SparseCategoricalCrossentropy", "SparseTopKCategoricalAccuracy", "SpecificityAtSensitivity",
+    "SquaredHinge", "TopKCategoricalAccuracy", "TrueNegatives", "TruePositives", "Tversky",
 )  # fmt: skip
 _NAMES = ("acc", "accuracy", "ce", "crossentropy")  # whose meaning Keras chooses by the shapes
 
 
-def _public(module: Any, names: tuple[str, ...]) -> tuple[Any, ...]:
-    return tuple(getattr(module, name) for name in names if hasattr(module, name))
+def _public(names: Iterable[str]) -> tuple[Any, ...]:
+    modules = (keras.metrics, keras.losses)
+    return tuple(getattr(m, n) for n in names for m in modules if hasattr(m, n))
 
 
-_CLASSES = (*_public(keras.metrics, _METRICS), *_public(keras.losses, _LOSSES))
-_CALLABLES = (*_public(keras.metrics, _FUNCTIONS), *_public(keras.losses, _FUNCTIONS))
+_CLASSES = _public(_KINDS)
+_WORDS = re.compile("(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_FUNCTIONS = _public(_WORDS.sub("_", kind).lower() for kind in _KINDS)
 
 
 def check_metrics(metrics: Any, argument: str = "metrics") -> None:
@@ -79,7 +70,7 @@ def _takes_probabilities(metric: Any) -> bool:
         return issubclass(metric, _CLASSES)
     # A function may be wrapped in a metric, as `MeanMetricWrapper` and losses do.
     function = getattr(metric, "_fn", getattr(metric, "fn", metric))
-    return isinstance(metric, _CLASSES) or any(function is one for one in _CALLABLES)
+    return isinstance(metric, _CLASSES) or any(function is one for one in _FUNCTIONS)
 
 
 def _name(metric: Any) -> str:

@@ -26,8 +26,10 @@ class RankingMetric(keras.metrics.Metric, abc.ABC):
             many examples. Code compiled by XLA cannot raise; there the result is NaN.
     """
 
+    default_name: str
+
     def __init__(self, capacity: int = 2**20, name: str | None = None, dtype: Any = None):
-        super().__init__(name=name, dtype=dtype)
+        super().__init__(name=name or self.default_name, dtype=dtype)
         if isinstance(capacity, bool) or not isinstance(capacity, int) or capacity < 1:
             raise ValueError(f"capacity must be a positive integer, got {capacity!r}")
         self.capacity = capacity
@@ -133,8 +135,7 @@ class AUROC(RankingMetric):
         ...     keras.callbacks.EarlyStopping("val_auroc", mode="max", patience=3)])
     """
 
-    def __init__(self, capacity: int = 2**20, name: str = "auroc", dtype: Any = None):
-        super().__init__(capacity, name, dtype)
+    default_name = "auroc"
 
     def _of_sorted(self, scores: tf.Tensor, positive: tf.Tensor, negative: tf.Tensor) -> tf.Tensor:
         above, level, _ = _cumulated(scores, positive)
@@ -155,8 +156,7 @@ class AveragePrecision(RankingMetric):
         >>> model.compile("adam", metrics=[dv.metrics.AveragePrecision()])
     """
 
-    def __init__(self, capacity: int = 2**20, name: str = "average_precision", dtype: Any = None):
-        super().__init__(capacity, name, dtype)
+    default_name = "average_precision"
 
     def _of_sorted(self, scores: tf.Tensor, positive: tf.Tensor, negative: tf.Tensor) -> tf.Tensor:
         _, _, found = _cumulated(scores, positive)
