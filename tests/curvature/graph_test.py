@@ -66,7 +66,7 @@ def test_networks_with_operations_train_and_have_features_and_a_plan(rng):
     assert "autoencoder steps" in str(model.objective.plan(model))
 
 
-def test_a_chain_is_read_in_order_and_branches_are_none():
+def test_a_chain_is_read_in_order_and_branches_are_not_chains():
     layers = [L.Dense(4, name="first"), L.Dropout(0.5, name="second")]
     chain = keras.Sequential([keras.Input((3,)), *layers])
     assert [layer.name for layer in layer_chain(chain)] == ["first", "second"]

@@ -126,7 +126,7 @@ def test_recording_does_not_change_the_chains():
     np.testing.assert_array_equal(recorded.steps, [0, 7, 14, 21, 28, 30])
 
 
-def test_chains_start_where_they_are_told():
+def test_chains_start_at_the_initial_examples():
     model = built(Gaussian)
     start = np.array([[5.0, 1.0], [-5.0, 1.0]], "float32")
     run = model.sample(2, "langevin", steps=1, initial=start, details=True)
@@ -175,7 +175,7 @@ def test_every_model_has_a_sampler_of_its_density(make, kind):
     assert getattr(sampler, "visible_noise", 1.0) == 1.0
 
 
-def test_chains_that_do_not_move_are_told_of():
+def test_chains_that_do_not_move_warn():
     with pytest.warns(UserWarning, match=r"accepted 0.0% of its steps.*lower the step size"):
         built(Gaussian).sample(10, samplers.MALA(1e4), steps=20, seed=0)
 

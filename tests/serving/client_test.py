@@ -94,7 +94,7 @@ def test_bad_rows_are_not_sent(client, server, x, message):
     assert server.trouble.requests == before
 
 
-def test_a_busy_server_is_asked_again(client, server, detector):
+def test_requests_to_a_busy_server_are_retried(client, server, detector):
     client.signatures()
     server.trouble.faults[:] = [BUSY[server.kind]] * 3
     before = server.trouble.requests
@@ -109,7 +109,7 @@ def test_a_busy_server_is_asked_again(client, server, detector):
 @pytest.mark.parametrize(
     ("faults", "error"), [(REFUSED, RequestRefusedError), (BROKEN, ServerError)]
 )
-def test_what_is_refused_or_broken_is_not_asked_again(client, server, detector, faults, error):
+def test_refused_or_failed_requests_are_not_retried(client, server, detector, faults, error):
     client.signatures()
     server.trouble.faults[:] = [faults[server.kind]]
     before = server.trouble.requests
@@ -119,28 +119,19 @@ def test_what_is_refused_or_broken_is_not_asked_again(client, server, detector, 
     assert len(client.predict(detector[1][:2])["is_anomaly"]) == 2
 
 
-def test_a_slow_server_is_not_waited_for(server, detector):
+@pytest.mark.parametrize(("kind", "fault"), [("rest", "slow"), ("rest", "stall"), ("grpc", "slow")])
+def test_a_server_that_is_slow_or_stalls_is_not_waited_for(servers, detector, kind, fault):
+    server = servers[kind]
     with Client(server.address, "ecg", timeout=0.5) as client:
         client.signatures()
-        server.trouble.faults[:] = ["slow"]
+        server.trouble.faults[:] = [fault]
         before = server.trouble.requests
         with pytest.raises(TimeoutError, match=r"within 0\.5 s"):
             client.predict(detector[1][:1])
         assert server.trouble.requests == before + 1
 
 
-def test_a_server_that_stops_within_its_answer_is_not_waited_for(servers, detector):
-    server = servers["rest"]
-    with Client(server.address, "ecg", timeout=0.5) as client:
-        client.signatures()
-        server.trouble.faults[:] = ["stall"]
-        before = server.trouble.requests
-        with pytest.raises(TimeoutError, match=r"within 0\.5 s"):
-            client.predict(detector[1][:1])
-        assert server.trouble.requests == before + 1
-
-
-def test_a_connection_that_takes_too_long_is_not_tried_again(monkeypatch):
+def test_connecting_is_not_retried_after_a_timeout(monkeypatch):
     tried = []
 
     def connect(connection):
@@ -154,17 +145,17 @@ def test_a_connection_that_takes_too_long_is_not_tried_again(monkeypatch):
         assert len(tried) == 1
 
 
-def test_large_requests_are_tried_again(server, detector):
+def test_large_requests_are_retried(server, detector):
     image = tf.io.encode_png(detector[1][0].astype(np.uint8)).numpy()
     images = [image + bytes(5000)] * 100
-    assert sum(map(len, images)) > 2**18  # what grpc keeps by default
+    assert sum(map(len, images)) > 2**18  # what gRPC retries by default
     with Client(server.address, "ecg", backoff=0.01) as client:
         client.signatures()
         server.trouble.faults[:] = [BUSY[server.kind]]
         assert len(client.predict(images, "encoded_images")["is_anomaly"]) == 100
 
 
-def test_no_retries_are_one_attempt(server):
+def test_without_retries_there_is_one_attempt(server):
     with Client(server.address, "ecg", retries=0) as client:
         server.trouble.faults[:] = [BUSY[server.kind]]
         with pytest.raises(ServerUnavailableError, match=r"busy.*after 1 attempts"):
@@ -172,7 +163,7 @@ def test_no_retries_are_one_attempt(server):
 
 
 @pytest.mark.parametrize("code", [408, 429, 502, 503, 504])
-def test_all_that_may_pass_is_tried_again(servers, detector, code):
+def test_all_temporary_errors_are_retried(servers, detector, code):
     server = servers["rest"]
     with Client(server.address, "ecg", backoff=0.01) as client:
         client.signatures()
@@ -180,7 +171,7 @@ def test_all_that_may_pass_is_tried_again(servers, detector, code):
         assert len(client.predict(detector[1][:2])["is_anomaly"]) == 2
 
 
-def test_the_server_says_when_to_ask_again(servers):
+def test_the_server_sets_the_pause(servers):
     server = servers["rest"]
     with Client(server.address, "ecg", backoff=0) as client:
         server.trouble.faults[:] = [(429, {"error": "busy"}, {"Retry-After": "1"})]
@@ -189,7 +180,7 @@ def test_the_server_says_when_to_ask_again(servers):
         assert 1 <= time.monotonic() - begin < 5
 
 
-def test_names_that_must_be_quoted_are_tried_again(servers):
+def test_requests_for_quoted_names_are_retried(servers):
     server = servers["rest"]
     with Client(server.address, "one two", backoff=0.01) as client:
         server.trouble.faults[:] = [BUSY["rest"]]
@@ -206,7 +197,7 @@ def test_a_session_brings_headers_authentication_and_retries(servers, detector):
         client.signatures()
         assert server.trouble.headers["X-Tenant"] == "ward 3"
         assert server.trouble.headers["Authorization"].startswith("Basic ")
-    assert session.get(f"{server.address}/v1/models/ecg").ok  # it is open, and not the client's
+    assert session.get(f"{server.address}/v1/models/ecg").ok  # the client leaves it open
 
 
 @pytest.mark.parametrize(
@@ -218,7 +209,7 @@ def test_a_session_brings_headers_authentication_and_retries(servers, detector):
         ("grpc", ("PERMISSION_DENIED", "no token")),
     ],
 )
-def test_callers_without_rights_are_told(servers, kind, fault):
+def test_callers_without_permission_are_refused(servers, kind, fault):
     server = servers[kind]
     with Client(server.address, "ecg") as client:
         server.trouble.faults[:] = [fault]
@@ -244,7 +235,7 @@ def certificate(tmp_path_factory):
 
 
 def test_http_with_tls_and_a_token(detector, certificate, tmp_path, monkeypatch):
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", requests.certs.where())  # the session goes before it
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", requests.certs.where())  # the session overrides it
     folder = dv.export_saved_model(detector[0], tmp_path, warmup=())
     server, session = RestServer(folder, certificate=certificate), requests.Session()
     session.verify = str(certificate[0])
@@ -260,7 +251,7 @@ def test_http_with_tls_and_a_token(detector, certificate, tmp_path, monkeypatch)
         pytest.raises(ServerUnavailableError, match=r"cannot be trusted.*session\.verify"),
     ):
         client.signatures()
-    assert time.monotonic() - begin < 4  # it is not tried again
+    assert time.monotonic() - begin < 4  # it is not retried
     server.close()
 
 
@@ -286,7 +277,7 @@ def test_grpc_with_tls_and_a_token(detector, certificate, tmp_path):
         ("http://", {}, "URL"),
     ],
 )
-def test_settings_that_the_address_has_no_use_for_are_refused(address, settings, message):
+def test_settings_that_do_not_apply_to_the_address_are_refused(address, settings, message):
     with pytest.raises(ValueError, match=message):
         Client(address, "m", **settings)
 
@@ -301,7 +292,7 @@ def test_an_unknown_model_or_signature_is_named(client, server):
         other.signatures()
 
 
-def test_no_server_is_said(server):
+def test_a_missing_server_is_reported(server):
     address = "127.0.0.1:1" if server.kind == "grpc" else "http://127.0.0.1:1"
     with Client(address, "ecg", retries=1, backoff=0.01, timeout=5) as client:
         with pytest.raises(ServerUnavailableError, match="after 2 attempts"):
@@ -313,7 +304,7 @@ def test_no_server_is_said(server):
 @pytest.mark.parametrize(
     "answer", [b"", b"[1]", b"<html>", b'{"outputs": {}}', b'{"outputs": {"energy": ["a"]}}', b"{}"]
 )
-def test_answers_over_http_that_are_none_are_said(servers, answer):
+def test_invalid_answers_over_http_are_reported(servers, answer):
     server = servers["rest"]
     with Client(server.address, "ecg") as client:
         client.signatures()
