@@ -2,17 +2,8 @@
 
 A *potential* g(f(x)) gives one number per example, here minus the non-quadratic part of an energy.
 Each trace method returns the network's output, the potential's input gradient and its Laplacian,
-the trace of the input Hessian, differentiable in the weights. They differ only in cost:
-
-| method        | exact           | cost                                   | needs             |
-|---------------|-----------------|----------------------------------------|-------------------|
-| `closed_form` | yes             | about one autoencoder step             | one affine layer  |
-| `windows`     | yes             | the products that are not zero         | plain convolutions|
-| `lattice`     | if wide enough  | a forward pass for each of s^axes · C  |                   |
-| `basis`       | yes             | a forward pass for each of d           |                   |
-| `hutchinson`  | no              | a forward pass for each, random signs  |                   |
-| `gaussian`    | no              | a forward pass for each, random normal |                   |
-| `nested_tape` | yes             | d reverse-over-reverse passes          | the reference     |
+the trace of the input Hessian, differentiable in the weights. They differ in cost, and in whether
+they are exact: docs/traces.md compares them.
 """
 
 from delvm_tf.curvature.boxes import map_boxes, union

@@ -55,16 +55,9 @@ class GaussianLogPartition(Outer):
         return map_boxes(lambda side: np.minimum(*np.split(side, 2, axis=-1)), boxes)
 
     def quadratic_form(self, f: tf.Tensor, tangents: tf.Tensor) -> tf.Tensor:
-        """Σ over pairs of A_aa Σt_a² + 2A_ab Σt_a t_b + A_bb Σt_b², shape (batch,)."""
-        b, s, mean = tf.split(f, 2, axis=-1)[1], self.variance(f), self.mean_hidden(f)
-        t_a, t_b = tf.split(tangents, 2, axis=-1)
-        curvature_ab, curvature_bb = _curvatures(b, mean, s)
-        forms = (
-            s * tf.reduce_sum(tf.square(t_a), axis=0)
-            + 2.0 * curvature_ab * tf.reduce_sum(t_a * t_b, axis=0)
-            + curvature_bb * tf.reduce_sum(tf.square(t_b), axis=0)
-        )
-        return sum_per_example(forms)
+        """By the second derivatives of each pair of outputs, shape (batch,)."""
+        b = tf.split(f, 2, axis=-1)[1]
+        return _form(tangents, *_curvatures(b, self.mean_hidden(f), self.variance(f)))
 
 
 class MixtureLogPartition(Outer):
@@ -124,18 +117,13 @@ class MixtureLogPartition(Outer):
         """Mean over components of t_cᵀ∇²Aₖt_c, plus the variance of ∇Aₖᵀt_c; summed over c."""
         r, (means, variances) = self.responsibilities(f), self._components(f)
         b = tf.split(f, 2, axis=-1)[1][:, tf.newaxis]
-        t_a, t_b = tf.split(tangents, 2, axis=-1)
-        curvature_ab, curvature_bb = _curvatures(b, means, variances)
-        within = (
-            _average(r, variances) * tf.reduce_sum(tf.square(t_a), axis=0)
-            + 2.0 * _average(r, curvature_ab) * tf.reduce_sum(t_a * t_b, axis=0)
-            + _average(r, curvature_bb) * tf.reduce_sum(tf.square(t_b), axis=0)
-        )
+        curvatures = (_average(r, c) for c in _curvatures(b, means, variances))
+        within = _form(tangents, *curvatures)
         gradients = tf.concat([means, -2.0 * b * (tf.square(means) + variances)], axis=-1)
         slopes = tf.matmul(gradients, tf.transpose(tangents, (1, 2, 0)))  # (batch, K, P)
         deviations = slopes - _average(r, slopes)[:, tf.newaxis]
         between = _average(r, tf.square(deviations))
-        return sum_per_example(within) + tf.reduce_sum(between, axis=1)
+        return within + tf.reduce_sum(between, axis=1)
 
     def _log_joint(self, f: tf.Tensor) -> tf.Tensor:
         """The terms log πₖ + A(λₖ + t) − A(λₖ), (batch, K)."""
@@ -154,11 +142,19 @@ class MixtureLogPartition(Outer):
         return (precision * self.prior.means() + a) * variance, variance
 
 
-def _curvatures(b: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """∂²A/∂a∂b and ∂²A/∂b² at a normal density's mean and variance; ∂²A/∂a² is the variance."""
+def _curvatures(b: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    """∂²A/∂a², ∂²A/∂a∂b and ∂²A/∂b² at a normal density's mean and variance."""
     squared = tf.square(mean)
     by_b = 8.0 * tf.square(b) * variance * (2.0 * squared + variance) - 2.0 * (squared + variance)
-    return -4.0 * mean * b * variance, by_b
+    return variance, -4.0 * mean * b * variance, by_b
+
+
+def _form(tangents: tf.Tensor, aa: tf.Tensor, ab: tf.Tensor, bb: tf.Tensor) -> tf.Tensor:
+    """Σ over pairs of aa Σt_a² + 2ab Σt_a t_b + bb Σt_b², (batch,)."""
+    t_a, t_b = tf.split(tangents, 2, axis=-1)
+    products = (tf.square(t_a), 2.0 * t_a * t_b, tf.square(t_b))
+    sums = [tf.reduce_sum(product, axis=0) for product in products]
+    return sum_per_example(aa * sums[0] + ab * sums[1] + bb * sums[2])
 
 
 def _average(weights: tf.Tensor, values: tf.Tensor) -> tf.Tensor:

@@ -22,8 +22,9 @@ def of_classes(
 
     def classification(seed: int, data_dir: Any) -> Dataset:
         arrays = read(seed, data_dir)
-        described = {"class_names": class_names, "description": description}
-        return Dataset(name, "classification", seed, *arrays, **described)
+        return Dataset(
+            name, "classification", seed, *arrays, class_names=class_names, description=description
+        )
 
     def single_class(seed: int, data_dir: Any, *, normal_class: int = 0) -> Dataset:
         arrays = read(seed, data_dir)

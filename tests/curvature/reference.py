@@ -40,28 +40,16 @@ def half_squared_norm_derivatives(network, x):
     return np.stack(gradients), np.array(laplacians)
 
 
+def stack(layers, input_shape):
+    return keras.Sequential([keras.Input(input_shape, dtype="float64"), *layers])
+
+
 def dense(units, activation, input_shape, **kwargs):
-    return keras.Sequential(
-        [
-            keras.Input(input_shape, dtype="float64"),
-            *(
-                keras.layers.Dense(u, activation=activation, dtype="float64", **kwargs)
-                for u in units
-            ),
-        ]
-    )
+    options = {"activation": activation, "dtype": "float64", **kwargs}
+    return stack([keras.layers.Dense(u, **options) for u in units], input_shape)
 
 
 def conv(filters, activation, input_shape, kernel_size=3, **kwargs):
-    layer = {2: keras.layers.Conv1D, 3: keras.layers.Conv2D, 4: keras.layers.Conv3D}[
-        len(input_shape)
-    ]
-    return keras.Sequential(
-        [
-            keras.Input(input_shape, dtype="float64"),
-            *(
-                layer(f, kernel_size, activation=activation, dtype="float64", **kwargs)
-                for f in filters
-            ),
-        ]
-    )
+    options = {"activation": activation, "dtype": "float64", **kwargs}
+    layer = getattr(keras.layers, f"Conv{len(input_shape) - 1}D")
+    return stack([layer(f, kernel_size, **options) for f in filters], input_shape)
