@@ -19,6 +19,14 @@ def positive_ints(name: str, values: int | Sequence[int]) -> tuple[int, ...]:
     return tuple(int(v) for v in result)
 
 
+def one_for_each(name: str, value: int | Sequence[int], count: int, what: str) -> tuple[int, ...]:
+    """A positive integer for each of `count` layers or axes; a single one serves all."""
+    values = positive_ints(name, value)
+    if len(values) not in (1, count):
+        raise ValueError(f"{name} has {len(values)} values for {count} {what}: {value!r}")
+    return values * count if len(values) == 1 else values
+
+
 def layer_kernel_initializer(identifier: Any, seed: int | None, index: int) -> Any:
     """A fresh initializer for layer `index`, seeded if `seed` is given."""
     initializer = keras.initializers.get(identifier)

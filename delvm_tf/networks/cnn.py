@@ -5,7 +5,12 @@ from typing import Any
 
 import keras
 
-from delvm_tf.networks.arguments import input_layers, layer_arguments, positive_ints
+from delvm_tf.networks.arguments import (
+    input_layers,
+    layer_arguments,
+    one_for_each,
+    positive_ints,
+)
 
 
 def cnn(
@@ -46,8 +51,8 @@ def cnn(
         >>> dv.networks.cnn(filters=(70, 70), kernel_size=5)
     """
     n_filters = positive_ints("filters", filters)
-    sizes = _per_layer("kernel_size", kernel_size, len(n_filters))
-    steps = _per_layer("strides", strides, len(n_filters))
+    sizes = one_for_each("kernel_size", kernel_size, len(n_filters), "layers")
+    steps = one_for_each("strides", strides, len(n_filters), "layers")
     arguments = layer_arguments(
         "conv", len(n_filters), activation, kernel_initializer, seed, output_activation,
         bias_constraint, use_bias=use_bias, padding=padding, **kwargs,
@@ -56,12 +61,3 @@ def cnn(
     for n, size, step, own in zip(n_filters, sizes, steps, arguments, strict=True):
         layers.append(keras.layers.Conv2D(n, size, strides=step, **own))
     return keras.Sequential(layers, name="cnn")
-
-
-def _per_layer(name: str, value: int | Sequence[int], layers: int) -> tuple[int, ...]:
-    values = positive_ints(name, value)
-    if len(values) == 1:
-        return values * layers
-    if len(values) != layers:
-        raise ValueError(f"{name} has {len(values)} values for {layers} layers: {value!r}")
-    return values

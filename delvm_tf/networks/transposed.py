@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from delvm_tf.networks.arguments import positive_ints
+from delvm_tf.networks.arguments import one_for_each, positive_ints
 
 Shape = tuple[int, ...]
 
@@ -116,10 +116,7 @@ class _Restoring(keras.layers.Layer):
         self.target_shape = positive_ints("target_shape", target_shape)
         rank = len(self.target_shape) - 1
         for name, value in windows.items():
-            sizes = positive_ints(name, value)
-            if len(sizes) not in (1, rank):
-                raise ValueError(f"{name} has {len(sizes)} values for {rank} spatial axes: {value}")
-            setattr(self, name, sizes * rank if len(sizes) == 1 else sizes)
+            setattr(self, name, one_for_each(name, value, rank, "spatial axes"))
         if padding not in paddings.split():
             expected = ", ".join(map(repr, paddings.split()))
             raise ValueError(f"padding must be one of {expected}, got {padding!r}")
