@@ -84,28 +84,9 @@ CHAINS = {
 @pytest.mark.parametrize("kind", CHAINS)
 def test_networks_of_several_layers_with_one_affine_map(kind, rng):
     shape, layers = CHAINS[kind]
-    layers = [
-        type(layer).from_config({**layer.get_config(), "dtype": "float64"})
-        if not isinstance(layer, keras.Sequential)
-        else _float64(layer)
-        for layer in layers
-    ]
-    network = keras.Sequential([keras.Input(shape, dtype="float64"), *layers])
-    reference.randomize(network, rng)
+    network = reference.randomize(reference.stack(layers, shape), rng)
     x = tf.constant(rng.normal(size=(3, *shape)))
     assert_same(closed_form, Potential(network, HalfSquaredNorm(), "float64"), x)
-
-
-def _float64(sequential):
-    return keras.Sequential(
-        [
-            keras.Input(sequential.input_shape[1:], dtype="float64"),
-            *(
-                type(layer).from_config({**layer.get_config(), "dtype": "float64"})
-                for layer in sequential.layers
-            ),
-        ]
-    )
 
 
 def test_functional_network_is_read_as_a_chain(rng):

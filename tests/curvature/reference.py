@@ -41,15 +41,22 @@ def half_squared_norm_derivatives(network, x):
 
 
 def stack(layers, input_shape):
-    return keras.Sequential([keras.Input(input_shape, dtype="float64"), *layers])
+    """Copies of layers, nested ones too, in float64."""
+    copies = [
+        stack(layer.layers, layer.input_shape[1:])
+        if isinstance(layer, keras.Sequential)
+        else type(layer).from_config({**layer.get_config(), "dtype": "float64"})
+        for layer in layers
+    ]
+    return keras.Sequential([keras.Input(input_shape, dtype="float64"), *copies])
 
 
 def dense(units, activation, input_shape, **kwargs):
-    options = {"activation": activation, "dtype": "float64", **kwargs}
+    options = {"activation": activation, **kwargs}
     return stack([keras.layers.Dense(u, **options) for u in units], input_shape)
 
 
 def conv(filters, activation, input_shape, kernel_size=3, **kwargs):
-    options = {"activation": activation, "dtype": "float64", **kwargs}
+    options = {"activation": activation, **kwargs}
     layer = getattr(keras.layers, f"Conv{len(input_shape) - 1}D")
     return stack([layer(f, kernel_size, **options) for f in filters], input_shape)
