@@ -97,7 +97,8 @@ def _lines(reader: Any, path: Path) -> Iterator[_Line]:
         if cells is None:
             return
         number = reader.line_num
-        blank = not cells or (len(cells) == 1 and cells[0].isspace())
+        # A first line of white space may be the name of a column.
+        blank = not cells or (width is not None and len(cells) == 1 and cells[0].isspace())
         if not blank:  # "" in quotes is a cell
             width = width or len(cells)
             yield _Line(number, cells)

@@ -241,6 +241,7 @@ REFUSED = {
     "a\n1\n\n2\n": "line 3 is blank in a file of one column",
     "a\n\n": "line 2 is blank in a file of one column",
     '""\n': "may be names or data",
+    "\f\n0,5\n": r"line 1 is '\\x0c', which may be names or data",
     'a\n1\n""\n': r"row 1 \(line 3\), column 0 \('a'\), is missing",
     'a,b\n1,"2\n': "cannot be read",
     "a,b\n1,\"2\"3\n": "cannot be read",
