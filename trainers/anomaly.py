@@ -11,7 +11,8 @@ import argparse
 import shlex
 import sys
 import time
-from datetime import date
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +21,21 @@ import pandas as pd
 from rich.console import Console
 
 import delvm_tf as dv
-from delvm_tf.catalog import Specification
 from delvm_tf.datasets import Dataset
-from delvm_tf.detection import THRESHOLDS
 from delvm_tf.plots import plot_error_histogram, plot_reconstructions, plot_roc_curves
 from delvm_tf.plots.figure import save_figure
 from delvm_tf.storage.ownership import make_folder
 from delvm_tf.storage.paths import check_checkpoint_path, local_path
-from trainers.arguments import add_model_arguments, parse_seeds, specification
-from trainers.evaluation.tables import Row, csv_table, markdown_table, print_table, summarize
+from trainers.arguments import (
+    add_recipe_arguments,
+    add_setting_arguments,
+    chosen_recipe,
+    new_parser,
+    parse_seeds,
+)
+from trainers.evaluation.tables import Row, markdown_table, print_table, summarize
 from trainers.experiments.anomaly import (
     FIGURES,
-    SCORES,
     all_abnormal,
     baseline_detectors,
     calibrate,
@@ -41,7 +45,6 @@ from trainers.experiments.anomaly import (
     scores_of,
 )
 from trainers.progress import TrainingProgress
-from trainers.recipes.anomaly import Detection, default_detection, recipe
 from trainers.results import Results
 
 MEMBER_SEEDS = 1000  # between the members of an ensemble, so that no two runs share a model
@@ -52,9 +55,7 @@ PUBLISHED = (
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser = new_parser(__doc__)
     data = parser.add_argument_group("data")
     data.add_argument("--dataset", default="ecg5000", choices=dv.datasets.names())
     data.add_argument("--protocol", help="split of the data; the data set's default if not given")
@@ -64,43 +65,15 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         help="score on data carved from the training part, to choose settings by",
     )  # fmt: skip
     data.add_argument("--seeds", type=parse_seeds, default=[0], metavar="0-9")
-    add_model_arguments(parser)
-    detection = parser.add_argument_group("detection")
-    detection.add_argument("--threshold", default="mean_std", choices=list(THRESHOLDS))
-    detection.add_argument(
-        "--score", choices=SCORES, help="for the plots and the SavedModel; the table has both"
-    )
-    detection.add_argument(
-        "--ensemble", type=int, metavar="N",
-        help="models of different seeds whose scores are averaged; a recipe's number if not given",
-    )  # fmt: skip
-    detection.add_argument(
-        "--power",
-        type=float,
-        help="of an ensemble's mean excess, which moves its threshold; a recipe's if not given",
-    )
+    add_recipe_arguments(parser, "the data set's first, or the library's default detector")
+    add_setting_arguments(parser, ["detection"])
     output = parser.add_argument_group("output")
     output.add_argument("--output", type=Path, help="folder; runs/anomaly/<dataset>-<protocol>")
     output.add_argument("--saved-models", type=Path, default=Path("saved_models"))
     args = parser.parse_args(arguments)
     args.protocol = args.protocol or dv.datasets.protocols(args.dataset)[0]
-    if args.ensemble is not None and args.ensemble < 1:
-        parser.error(f"--ensemble must be 1 or more, got {args.ensemble}")
-    if args.power is not None and not 0 < args.power < float("inf"):
-        parser.error(f"--power must be positive and finite, got {args.power}")
+    args.recipe = chosen_recipe(args, f"{args.dataset}-{args.protocol}", args.dataset)
     return args
-
-
-def chosen(args: argparse.Namespace) -> Specification:
-    """The model and training that the arguments and a recipe give together."""
-    known = recipe(args.dataset, args.protocol, args.model, args.objective, args.sign)
-    return specification(args, known)
-
-
-def detection(args: argparse.Namespace) -> Detection:
-    """How many models are trained, and how their scores are put together."""
-    known = default_detection(args.dataset, args.protocol, args.model, args.objective, args.sign)
-    return Detection(args.ensemble or known.ensemble, args.power or known.power)
 
 
 def load_data(args: argparse.Namespace, seed: int) -> Dataset:
@@ -120,13 +93,13 @@ def train(
 ) -> tuple[list[Any], list[float]]:
     """The trained models of an ensemble and the seconds of each; the first has the seed itself."""
     models, seconds = [], []
-    members = detection(args).ensemble
+    members = args.recipe.detection.ensemble
     with TrainingProgress(console) as progress:
         for member in range(members):
             logs = log_dir if member == 0 else log_dir.with_name(f"{log_dir.name}-member-{member}")
             name = "training" if members == 1 else f"model {member + 1} of {members}"
             started = time.perf_counter()
-            model = chosen(args).train(
+            model = args.recipe.train(
                 data.x_train,
                 seed + MEMBER_SEEDS * member,
                 callbacks=[tensorboard(args, data, logs), progress.callback(name)],
@@ -142,7 +115,7 @@ def tensorboard(args: argparse.Namespace, data: Dataset, folder: Path) -> dv.Ten
     if data.x_calibration is not None and data.y_calibration is not None:
         order = np.random.default_rng(0).permutation(len(data.x_calibration))
         shown = (data.x_calibration[order], data.y_calibration[order])
-    spec = chosen(args)
+    spec = args.recipe
     hparams = {"model": spec.model, "objective": spec.objective_name, "epochs": spec.epochs,
                **{name: str(value) for name, value in spec.model_settings.items()}}  # fmt: skip
     return dv.TensorBoard(folder, shown, normal=data.x_train, hparams=hparams)
@@ -150,24 +123,29 @@ def tensorboard(args: argparse.Namespace, data: Dataset, folder: Path) -> dv.Ten
 
 def served_detector(args: argparse.Namespace, model: Any, data: Dataset) -> dv.AnomalyDetector:
     """A detector of one model, to export."""
-    score = args.score or ("energy" if hasattr(model, "energy") else "reconstruction_error")
-    return calibrate(dv.AnomalyDetector(model, threshold=args.threshold, criterion=score), data)
+    usual = "energy" if hasattr(model, "energy") else "reconstruction_error"
+    detection = args.recipe.detection
+    criterion = detection.criterion or usual
+    detector = dv.AnomalyDetector(model, threshold=detection.threshold, criterion=criterion)
+    return calibrate(detector, data)
 
 
 def run_seed(args: argparse.Namespace, seed: int, folder: Path, console: Console) -> list[Row]:
     """Train and score everything under one seed; the first seed also gives plots and a model."""
     data = load_data(args, seed)
     models, seconds = train(args, data, seed, folder / "tensorboard" / f"seed-{seed}", console)
+    detection = args.recipe.detection
+    threshold = detection.threshold
     detectors = {
         method_name(args, score): (fitted, seconds[0])
-        for score, fitted in detectors_of(models[0], data, args.threshold).items()
+        for score, fitted in detectors_of(models[0], data, threshold).items()
     }
-    together = detection(args)
-    if together != Detection():
-        ensembles = ensembles_of(models, together.power, data, args.threshold)
+    if detection.together:
+        ensembles = ensembles_of(models, detection.power, data, threshold)
         for score, fitted in ensembles.items():
-            detectors[together.name(method_name(args, score))] = (fitted, sum(seconds))
-    detectors |= baseline_detectors(data, args.threshold, seed)
+            name = method_name(args, score) + detection.together
+            detectors[name] = (fitted, sum(seconds))
+    detectors |= baseline_detectors(data, threshold, seed)
     scores = {
         method: fitted.anomaly_score(data.x_test) for method, (fitted, _) in detectors.items()
     }
@@ -190,7 +168,7 @@ def run_seed(args: argparse.Namespace, seed: int, folder: Path, console: Console
 
 def method_name(args: argparse.Namespace, score: str) -> str:
     """What the table calls the model under a score."""
-    return f"{chosen(args).title}, {score.replace('_', ' ')}"
+    return f"{args.recipe.title}, {score.replace('_', ' ')}"
 
 
 def save_plots(
@@ -218,32 +196,24 @@ def save_plots(
 
 def run(args: argparse.Namespace, console: Console) -> None:
     """All seeds, from where an interrupted run of the same command stopped."""
-    first = load_data(args, args.seeds[0])
     args.saved_models = local_path(args.saved_models, "--saved-models")
     check_checkpoint_path(args.saved_models)
     make_folder(args.saved_models / args.dataset)  # before any training
-    output = args.output or Path("runs/anomaly") / f"{args.dataset}-{first.protocol}"
-    results = Results(output, {key: str(value) for key, value in vars(args).items()})
-
-    rows: list[Row] = []
-    for position, seed in enumerate(args.seeds, start=1):
-        piece = f"seed-{seed}"
-        if piece in results:
-            console.print(f"seed {seed}: done before the interruption")
-        else:
-            console.print(f"seed {seed} ({position} of {len(args.seeds)})")
-            results[piece] = run_seed(args, seed, results.folder, console)
-        rows.extend(results[piece])
-
-    command = "python " + " ".join(sys.argv)
+    output = args.output or Path("runs/anomaly") / f"{args.dataset}-{args.protocol}"
+    results = Results.of_run(output, args)
+    first = load_data(args, args.seeds[0])
+    pieces = {
+        f"seed {seed}": partial(run_seed, args, seed, results.folder, console)
+        for seed in args.seeds
+    }
+    rows: list[Row] = list(chain(*results.compute(pieces, console).values()))
     summary = summarize(rows, list(FIGURES))
-    (results.folder / "results.csv").write_text(csv_table(rows))
-    (results.folder / "results.md").write_text(
+    about = (
         f"{len(first.x_train)} normal training examples, {len(first.x_test)} scored"
-        f"{' (carved from the training data)' if args.validation else ''}, seeds {args.seeds}, "
-        f"{date.today()}.\n\n    {command}\n\n{markdown_table(summary)}"
+        f"{' (carved from the training data)' if args.validation else ''}, seeds {args.seeds}"
     )
-    results.finish([f"seed-{seed}" for seed in args.seeds])
+    results.write_tables(rows, about, markdown_table(summary))
+    results.finish()
     show(console, args, first, summary, output)
 
 
@@ -256,7 +226,7 @@ def show(
         f"{int(np.sum(data.y_test))} abnormal among {len(data.y_test)} scored"
     )
     print_table(console, heading, summary.rename(columns=FIGURES))
-    if data.name == "ecg5000" and data.protocol == "paper" and args.model == "delvm":
+    if data.name == "ecg5000" and data.protocol == "paper" and args.recipe.model == "delvm":
         console.print(PUBLISHED)
     versions = args.saved_models / args.dataset
     newest = max((int(p.name) for p in versions.iterdir() if p.name.isdecimal()), default=0)

@@ -11,35 +11,34 @@ from trainers.program import run_program
 
 import argparse
 import sys
-from datetime import date
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from rich.console import Console
 
 import delvm_tf as dv
 from delvm_tf.datasets import Dataset
-from trainers.arguments import parse_seeds
-from trainers.evaluation.tables import Row, csv_table, markdown_table, print_table, summarize
+from trainers.arguments import add_recipe_argument, new_parser, parse_seeds
+from trainers.evaluation.tables import Row, markdown_table, print_table, summarize
 from trainers.experiments.anomaly import FIGURES, all_abnormal, row
 from trainers.experiments.held_out import hold_out
 from trainers.experiments.one_vs_rest import (
-    PatchSettings,
     Scored,
+    add_patch_arguments,
     baseline_scores,
     contrast_normalized,
+    patch_recipes,
     patch_scores,
+    patch_settings,
 )
 from trainers.experiments.subsets import subset
-from trainers.recipes.one_vs_rest import one_vs_rest_patch_method
-from trainers.recipes.patches import METHODS
 from trainers.results import Results
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument("--dataset", default="cifar10", choices=dv.datasets.names())
     parser.add_argument("--protocol", default="paper", help="one with abnormal training images")
     parser.add_argument("--seeds", type=parse_seeds, default=[0], metavar="0-2")
@@ -52,17 +51,11 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         help="score images carved from the training part, to choose settings by",
     )  # fmt: skip
     parser.add_argument("--baselines", action=argparse.BooleanOptionalAction, default=True)
-    parser.add_argument(
-        "--patch-methods", nargs="+", default=["dsm-delvm", "random"], choices=METHODS,
-        metavar="METHOD", help=f"one or more of {', '.join(METHODS)}",
-    )  # fmt: skip
-    parser.add_argument("--patch-filters", type=int, default=PatchSettings().filters)
-    parser.add_argument("--patch-size", type=int, default=PatchSettings().size)
-    parser.add_argument("--patches", type=int, default=PatchSettings().patches)
-    parser.add_argument("--grid", type=int, default=PatchSettings().grid)
+    add_recipe_argument(parser, "one-vs-rest-patches")
+    add_patch_arguments(parser)
     parser.add_argument("--output", type=Path, help="folder; runs/anomaly-patches/<dataset>")
     args = parser.parse_args(arguments)
-    args.seeds = list(dict.fromkeys(args.seeds))
+    args.patch_recipes = patch_recipes(args, args.recipe)
     return args
 
 
@@ -79,11 +72,9 @@ def run_seed(args: argparse.Namespace, seed: int, console: Console) -> list[Row]
     data = load_data(args, seed)
     held = hold_out(data, seed=seed)
     pixels = contrast_normalized(held.data)
-    settings = PatchSettings(args.patch_size, args.patches, args.patch_filters, args.grid)
     found: dict[str, Scored] = baseline_scores(pixels, seed) if args.baselines else {}
-    for name in args.patch_methods:
-        method = one_vs_rest_patch_method(name, args.patch_filters)
-        found.update(patch_scores(name, method, held.data, pixels, seed, settings))
+    for name, recipe in args.patch_recipes.items():
+        found.update(patch_scores(name, recipe, held.data, pixels, seed, patch_settings(args)))
     rows = [all_abnormal(data, seed)]
     for title, (scores, seconds) in found.items():
         threshold = held.threshold(scores)
@@ -95,32 +86,22 @@ def run_seed(args: argparse.Namespace, seed: int, console: Console) -> list[Row]
 
 def run(args: argparse.Namespace, console: Console) -> None:
     """All seeds, from where an interrupted run of the same command stopped."""
+    output = args.output or Path("runs/anomaly-patches") / args.dataset
+    results = Results.of_run(output, args)
     first = load_data(args, args.seeds[0])
     hold_out(first, seed=args.seeds[0])  # mistakes show before any work
-    settings = PatchSettings(args.patch_size, args.patches, args.patch_filters, args.grid)
-    settings.check(first.input_shape)
-    output = args.output or Path("runs/anomaly-patches") / args.dataset
-    results = Results(output, {key: str(value) for key, value in vars(args).items()})
-    rows: list[Row] = []
-    for position, seed in enumerate(args.seeds, start=1):
-        piece = f"seed-{seed}"
-        if piece in results:
-            console.print(f"seed {seed}: done before the interruption")
-        else:
-            console.print(f"seed {seed} ({position} of {len(args.seeds)})")
-            results[piece] = run_seed(args, seed, console)
-        rows.extend(results[piece])
-
+    patch_settings(args).check(first.input_shape)
+    pieces = {f"seed {seed}": partial(run_seed, args, seed, console) for seed in args.seeds}
+    rows: list[Row] = list(chain(*results.compute(pieces, console).values()))
     figures = {**FIGURES, "train seconds": "train and score s"}
     summary = summarize(rows, list(figures))
-    (results.folder / "results.csv").write_text(csv_table(rows))
-    (results.folder / "results.md").write_text(
+    about = (
         f"{args.dataset}, protocol {first.protocol}: {len(first.x_train)} normal training images, "
         f"a fifth of them held out for the threshold, {len(first.x_test)} scored"
-        f"{' (carved from the training data)' if args.validation else ''}, seeds {args.seeds}, "
-        f"{date.today()}.\n\n    python {' '.join(sys.argv)}\n\n{markdown_table(summary)}"
+        f"{' (carved from the training data)' if args.validation else ''}, seeds {args.seeds}"
     )
-    results.finish([f"seed-{seed}" for seed in args.seeds])
+    results.write_tables(rows, about, markdown_table(summary))
+    results.finish()
     shown = summary.rename(columns=figures)
     print_table(console, f"{args.dataset}, protocol {first.protocol}", shown)
     console.print(f"\nResults: {output}", soft_wrap=True, highlight=False)

@@ -1,26 +1,40 @@
-"""Command-line arguments that describe a model and its training."""
+"""Command-line arguments: those of recipes are made from what a recipe can hold."""
 
 import argparse
+import dataclasses
 import re
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, Literal, TypeVar, get_origin
 
-from delvm_tf.catalog import MODELS, OBJECTIVES, Specification
-from delvm_tf.curvature import TRACES
+from delvm_tf.catalog import (
+    MODELS,
+    OBJECTIVES,
+    Detection,
+    Recipe,
+    Recipes,
+    Specification,
+    default_recipe,
+)
+from delvm_tf.catalog.settings import Setting, item_of, members_of, settings_of
 from delvm_tf.datasets.streams import TableOptions
 from delvm_tf.datasets.streams.reading import Column
-from delvm_tf.normalization import MODES
+from trainers.recipes import NAMES, recipes_in
 
-MODEL_SETTINGS = (
-    "units", "filters", "kernel_size", "activation", "bias_constraint", "normalization", "scale",
-    "visible_precision", "latents", "components", "tied",
-)  # fmt: skip
-OBJECTIVE_SETTINGS = {"trace": "trace", "sign": "sign", "cd_steps": "k", "sigma": "sigma",
-                      "noise": "noise"}  # fmt: skip
-TRAINING = ("epochs", "batch_size", "learning_rate", "clipnorm", "layerwise")
+PARTS = ("model_settings", "objective_settings", "training", "detection")
+Kind = TypeVar("Kind", bound=Recipe)
+
+
+def new_parser(documentation: str | None) -> argparse.ArgumentParser:
+    """A parser that shows the first line of a program's documentation, and defaults."""
+    return argparse.ArgumentParser(
+        usage="%(prog)s [options]",
+        description=(documentation or "").splitlines()[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
 
 
 def parse_seeds(text: str) -> list[int]:
-    """Seeds from text such as `3`, `0-9` or `0,2,4`."""
+    """Seeds from text such as `3`, `0-9` or `0,2,4`, each once."""
     seeds: list[int] = []
     for part in text.split(","):
         first, dash, last = part.partition("-")
@@ -31,48 +45,154 @@ def parse_seeds(text: str) -> list[int]:
         seeds.extend(range(int(first), int(last or first) + 1))
     if not seeds:
         raise argparse.ArgumentTypeError(f"{text!r} names no seed")
-    return seeds
+    return list(dict.fromkeys(seeds))
 
 
-def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    """Model, layers, objective and training; what is not given is left to a recipe."""
-    model = parser.add_argument_group("model (what is not given comes from a recipe)")
-    model.add_argument("--model", default="delvm", choices=list(MODELS))
-    model.add_argument("--units", type=int, nargs="+", help="of dense layers")
-    model.add_argument("--filters", type=int, nargs="+", help="of convolutional layers")
-    model.add_argument("--kernel-size", type=int)
-    model.add_argument("--normalization", choices=MODES)
-    model.add_argument("--latents", type=int, help="of a CEBM")
-    model.add_argument("--components", type=int, help="of a CEBM's mixture prior")
-    model.add_argument("--tied", action="store_true", default=None, help="autoencoder's weights")
-    model.add_argument("--objective", choices=list(OBJECTIVES), help="the model's usual one")
-    model.add_argument("--layerwise", action="store_true", default=None)
-    add_training_arguments(parser)
+# Recipes.
 
 
-def add_training_arguments(parser: argparse.ArgumentParser) -> list[str]:
-    """Settings of one layer and its training; what is not given is left to a recipe.
+def add_recipe_argument(parser: Any, usual: str | None) -> None:
+    """The option `--recipe` alone."""
+    parser.add_argument(
+        "--recipe", default=usual, metavar="FILE[:NAME]",
+        help=f"a TOML file, or one of {', '.join(NAMES)}; and which of its recipes",
+    )  # fmt: skip
 
-    Returns:
-        The names that they are stored under.
+
+def add_recipe_arguments(parser: argparse.ArgumentParser, usual: str) -> None:
+    """The options `--recipe`, `--model` and `--objective`, and one for each setting but detection.
+
+    Args:
+        parser: gets them.
+        usual: in words, which recipe is taken if none is given.
     """
-    group = parser.add_argument_group("layer and training (what is not given comes from a recipe)")
-    actions = [
-        group.add_argument("--activation"),
-        group.add_argument("--bias-constraint", choices=["non_positive"]),
-        group.add_argument("--scale", type=float),
-        group.add_argument("--visible-precision", choices=["scalar", "diagonal", "full"]),
-        group.add_argument("--trace", choices=["auto", "exact", *TRACES], help="score matching"),
-        group.add_argument("--sign", choices=["corrected", "as_printed"], help="score matching"),
-        group.add_argument("--cd-steps", type=int, help="contrastive divergence"),
-        group.add_argument("--sigma", type=float, help="denoising score matching"),
-        group.add_argument("--noise", type=float, help="denoising autoencoders"),
-        group.add_argument("--epochs", type=int),
-        group.add_argument("--batch-size", type=int),
-        group.add_argument("--learning-rate", type=float),
-        group.add_argument("--clipnorm", type=float),
-    ]
-    return [action.dest for action in actions]
+    group = parser.add_argument_group("recipe")
+    add_recipe_argument(group, None)
+    group.add_argument(
+        "--model", choices=list(MODELS), help=f"which of the recipes; {usual} if not given"
+    )
+    group.add_argument("--objective", choices=list(OBJECTIVES), help="the model's usual one")
+    add_setting_arguments(parser)
+
+
+def add_setting_arguments(
+    parser: argparse.ArgumentParser, parts: Iterable[str] = PARTS[:3], without: Collection[str] = ()
+) -> None:
+    """An option for each setting of some parts of a recipe.
+
+    Args:
+        parser: gets them; what is given on the command line is stored as `part.name`.
+        parts: among `PARTS`.
+        without: settings that get no option.
+    """
+    for part in parts:
+        title = part.replace("_", " ")
+        group = parser.add_argument_group(f"{title} (what is not given comes from the recipe)")
+        for setting, owners in _settings(part).values():
+            if setting.name not in without:
+                _add(group, part, setting, owners)
+
+
+def _settings(part: str) -> dict[str, tuple[Setting, str]]:
+    """Settings by name, and which models or objectives have them if not all do."""
+    if part in ("training", "detection"):
+        own = settings_of(Specification if part == "training" else Detection).items()
+        return {k: (v, "") for k, v in own if k not in ("model", "objective", *PARTS)}
+    kinds: Mapping[str, Any] = MODELS if part == "model_settings" else OBJECTIVES
+    found: dict[str, tuple[Setting, str]] = {}
+    owners: dict[str, list[str]] = {}
+    for owner, kind in kinds.items():
+        for name, setting in kind.settings.items():
+            owners.setdefault(name, []).append(owner)
+            found.setdefault(name, (setting, ""))
+    return {
+        name: (setting, "" if 2 * len(owners[name]) > len(kinds) else ", ".join(owners[name]))
+        for name, (setting, _) in found.items()
+    }
+
+
+def _add(group: Any, part: str, setting: Setting, owners: str) -> None:
+    members = [str if get_origin(each) is Literal else each for each in members_of(setting.kind)]
+    items = [item_of(member) for member in members if item_of(member)]
+    kind = next((each for each in (bool, float, int, str) if each in [*items, *members]), None)
+    if kind is None:
+        return  # a table, which has no place on a command line
+    text = setting.help.partition(";")[0].rstrip(".").replace("%", "%%")
+    options: dict[str, Any] = {
+        "dest": f"{part}.{setting.name}", "default": argparse.SUPPRESS,
+        "help": f"{text} [{owners}]" if owners else text,
+    }  # fmt: skip
+    if kind is bool:
+        options["action"] = argparse.BooleanOptionalAction
+    else:
+        options |= {"type": kind, "choices": setting.choices or None}
+        if setting.choices == ():
+            options["metavar"] = {int: "N", float: "X", str: "WORD"}[kind]
+    if items:
+        options["nargs"] = "+"
+        if kind in members:
+            options["action"] = _OneOrSeveral
+    group.add_argument(f"--{setting.name.replace('_', '-')}", **options)
+
+
+class _OneOrSeveral(argparse.Action):
+    """Stores one value as it is, and several as a list."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option: Any = None) -> None:
+        setattr(namespace, self.dest, values[0] if len(values) == 1 else values)
+
+
+def changes(args: argparse.Namespace) -> dict[str, Any]:
+    """The settings that are given on the command line, as a recipe's table."""
+    table: dict[str, Any] = {}
+    for name, value in vars(args).items():
+        part, dot, setting = name.partition(".")
+        if dot:
+            (table if part == "training" else table.setdefault(part, {}))[setting] = value
+    return table
+
+
+def chosen_recipe(args: argparse.Namespace, *usual: str) -> Recipe:
+    """The recipe that the arguments ask for, with the settings that they replace.
+
+    Args:
+        args: as parsed.
+        usual: names of files for the data, of which the first that is there is taken unless
+            another is asked for; without one the library's default recipe.
+
+    Raises:
+        FileNotFoundError: if the recipe's file is not there.
+        ValueError: for what is wrong in it, a recipe that it does not have, or settings that its
+            model or objective does not have.
+    """
+    file, _, name = (args.recipe or next((n for n in usual if n in NAMES), "")).partition(":")
+    if not file:
+        found: Recipe | None = default_recipe(args.model or "delvm", args.objective)
+    elif name:
+        found = _selected(recipes_in(file)[name], args)
+    else:
+        found = _of_file(recipes_in(file), args)
+    if found is None:
+        raise ValueError(f"{file} has no recipe for --model {args.model} and no [defaults]")
+    return found.changed(changes(args), "the command line: ")
+
+
+def _selected(found: Recipe, args: argparse.Namespace) -> Recipe:
+    """A recipe with another model or objective, if these are given."""
+    objective = args.objective or (None if args.model else found.objective)
+    kept = found.objective_settings if objective in (None, found.objective) else {}
+    model = args.model or found.model
+    return dataclasses.replace(found, model=model, objective=objective, objective_settings=kept)
+
+
+def _of_file(recipes: Recipes[Recipe], args: argparse.Namespace) -> Recipe | None:
+    if args.model or args.objective or not recipes:
+        first = next(iter(recipes.values())).model if recipes else "delvm"
+        return recipes.of(args.model or first, args.objective)
+    return next(iter(recipes.values()))
+
+
+# Tables.
 
 
 def add_table_arguments(parser: argparse.ArgumentParser) -> None:
@@ -105,34 +225,4 @@ def table_options(args: argparse.Namespace) -> TableOptions:
         columns=several(args.columns) or None, drop=several(args.drop),
         index=several(args.index), header=args.header,
         separator="\t" if args.separator == "\\t" else args.separator,
-    )  # fmt: skip
-
-
-def specification(args: argparse.Namespace, recipe: Specification) -> Specification:
-    """What the arguments ask for, with all else as in the recipe.
-
-    Filters replace the recipe's units and the other way round. With another normalisation than the
-    recipe's its scale means nothing, and is 1.
-    """
-    given = {key: value for key, value in vars(args).items() if value is not None}
-    model = dict(recipe.model_settings)
-    if "filters" in given or "units" in given:
-        model.pop("units", None)
-        model.pop("filters", None)
-    if given.get("normalization") not in (None, model.get("normalization", "center")):
-        model.pop("scale", None)
-    model.update({key: given[key] for key in MODEL_SETTINGS if key in given})
-    objective = {
-        **recipe.objective_settings,
-        **{name: given[key] for key, name in OBJECTIVE_SETTINGS.items() if key in given},
-    }
-    training: dict[str, Any] = {key: given[key] for key in TRAINING if key in given}
-    return Specification(
-        **{
-            "epochs": recipe.epochs, "batch_size": recipe.batch_size,
-            "learning_rate": recipe.learning_rate, "clipnorm": recipe.clipnorm,
-            "layerwise": recipe.layerwise, **training,
-        },
-        model=args.model, objective=args.objective or recipe.objective_name,
-        model_settings=model, objective_settings=objective,
     )  # fmt: skip

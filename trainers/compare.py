@@ -10,18 +10,19 @@ from trainers.program import run_program
 import argparse
 import sys
 import time
-from datetime import date
+from collections.abc import Callable
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import Progress
 
 import delvm_tf as dv
 from delvm_tf.catalog import MODELS
 from delvm_tf.datasets import Dataset
 from delvm_tf.detection import THRESHOLDS
-from trainers.arguments import parse_seeds
-from trainers.evaluation.tables import Row, csv_table, markdown_table, print_table, summarize
+from trainers.arguments import add_recipe_argument, chosen_recipe, new_parser, parse_seeds
+from trainers.evaluation.tables import Row, markdown_table, print_table, summarize
 from trainers.experiments.anomaly import (
     FIGURES,
     all_abnormal,
@@ -29,17 +30,10 @@ from trainers.experiments.anomaly import (
     detectors_of,
     row,
 )
-from trainers.recipes.anomaly import recipe
+from trainers.recipes import NAMES, recipes_in
 from trainers.results import Results
 
-PAIRS = [
-    "delvm:score-matching", "delvm:sliced", "delvm:denoising", "delvm:cd", "delvm:persistent-cd",
-    "dem:score-matching", "dem:denoising", "dem:cd", "dem:persistent-cd",
-    "dsebm:score-matching", "dsebm:denoising", "dsebm:cd",
-    "cebm:score-matching", "cebm:denoising", "cebm:langevin-cd", "cebm-mixture:langevin-cd",
-    "gaussian-rbm:score-matching", "gaussian-rbm:cd", "gaussian-rbm:persistent-cd",
-    "dbn:cd", "dbm:persistent-cd", "autoencoder:reconstruction",
-]  # fmt: skip
+PAIRS = "ecg5000"  # the recipes whose pairs are compared where there are none for the data
 
 
 def parse_pair(text: str) -> tuple[str, str]:
@@ -59,9 +53,7 @@ def parse_pair(text: str) -> tuple[str, str]:
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument("--dataset", default="ecg5000", choices=dv.datasets.names())
     parser.add_argument("--protocol", help="the data set's default if not given")
     parser.add_argument("--normal-class", type=int, help="for the protocol one-vs-rest")
@@ -70,15 +62,32 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         help="score on data carved from the training part, to choose settings by",
     )  # fmt: skip
     parser.add_argument("--seeds", type=parse_seeds, default=[0], metavar="0-9")
+    add_recipe_argument(parser, None)
     parser.add_argument(
-        "--pairs", type=parse_pair, nargs="+", default=[parse_pair(pair) for pair in PAIRS],
-        metavar="MODEL:OBJECTIVE",
+        "--pairs", type=parse_pair, nargs="+", metavar="MODEL:OBJECTIVE",
+        help="those of the recipes if not given",
     )  # fmt: skip
     parser.add_argument("--threshold", default="mean_std", choices=list(THRESHOLDS))
     parser.add_argument("--output", type=Path, help="folder; runs/compare/<dataset>-<protocol>")
     args = parser.parse_args(arguments)
     args.protocol = args.protocol or dv.datasets.protocols(args.dataset)[0]
+    usual = (f"{args.dataset}-{args.protocol}", args.dataset)
+    args.pairs = args.pairs or pairs_of(
+        args.recipe or next((n for n in usual if n in NAMES), PAIRS)
+    )
+    args.recipes = {
+        pair: chosen_recipe(
+            argparse.Namespace(recipe=args.recipe, model=pair[0], objective=pair[1]), *usual
+        )
+        for pair in args.pairs
+    }
     return args
+
+
+def pairs_of(file: str) -> list[tuple[str, str]]:
+    """The models and objectives that a file has recipes for."""
+    recipes = recipes_in(file.partition(":")[0]).values()
+    return list(dict.fromkeys((recipe.model, recipe.objective_name) for recipe in recipes))
 
 
 def load_data(args: argparse.Namespace, seed: int) -> Dataset:
@@ -104,7 +113,7 @@ def model_rows(
     args: argparse.Namespace, data: Dataset, seed: int, pair: tuple[str, str]
 ) -> list[Row]:
     """A model under each of its scores; a run that diverged is told as such."""
-    specification = recipe(args.dataset, args.protocol, *pair)
+    specification = args.recipes[pair]
     started = time.perf_counter()
     try:
         model = specification.train(data.x_train, seed)
@@ -127,42 +136,27 @@ def model_rows(
 
 def run(args: argparse.Namespace, console: Console) -> None:
     """All pieces, from where an interrupted run of the same command stopped."""
-    first = load_data(args, args.seeds[0])
     output = args.output or Path("runs/compare") / f"{args.dataset}-{args.protocol}"
-    settings = {
-        ":".join(pair): str(recipe(args.dataset, args.protocol, *pair)) for pair in args.pairs
-    }
-    results = Results(output, {**{k: str(v) for k, v in vars(args).items()}, **settings})
-    pieces: list[str] = []
+    results = Results.of_run(output, args)
+    first = load_data(args, args.seeds[0])
     rows: list[Row] = []
-    with Progress(console=console) as progress:
-        task = progress.add_task("training", total=len(args.seeds) * (1 + len(args.pairs)))
-        for seed in args.seeds:
-            data = load_data(args, seed)
-            for pair in [None, *args.pairs]:
-                name = "-".join(pair) if pair else "baselines"
-                piece = f"{name}-seed-{seed}"
-                progress.update(task, description=piece)
-                if piece not in results:
-                    results[piece] = (
-                        model_rows(args, data, seed, pair)
-                        if pair
-                        else baseline_rows(args, data, seed)
-                    )
-                rows.extend(results[piece])
-                pieces.append(piece)
-                progress.advance(task)
+    for seed in args.seeds:
+        data = load_data(args, seed)
+        pieces: dict[str, Callable[[], list[Row]]] = {
+            f"baselines, seed {seed}": partial(baseline_rows, args, data, seed)
+        }
+        for pair in args.pairs:
+            pieces[f"{'-'.join(pair)}, seed {seed}"] = partial(model_rows, args, data, seed, pair)
+        rows.extend(chain(*results.compute(pieces, console).values()))
 
     summary = summarize(rows, list(FIGURES))
-    command = "python " + " ".join(sys.argv)
-    listed = "\n".join(f"- `{pair}`: {text}" for pair, text in settings.items())
-    (results.folder / "results.csv").write_text(csv_table(rows))
-    (results.folder / "results.md").write_text(
+    listed = "\n".join(f"- `{':'.join(pair)}`: {each}" for pair, each in args.recipes.items())
+    about = (
         f"{len(first.x_train)} normal training examples, {len(first.x_test)} scored"
-        f"{' (carved from the training data)' if args.validation else ''}, seeds {args.seeds}, "
-        f"{date.today()}.\n\n    {command}\n\n{markdown_table(summary)}\nSettings:\n\n{listed}\n"
+        f"{' (carved from the training data)' if args.validation else ''}, seeds {args.seeds}"
     )
-    results.finish(pieces)
+    results.write_tables(rows, about, f"{markdown_table(summary)}\nSettings:\n\n{listed}\n")
+    results.finish()
     heading = f"{first.name}, protocol {first.protocol}, {len(args.seeds)} seeds"
     print_table(console, heading, summary.rename(columns=FIGURES))
     console.print(f"\nResults: {output}", soft_wrap=True)

@@ -12,8 +12,8 @@ import dataclasses
 import math
 import sys
 import time
-from collections.abc import Sequence
-from datetime import date
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,16 @@ from rich.console import Console
 from sklearn.mixture import GaussianMixture
 
 import delvm_tf as dv
-from delvm_tf.catalog import Specification
+from delvm_tf.catalog import MODELS, OBJECTIVES, Recipe, Specification
 from delvm_tf.plots.figure import save_figure
 from delvm_tf.samplers.sampling import SamplingDiverged
-from trainers.arguments import parse_seeds
+from trainers.arguments import (
+    add_recipe_argument,
+    add_setting_arguments,
+    changes,
+    new_parser,
+    parse_seeds,
+)
 from trainers.evaluation.densities import (
     GaussianMixtureDensity,
     fisher_divergence,
@@ -37,9 +43,9 @@ from trainers.evaluation.densities import (
     one_gaussian,
 )
 from trainers.evaluation.grid import GridIntegral, SquareGrid, integrate
-from trainers.evaluation.tables import csv_table, markdown_table, print_table
+from trainers.evaluation.tables import markdown_table, print_table
 from trainers.plots.density import plot_densities, plot_trajectories
-from trainers.recipes.density import METHODS
+from trainers.recipes import recipes_in
 from trainers.results import Results
 
 TRAIN, VALIDATION, TEST, CHAINS = range(4)  # streams of random numbers under one seed
@@ -52,61 +58,50 @@ FIGURES = {
     "fisher": ("Fisher divergence", 3), "log_likelihood": ("log-likelihood", 3),
     "modes_off": ("mode weights off", 3), "train_seconds": ("train s", 1),
 }  # fmt: skip
-OVERRIDES = ("epochs", "batch_size", "learning_rate")
-MODEL_OVERRIDES = ("units", "activation", "normalization", "scale")
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser = new_parser(__doc__)
+    add_recipe_argument(parser, "density")
     parser.add_argument(
-        "--models", nargs="+", default=list(METHODS), choices=list(METHODS), metavar="MODEL",
-        help="among " + ", ".join(METHODS),
-    )  # fmt: skip
+        "--models", nargs="+", metavar="NAME", help="which of the recipes; all if not given"
+    )
     parser.add_argument("--seeds", type=parse_seeds, default=[0, 1, 2], metavar="0-2")
     parser.add_argument("--points", type=int, default=10_000, help="to train on; as many to score")
     parser.add_argument(
         "--validation", action="store_true",
         help="score on points other than the test's, to choose settings by",
     )  # fmt: skip
-    change = parser.add_argument_group("instead of every model's own settings")
-    change.add_argument("--units", type=int, nargs="+")
-    change.add_argument("--activation")
-    change.add_argument("--normalization", choices=["none", "center", "zscore", "minmax", "zca"])
-    change.add_argument("--scale", type=float)
-    change.add_argument("--epochs", type=int)
-    change.add_argument("--batch-size", type=int)
-    change.add_argument("--learning-rate", type=float, help="the first; it falls to 0 as a cosine")
-    change.add_argument("--sigma", type=float, nargs="+", help="levels of denoising")
-    parser.add_argument("--chains", type=int, default=1000, help="Langevin chains of the figure")
-    parser.add_argument("--steps", type=int, default=2000, help="of each chain")
+    figure = parser.add_argument_group("figure of Langevin chains")
+    figure.add_argument("--drawn-chains", type=int, default=1000)
+    figure.add_argument("--drawn-steps", type=int, default=2000, help="of each chain")
+    add_setting_arguments(parser)
     parser.add_argument("--output", type=Path, default=Path("runs/densities"), help="folder")
     args = parser.parse_args(arguments)
-    for name in ("points", "chains", "steps", "epochs", "batch_size"):
+    for name in ("points", "drawn_chains", "drawn_steps"):
         value = getattr(args, name)
-        if value is not None and value < (100 if name == "points" else 1):
+        if value < (100 if name == "points" else 1):
             parser.error(f"--{name.replace('_', '-')} is too small: {value}")
+    recipes = recipes_in(args.recipe)
+    args.recipes = {name: chosen(args, recipes[name]) for name in args.models or recipes}
     return args
 
 
-def chosen(args: argparse.Namespace, name: str) -> Specification:
-    """The settings of a method, with what the command line puts in their place."""
-    base = METHODS[name].specification
-    given = {key: value for key, value in vars(args).items() if value is not None}
-    objective = dict(base.objective_settings)
-    if "sigma" in given and base.objective == "denoising":
-        objective.clear()
-        objective["sigma"] = given["sigma"][0] if len(given["sigma"]) == 1 else given["sigma"]
-    return dataclasses.replace(
-        base,
-        model_settings={
-            **base.model_settings, **{key: given[key] for key in MODEL_OVERRIDES if key in given}
-        },
-        objective_settings=objective,
-        **{key: given[key] for key in OVERRIDES if key in given},
-    )  # fmt: skip
+def chosen(args: argparse.Namespace, recipe: Recipe) -> Recipe:
+    """A recipe with what the command line puts in the place of settings that it can have."""
+    known = {
+        "model_settings": MODELS[recipe.model].settings,
+        "objective_settings": OBJECTIVES[recipe.objective_name].settings,
+    }
+    given = {
+        part: {key: each for key, each in value.items() if key in known[part]}
+        if part in known else value
+        for part, value in changes(args).items()
+    }  # fmt: skip
+    if "sigma" in given.get("objective_settings", {}):  # in the place of a ladder
+        recipe = dataclasses.replace(recipe, objective_settings={})
+    return recipe.changed(given, "the command line: ")
 
 
 def cosine(rate: float, epochs: int) -> keras.callbacks.Callback:
@@ -173,7 +168,7 @@ def draw(args: argparse.Namespace, seed: int, stream: int) -> np.ndarray:
 
 def run_model(args: argparse.Namespace, name: str, seed: int, folder: Path) -> dict[str, Any]:
     """Train one model under one seed and measure it; the first also draws chains."""
-    settings = chosen(args, name)
+    settings = args.recipes[name]
     assert isinstance(settings.learning_rate, float)  # of all layers together
     nothing: dict[str, Any] = {"panel": None, "chains": None}
     started = time.perf_counter()
@@ -186,7 +181,7 @@ def run_model(args: argparse.Namespace, name: str, seed: int, folder: Path) -> d
         row = dict.fromkeys(["fisher", "log_likelihood", "modes_off"], math.nan)
         row |= {f"mode_{k}": math.nan for k in range(1, len(five_gaussians().weights) + 1)}
         return nothing | {"row": {
-            "method": METHODS[name].title, "seed": seed, **row, "problem": "training diverged",
+            "method": settings.title, "seed": seed, **row, "problem": "training diverged",
             "train_seconds": time.perf_counter() - started,
         }}  # fmt: skip
     seconds = time.perf_counter() - started
@@ -194,10 +189,10 @@ def run_model(args: argparse.Namespace, name: str, seed: int, folder: Path) -> d
     points = draw(args, seed, VALIDATION if args.validation else TEST)
     done = nothing | figures(five_gaussians(), density, points, density.integral.problem)
     done["row"] = {
-        "method": METHODS[name].title, "seed": seed, **done["row"], "train_seconds": seconds,
+        "method": settings.title, "seed": seed, **done["row"], "train_seconds": seconds,
     }  # fmt: skip
-    if name == args.models[0] and seed == args.seeds[0]:
-        done["chains"] = draw_chains(args, model, done["panel"], METHODS[name].title, folder)
+    if name == next(iter(args.recipes)) and seed == args.seeds[0]:
+        done["chains"] = draw_chains(args, model, done["panel"], settings.title, folder)
     return done
 
 
@@ -207,19 +202,19 @@ def draw_chains(
     """Langevin chains from noise: their figure, and the shares of the modes they hold."""
     try:
         run = model.sample(
-            args.chains, dv.samplers.Langevin(CHAIN_STEP), args.steps, seed=args.seeds[0],
-            record_every=max(1, args.steps // 100), details=True,
+            args.drawn_chains, dv.samplers.Langevin(CHAIN_STEP), args.drawn_steps,
+            seed=args.seeds[0], record_every=max(1, args.drawn_steps // 100), details=True,
         )  # fmt: skip
     except SamplingDiverged as error:
         return {"text": f"Langevin chains on {title}: {error}"}
     figure = plot_trajectories(
         run.trajectory, PANEL.square(panel), PANEL.half_width, shown=5,
-        title=f"{title}: 5 chains, {args.steps:,} Langevin steps",
+        title=f"{title}: 5 chains, {args.drawn_steps:,} Langevin steps",
     )  # fmt: skip
     save_figure(figure, folder / "chains.png")
     early = len(run.steps) // 10
     return {
-        "text": f"{args.chains:,} Langevin chains from normal noise on {title}",
+        "text": f"{args.drawn_chains:,} Langevin chains from normal noise on {title}",
         f"chains, step {run.steps[early]}": mode_shares(run.trajectory[early]),
         f"chains, step {run.steps[-1]}": mode_shares(run.trajectory[-1]),
     }
@@ -303,43 +298,41 @@ def modes_table(rows: Sequence[dict[str, Any]], chains: dict[str, Any]) -> str:
 
 def run(args: argparse.Namespace, console: Console) -> None:
     """All pieces, from where an interrupted run of the same command stopped."""
-    for name in args.models:
-        chosen(args, name).make((2,), 0)  # refuses wrong settings before any work
-    results = Results(args.output, {key: str(value) for key, value in vars(args).items()})
-    pieces: dict[str, dict[str, Any]] = {}
+    for recipe in args.recipes.values():
+        recipe.make((2,), 0)  # refuses wrong settings before any work
+    results = Results.of_run(args.output, args)
+    work: dict[str, Callable[[], dict[str, Any]]] = {}
     for seed in args.seeds:
-        for name in [*args.models, "baselines"]:
-            piece = f"{name}-seed-{seed}"
-            if piece in results:
-                console.print(f"{piece}: done before the interruption")
-            elif name == "baselines":
-                console.print(piece)
-                results[piece] = run_baselines(args, seed)
-            else:
-                console.print(piece)
-                results[piece] = run_model(args, name, seed, results.folder)
-            pieces[piece] = results[piece]
+        for name in args.recipes:
+            work[f"{name}, seed {seed}"] = partial(run_model, args, name, seed, results.folder)
+        work[f"baselines, seed {seed}"] = partial(run_baselines, args, seed)
+    pieces = results.compute(work, console)
     rows = [
-        *(row for seed in args.seeds for row in pieces[f"baselines-seed-{seed}"]["rows"]),
-        *(pieces[f"{name}-seed-{seed}"]["row"] for name in args.models for seed in args.seeds),
+        *(row for seed in args.seeds for row in pieces[f"baselines, seed {seed}"]["rows"]),
+        *(pieces[f"{name}, seed {seed}"]["row"] for name in args.recipes for seed in args.seeds),
     ]
-    chains = pieces[f"{args.models[0]}-seed-{args.seeds[0]}"]["chains"] or {"text": "no chains"}
+    chains = pieces[f"{next(iter(args.recipes))}, seed {args.seeds[0]}"]["chains"] or {
+        "text": "no chains"
+    }
     save_panels(args, pieces, results.folder)
-    (results.folder / "results.csv").write_text(csv_table(rows))
-    (results.folder / "results.md").write_text(report(args, rows, chains))
-    results.finish(list(pieces))
+    about = (
+        f"{args.points:,} points to train on, as many {'validation' if args.validation else 'test'}"
+        f" points, seeds {args.seeds}"
+    )
+    results.write_tables(rows, about, report(args, rows, chains))
+    results.finish()
     show(console, args, rows, chains)
 
 
 def save_panels(args: argparse.Namespace, pieces: dict[str, Any], folder: Path) -> None:
     """The figure of all densities under the first seed."""
     seed = args.seeds[0]
-    panels = dict(pieces[f"baselines-seed-{seed}"]["panels"])
-    for name in args.models:
-        piece = pieces[f"{name}-seed-{seed}"]
+    panels = dict(pieces[f"baselines, seed {seed}"]["panels"])
+    for name, recipe in args.recipes.items():
+        piece = pieces[f"{name}, seed {seed}"]
         if piece["panel"] is not None:
             star = " *" if piece["row"]["problem"] else ""
-            panels[METHODS[name].title + star] = piece["panel"]
+            panels[recipe.title + star] = piece["panel"]
     figure = plot_densities(
         {title: PANEL.square(panel) for title, panel in panels.items()}, PANEL.half_width,
         draw(args, seed, TRAIN)[:3000],
@@ -348,25 +341,19 @@ def save_panels(args: argparse.Namespace, pieces: dict[str, Any], folder: Path) 
 
 
 def report(args: argparse.Namespace, rows: Sequence[dict[str, Any]], chains: dict[str, Any]) -> str:
-    """The tables as markdown, with command and date."""
+    """The tables as markdown."""
     return (
-        f"{args.points:,} points to train on, as many {'validation' if args.validation else 'test'}"
-        f" points, seeds {args.seeds}, {date.today()}.\n\n    python {' '.join(sys.argv)}\n\n"
-        + markdown_table(summary(rows))
+        markdown_table(summary(rows))
         + f"\nMass of the true Gaussians; at the end {chains['text']}.\n\n"
         + modes_table(rows, chains)
         + "\nSettings (normalised units; the learning rate of Adam falls to 0 as a cosine):\n\n"
-        + "".join(f"- {METHODS[n].title}: {settings_text(chosen(args, n))}\n" for n in args.models)
+        + "".join(f"- {each.title}: {settings_text(each)}\n" for each in args.recipes.values())
     )
 
 
 def settings_text(specification: Specification) -> str:
     """What decides the training, on one line."""
-    objective = {
-        key: f"{type(value).__name__}({value.get_config()})" if hasattr(value, "step") else value
-        for key, value in specification.objective_settings.items()
-    }
-    named = {**specification.model_settings, **objective}
+    named = {**specification.model_settings, **specification.objective_settings}
     return (
         f"{specification.objective_name}, {', '.join(f'{k} {v}' for k, v in named.items())}; "
         f"{specification.epochs} epochs, batches of {specification.batch_size}, "

@@ -11,7 +11,8 @@ from trainers.program import run_program
 import argparse
 import sys
 import time
-from datetime import date
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import keras
@@ -23,9 +24,9 @@ from delvm_tf.catalog import Specification
 from delvm_tf.datasets import Dataset
 from delvm_tf.plots.figure import save_figure
 from delvm_tf.plots.filters import plot_filters
-from trainers.arguments import add_model_arguments, parse_seeds, specification
+from trainers.arguments import add_recipe_arguments, chosen_recipe, new_parser, parse_seeds
 from trainers.evaluation.probe import LinearProbe
-from trainers.evaluation.tables import Row, csv_table, markdown_table, print_table, summarize
+from trainers.evaluation.tables import Row, markdown_table, print_table, summarize
 from trainers.experiments.features import (
     FeatureFunction,
     as_inputs,
@@ -36,7 +37,6 @@ from trainers.experiments.features import (
     raw_pixels,
     score_features,
 )
-from trainers.recipes.features import feature_recipe
 from trainers.results import Results
 
 FIGURES = {"accuracy": "accuracy", "train seconds": "train s", "probe seconds": "probe s"}
@@ -47,9 +47,7 @@ TRAIN_SIZES = {"fashion_mnist": 10_000, "cifar10": 10_000}
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser = new_parser(__doc__)
     data = parser.add_argument_group("data")
     data.add_argument("--dataset", default="fashion_mnist", choices=image_datasets())
     data.add_argument(
@@ -62,7 +60,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         help="score on data carved from the training part, to choose settings by",
     )  # fmt: skip
     data.add_argument("--seeds", type=parse_seeds, default=[0], metavar="0-2")
-    add_model_arguments(parser)
+    add_recipe_arguments(parser, "SM-DELVM")
     features = parser.add_argument_group("features and their classifier")
     features.add_argument("--layers", default="all", choices=["all", "last"])
     features.add_argument("--pool", type=int, default=2, help="side of the max-pooling; 1 for none")
@@ -72,15 +70,10 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     output = parser.add_argument_group("output")
     output.add_argument("--output", type=Path, help="folder; runs/features/<dataset>-<model>")
     args = parser.parse_args(arguments)
-    args.seeds = list(dict.fromkeys(args.seeds))
     if args.train_size is None:
         args.train_size = TRAIN_SIZES.get(args.dataset, 0)
+    args.recipe = chosen_recipe(args, f"features-{args.dataset}")
     return args
-
-
-def chosen(args: argparse.Namespace) -> Specification:
-    """The model and training that the arguments and a recipe give together."""
-    return specification(args, feature_recipe(args.dataset, args.model, args.objective))
 
 
 def takes_images(spec: Specification) -> bool:
@@ -92,7 +85,7 @@ def train(
     args: argparse.Namespace, x: np.ndarray, seed: int, log_dir: Path
 ) -> tuple[dv.ReconstructionModel, dv.ReconstructionModel, float]:
     """A trained model, the same one untrained but adapted, and the seconds of training."""
-    spec = chosen(args)
+    spec = args.recipe
     untrained = spec.adapted(x, seed)
     started = time.perf_counter()
     model = spec.train(
@@ -108,7 +101,7 @@ def feature_functions(
     args: argparse.Namespace, data: Dataset, seed: int, folder: Path
 ) -> dict[str, tuple[FeatureFunction, float]]:
     """By method, what takes images to features, and the seconds of its training."""
-    spec = chosen(args)
+    spec = args.recipe
     images = takes_images(spec)
     x = as_inputs(data.x_train, images)
     model, untrained, seconds = train(args, x, seed, folder / "tensorboard" / f"seed-{seed}")
@@ -171,41 +164,34 @@ def gain(rows: list[Row], title: str) -> str:
 
 def run(args: argparse.Namespace, console: Console) -> None:
     """All seeds, from where an interrupted run of the same command stopped."""
-    spec = chosen(args)
-    first = load_data(args.dataset, args.train_size, args.validation, args.seeds[0])
+    spec = args.recipe
     new_probe(args, 0).check_settings()
     if args.pool < 1:
         raise ValueError(f"--pool must be a positive integer, 1 for no pooling, got {args.pool}")
     if args.scratch is not None and not args.scratch.is_dir():
         raise ValueError(f"--scratch must be a folder, and {args.scratch} is none")
-    output = args.output or Path("runs/features") / f"{args.dataset}-{args.model}"
-    results = Results(output, {key: str(value) for key, value in vars(args).items()})
-
-    rows: list[Row] = []
-    for position, seed in enumerate(args.seeds, start=1):
-        piece = f"seed-{seed}"
-        if piece in results:
-            console.print(f"seed {seed}: done before the interruption")
-        else:
-            console.print(f"seed {seed} ({position} of {len(args.seeds)})")
-            results[piece] = run_seed(args, seed, results.folder, console)
-        rows.extend(results[piece])
-
-    command = "python " + " ".join(sys.argv)
+    output = args.output or Path("runs/features") / f"{args.dataset}-{spec.model}"
+    results = Results.of_run(output, args)
+    first = load_data(args.dataset, args.train_size, args.validation, args.seeds[0])
+    pieces = {
+        f"seed {seed}": partial(run_seed, args, seed, results.folder, console)
+        for seed in args.seeds
+    }
+    rows: list[Row] = list(chain(*results.compute(pieces, console).values()))
     summary = summarize(rows, list(FIGURES))
-    (results.folder / "results.csv").write_text(csv_table(rows))
-    (results.folder / "results.md").write_text(
+    about = (
         f"{len(first.x_train)} training images, {len(first.x_test)} scored"
-        f"{' (carved from the training data)' if args.validation else ''}, seeds {args.seeds}, "
-        f"{date.today()}.\n\n    {command}\n\n{markdown_table(summary)}\n{gain(rows, spec.title)}\n"
+        f"{' (carved from the training data)' if args.validation else ''}, seeds {args.seeds}"
     )
-    results.finish([f"seed-{seed}" for seed in args.seeds])
+    page = f"{markdown_table(summary)}\n{gain(rows, spec.title)}\n"
+    results.write_tables(rows, about, page)
+    results.finish()
 
     heading = f"{first.name}: {len(first.x_train)} training images, {len(first.x_test)} scored"
     print_table(console, heading, summary.rename(columns=FIGURES))
     console.print(
         f"{gain(rows, spec.title)}\n\nResults and pictures: {output}\n\nNext:\n"
-        f"  python trainers/features.py --dataset {args.dataset} --model {args.model} --seeds 0-2\n"
+        f"  python trainers/features.py --dataset {args.dataset} --model {spec.model} --seeds 0-2\n"
         f"  tensorboard --logdir {output / 'tensorboard'}",
         soft_wrap=True, highlight=False,
     )  # fmt: skip

@@ -37,9 +37,8 @@ def run_program(
         piece: what an interrupted run goes on after.
     """
     console = Console(width=None if sys.stdout.isatty() or os.environ.get("COLUMNS") else WIDTH)
-    args = parse_arguments()
     try:
-        run(args, console)
+        run(parse_arguments(), console)
     except KeyboardInterrupt:
         console.print(f"\nInterrupted; the same command goes on after the last finished {piece}.")
         return 130

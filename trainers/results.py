@@ -1,8 +1,15 @@
 """Results that are written piece by piece, and are either whole or not there."""
 
+import argparse
 import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+
+from rich.console import Console
 
 from delvm_tf.storage.ownership import (
     make_folder,
@@ -14,6 +21,7 @@ from delvm_tf.storage.ownership import (
     write_json,
 )  # fmt: skip
 from delvm_tf.storage.paths import local_path
+from trainers.evaluation.tables import Row, csv_table
 
 __all__ = ["Results", "make_folder", "read_json", "write_json"]
 
@@ -47,6 +55,12 @@ class Results:
         self._clear_up()
         self._replaces = sealed(self.output)
         self.folder = unfinished_folder(self.output, config)
+        self._computed: list[str] = []
+
+    @classmethod
+    def of_run(cls, output: Path, args: argparse.Namespace, **more: Any) -> Self:
+        """Those of a program with these arguments, and what else they depend on."""
+        return cls(output, {key: str(value) for key, value in {**vars(args), **more}.items()})
 
     @property
     def _old(self) -> Path:
@@ -73,8 +87,35 @@ class Results:
     def _path(self, piece: str) -> Path:
         return self.folder / f"{piece}.json"
 
-    def finish(self, pieces: list[str]) -> None:
-        """Give the folder its name, and drop the pieces.
+    def compute(self, pieces: Mapping[str, Callable[[], Any]], console: Console) -> dict[str, Any]:
+        """All pieces in order, from where an interrupted run of the same configuration stopped.
+
+        Args:
+            pieces: what computes each, by name, such as `"seed 0"`.
+            console: is told of each.
+        """
+        done = {}
+        for position, (name, work) in enumerate(pieces.items(), start=1):
+            piece = re.sub(r"\W+", "-", name)
+            if piece in self:
+                console.print(f"{name}: done before the interruption", highlight=False)
+            else:
+                console.print(f"{name} ({position} of {len(pieces)})", highlight=False)
+                self[piece] = work()
+            done[name] = self[piece]
+        self._computed += [re.sub(r"\W+", "-", name) for name in pieces]
+        return done
+
+    def write_tables(self, rows: list[Row], about: str, page: str) -> None:
+        """Rows as results.csv, and results.md: what it is about, the command, and a page."""
+        (self.folder / "results.csv").write_text(csv_table(rows))
+        command = "python " + " ".join(sys.argv)
+        (self.folder / "results.md").write_text(
+            f"{about}, {date.today()}.\n\n    {command}\n\n{page}"
+        )
+
+    def finish(self, pieces: Iterable[str] = ()) -> None:
+        """Give the folder its name, and drop these pieces and all that were computed.
 
         Raises:
             FileExistsError: if something came to the output since the run began; the results
@@ -94,7 +135,7 @@ class Results:
             if self._replaces is not None and not os.path.lexists(self.output):
                 self._old.rename(self.output)
             raise
-        for piece in pieces:
+        for piece in (*pieces, *self._computed):
             (self.output / f"{piece}.json").unlink(missing_ok=True)
         if self._replaces is not None:
             remove_sealed(self._old)

@@ -21,20 +21,17 @@ from delvm_tf.distribution.workers import run_workers
 from delvm_tf.storage.ownership import claim, write_json
 from delvm_tf.storage.paths import local_path
 from delvm_tf.training.backups import Backup
-from trainers.arguments import add_model_arguments, specification
-from trainers.recipes.anomaly import recipe
+from trainers.arguments import add_recipe_arguments, chosen_recipe, new_parser
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser = new_parser(__doc__)
     data = parser.add_argument_group("data")
     data.add_argument("--dataset", default="ecg5000", choices=dv.datasets.names())
     data.add_argument("--protocol", help="split of the data; the data set's default if not given")
     data.add_argument("--seed", type=int, default=0)
-    add_model_arguments(parser)
+    add_recipe_arguments(parser, "the data set's first, or the library's default")
     devices = parser.add_argument_group("devices")
     devices.add_argument("--strategy", default="auto", choices=dv.distribution.NAMES)
     devices.add_argument(
@@ -49,7 +46,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     output.add_argument("--output", type=Path, help="folder; runs/train/<dataset>-<model>")
     args = parser.parse_args(arguments)
     args.protocol = args.protocol or dv.datasets.protocols(args.dataset)[0]
-    args.output = args.output or Path("runs/train") / f"{args.dataset}-{args.model}"
+    args.recipe = chosen_recipe(args, f"{args.dataset}-{args.protocol}", args.dataset)
+    args.output = args.output or Path("runs/train") / f"{args.dataset}-{args.recipe.model}"
     return args
 
 
@@ -72,8 +70,7 @@ def train(args: argparse.Namespace, console: Console) -> None:
     if chief:
         claim(args.output, "a training run")
     strategy = dv.distribution.strategy(args.strategy)
-    known = recipe(args.dataset, args.protocol, args.model, args.objective, args.sign)
-    spec = specification(args, known)
+    spec = args.recipe
     data = dv.datasets.load(args.dataset, protocol=args.protocol, seed=args.seed)
     with strategy.scope():
         model = spec.adapted(data.x_train, args.seed)

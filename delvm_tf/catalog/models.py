@@ -1,12 +1,13 @@
 """The models by name."""
 
-import inspect
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import keras
 
 from delvm_tf.catalog.objectives import make_objective
+from delvm_tf.catalog.settings import Setting, parameters_of, settings_of
 from delvm_tf.models.autoencoder import Autoencoder
 from delvm_tf.models.boltzmann.conv_rbm import ConvRBM
 from delvm_tf.models.boltzmann.dbm import DBM
@@ -41,10 +42,14 @@ class ModelKind(NamedTuple):
     objectives: tuple[str, ...]
     layers: str = "network"
 
-
-def cebm_mixture(network: Any, components: int = 10, **settings: Any) -> CEBM:
-    """A CEBM whose prior is a mixture."""
-    return CEBM(network, components=components, **settings)
+    @property
+    def settings(self) -> dict[str, Setting]:
+        """What it can be told, layers included, as far as it can be written down."""
+        if self.layers == "network":
+            return settings_of(network, self.model)
+        own = settings_of(self.model)
+        own[self.layers] = own[self.layers]._replace(kind=Sequence[int])  # also where it has one
+        return own
 
 
 MODELS = {
@@ -52,7 +57,7 @@ MODELS = {
     "dem": ModelKind("DEM", DEM, ENERGY),
     "dsebm": ModelKind("DSEBM", DSEBM, ENERGY),
     "cebm": ModelKind("CEBM", CEBM, ENERGY),
-    "cebm-mixture": ModelKind("CEBM, mixture", cebm_mixture, ENERGY),
+    "cebm-mixture": ModelKind("CEBM, mixture", partial(CEBM, components=10), ENERGY),
     "gaussian-rbm": ModelKind("Gaussian RBM", GaussianRBM, ENERGY, "units"),
     "conv-rbm": ModelKind("convolutional RBM", ConvRBM, ENERGY, "filters"),
     "dbn": ModelKind("DBN", DBN, ("cd", "persistent-cd"), "units"),
@@ -70,13 +75,24 @@ def network(
     strides: int | Sequence[int] = 1,
     activation: str = "relu",
     bias_constraint: str | None = None,
-    kernel_initializer: Any = "glorot_uniform",
+    kernel_initializer: str | keras.Initializer = "glorot_uniform",
     seed: int | None = None,
     input_shape: tuple[int, ...] | None = None,
 ) -> keras.Sequential:
     """Convolutions if there are filters, then dense layers if there are units; both, or one.
 
     Dense layers see images as vectors.
+
+    Args:
+        units: of dense layers.
+        filters: of convolutional layers.
+        kernel_size: side of the filters, of all layers or of each.
+        strides: of the filters, of all layers or of each.
+        activation: a Keras activation's name.
+        bias_constraint: `"non_positive"`, or None.
+        kernel_initializer: a Keras initializer, or its name.
+        seed: makes the initial weights reproducible.
+        input_shape: of one example, to check the layers by; None if it is not known.
     """
     common = {
         "activation": activation, "bias_constraint": bias_constraint,
@@ -127,13 +143,11 @@ def make_model(
         objective = make_objective(objective or kind.objectives[0], seed=given.get("seed"))
     arguments: dict[str, Any] = {"objective": objective}
     if kind.layers == "network":
-        names = inspect.signature(network).parameters
+        names = parameters_of(network)
         arguments["network"] = network(**{k: given.pop(k) for k in list(given) if k in names})
     else:
         arguments.update(_own_layers(name, kind.layers, given))
-    known = inspect.signature(kind.model).parameters
-    also = () if name != "cebm-mixture" else inspect.signature(CEBM).parameters
-    unknown = sorted(given.keys() - known.keys() - {*also, "normalization", "scale"})
+    unknown = sorted(given.keys() - parameters_of(kind.model).keys())
     if unknown:
         raise ValueError(f"the model {name!r} has no setting {', '.join(unknown)}")
     return kind.model(**arguments, **given)

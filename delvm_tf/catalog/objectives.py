@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from delvm_tf.catalog.settings import call_with
+from delvm_tf.catalog.settings import Setting, parameters_of, settings_of
 from delvm_tf.objectives.contrastive_divergence import ContrastiveDivergence
 from delvm_tf.objectives.denoising_score_matching import DenoisingScoreMatching
 from delvm_tf.objectives.objective import Objective
@@ -24,6 +24,11 @@ class ObjectiveKind(NamedTuple):
     title: str
     make: Callable[..., Objective]
 
+    @property
+    def settings(self) -> dict[str, Setting]:
+        """What it can be told, as far as it can be written down."""
+        return settings_of(self.make)
+
 
 def persistent_cd(k: int = 1, chains: int = 100, seed: int | None = None) -> Objective:
     """Persistent contrastive divergence with the model's own sampler."""
@@ -41,7 +46,19 @@ def langevin_cd(
     data_noise: float = 3e-2,
     seed: int | None = None,
 ) -> Objective:
-    """Langevin chains with a replay buffer, with the settings of Wu et al. (2021)."""
+    """Langevin chains with a replay buffer, with the settings of Wu et al. (2021).
+
+    Args:
+        k: steps of the chains for each step of the optimizer.
+        step_size: of `Langevin`.
+        noise_level: of `Langevin`.
+        chains: see `ContrastiveDivergence`, as for the others.
+        buffer: see `ContrastiveDivergence`.
+        restart: see `ContrastiveDivergence`.
+        energy_regularization: see `ContrastiveDivergence`.
+        data_noise: see `ContrastiveDivergence`.
+        seed: of the chains.
+    """
     return ContrastiveDivergence(
         k, persistent=True, sampler=Langevin(step_size, noise_level), chains=chains, buffer=buffer,
         restart=restart, data_noise=data_noise, energy_regularization=energy_regularization,
@@ -72,4 +89,11 @@ def make_objective(name: str, **settings: Any) -> Objective:
     """
     if name not in OBJECTIVES:
         raise ValueError(f"unknown objective {name!r}; expected one of {', '.join(OBJECTIVES)}")
-    return call_with(OBJECTIVES[name].make, f"the objective {name!r}", settings)
+    given = {key: value for key, value in settings.items() if value is not None}
+    known = parameters_of(OBJECTIVES[name].make)
+    if unknown := sorted(given.keys() - known.keys()):
+        raise ValueError(
+            f"the objective {name!r} has no setting {', '.join(unknown)}; it has "
+            f"{', '.join(sorted(known))}"
+        )
+    return OBJECTIVES[name].make(**given)

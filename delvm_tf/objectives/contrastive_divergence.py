@@ -1,5 +1,6 @@
 """Contrastive divergence."""
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -31,8 +32,9 @@ class ContrastiveDivergence(Objective):
     Args:
         k: steps of the chains for each step of the optimizer.
         persistent: whether the chains go on. They are part of the model, saved and restored.
-        sampler: `"gibbs"`, `"langevin"`, `"mala"` or a sampler; None for what the model proposes:
-            x′ = Jᵀh for deep models, block Gibbs for Boltzmann machines, Langevin for the rest.
+        sampler: a sampler, its name, or a table of its name and settings; None for what the model
+            proposes: x′ = Jᵀh for deep models, block Gibbs for Boltzmann machines, Langevin for the
+            rest.
         chains: persistent chains that a step advances, over all replicas.
         buffer: persistent chains in all; as many as `chains` unless given.
         restart: chance that a persistent chain starts anew, at normal noise times the
@@ -61,7 +63,7 @@ class ContrastiveDivergence(Objective):
         self,
         k: int = 1,
         persistent: bool = False,
-        sampler: str | Sampler | None = None,
+        sampler: str | Mapping[str, Any] | Sampler | None = None,
         chains: int = 100,
         buffer: int | None = None,
         restart: float = 0.0,

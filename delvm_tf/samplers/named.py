@@ -1,5 +1,9 @@
 """Samplers by name."""
 
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
 from delvm_tf.samplers.annealed import AnnealedLangevin
 from delvm_tf.samplers.gibbs import Gibbs
 from delvm_tf.samplers.langevin import Langevin
@@ -14,12 +18,29 @@ SAMPLERS: dict[str, type[Sampler]] = {
 }
 
 
-def get_sampler(sampler: str | Sampler) -> Sampler:
-    """The sampler of a name, with default settings; samplers are returned as they are."""
+def get_sampler(sampler: str | Mapping[str, Any] | Sampler) -> Sampler:
+    """A sampler from its name, with its default settings, from a table, or as it is.
+
+    Args:
+        sampler: `"langevin"`, `{"name": "langevin", "step_size": 0.03}` or `Langevin(0.03)`.
+
+    Raises:
+        ValueError: for an unknown name or setting.
+        TypeError: for anything else.
+    """
     if isinstance(sampler, Sampler):
         return sampler
-    if not isinstance(sampler, str):
+    if isinstance(sampler, str):
+        sampler = {"name": sampler}
+    if not isinstance(sampler, Mapping):
         raise TypeError(f"expected a sampler such as dv.samplers.Langevin(), got {sampler!r}")
-    if sampler not in SAMPLERS:
-        raise ValueError(f"unknown sampler {sampler!r}; expected one of {', '.join(SAMPLERS)}")
-    return SAMPLERS[sampler]()
+    settings = dict(sampler)
+    name = settings.pop("name", None)
+    if name not in SAMPLERS:
+        raise ValueError(f"unknown sampler {name!r}; expected one of {', '.join(SAMPLERS)}")
+    known = inspect.signature(SAMPLERS[name]).parameters
+    if unknown := sorted(settings.keys() - known.keys()):
+        raise ValueError(
+            f"the sampler {name!r} has no setting {', '.join(unknown)}; it has {', '.join(known)}"
+        )
+    return SAMPLERS[name](**settings)

@@ -1,5 +1,6 @@
 """One class against the rest: data, and scores of models and of features, by method."""
 
+import argparse
 import dataclasses
 import time
 from collections.abc import Callable, Mapping
@@ -30,9 +31,9 @@ from delvm_tf.models.reconstruction_model import ReconstructionModel
 from delvm_tf.normalization import normalize_contrast
 from trainers.experiments.anomaly import scores_of
 from trainers.experiments.features import as_inputs, model_features, raw_pixels
-from trainers.experiments.patches import DICTIONARIES, Learned, learn_model
+from trainers.experiments.patches import METHODS, PatchRecipe, learn, patch_recipe
 from trainers.experiments.subsets import subset
-from trainers.recipes.patches import PatchMethod
+from trainers.recipes import recipes_in
 
 HELD_OUT = 0.2
 NOISE_LEVELS = (0.0, 0.3, 1.0, 3.0)
@@ -249,9 +250,38 @@ class PatchSettings(NamedTuple):
                 raise ValueError(f"{name} must be 2 or more, got {getattr(self, name)}")
 
 
+def add_patch_arguments(parser: Any) -> None:
+    """Options of methods of patches and of their features."""
+    usual = PatchSettings()
+    parser.add_argument(
+        "--patch-methods", nargs="+", default=["dsm-delvm", "random"], metavar="METHOD",
+        help=f"one or more of {', '.join(METHODS)}, or recipes by name",
+    )  # fmt: skip
+    parser.add_argument("--patch-filters", type=int, default=usual.filters)
+    parser.add_argument("--patch-size", type=int, default=usual.size)
+    parser.add_argument("--patches", type=int, default=usual.patches)
+    parser.add_argument("--grid", type=int, default=usual.grid)
+
+
+def patch_settings(args: argparse.Namespace) -> PatchSettings:
+    """How features are made of patches, as the arguments say."""
+    return PatchSettings(args.patch_size, args.patches, args.patch_filters, args.grid)
+
+
+def patch_recipes(args: argparse.Namespace, file: str) -> dict[str, PatchRecipe]:
+    """The recipes of a file for the methods that the arguments ask for, by name.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: for an unknown method, or what is wrong in the file.
+    """
+    recipes = recipes_in(file, PatchRecipe)
+    return {name: patch_recipe(recipes, name, args.patch_filters) for name in args.patch_methods}
+
+
 def patch_scores(
     name: str,
-    method: PatchMethod,
+    recipe: PatchRecipe,
     data: Dataset,
     pixels: Dataset,
     seed: int,
@@ -260,8 +290,8 @@ def patch_scores(
     """Scores of detectors of patch features, with filters learned on the normal rows alone.
 
     Args:
-        name: of the method, as in `patch_method`.
-        method: its recipe.
+        name: of the method, as in `patch_recipe`.
+        recipe: its recipe.
         data: one class against the rest, images.
         pixels: the same, contrast-normalised.
         seed: of patches, filters and detectors.
@@ -274,17 +304,13 @@ def patch_scores(
     raw = sample_patches(data.x_train, settings.size, settings.patches, seed)
     whiten = PatchWhitening(raw)
     patches = whiten(raw).numpy()
-    if name in DICTIONARIES:
-        learned = Learned(DICTIONARIES[name](patches, settings.filters, seed))
-    else:
-        assert method.specification is not None
-        learned = learn_model(method.specification, patches, seed)
-    encode = learned.encoder(method.encoder, method.threshold)
+    learned = learn(name, recipe, patches, settings.filters, seed)
+    encode = learned.encoder(recipe.encoder, recipe.threshold)
     function = PatchFeatures(settings.size, whiten, encode, settings.grid)
     train, test = function(data.x_train), function(data.x_test)
     seconds = time.perf_counter() - started
     return {
-        f"{method.title} of patches, {detector}": scored
+        f"{recipe.title} of patches, {detector}": scored
         for detector, scored in score_tables(train, test, pixels, seed, seconds).items()
     }
 

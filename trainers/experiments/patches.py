@@ -1,12 +1,13 @@
 """Filters of image patches by any method, and features by any encoder."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import NamedTuple
 
 import keras
 import numpy as np
 
-from delvm_tf.catalog import Specification
+from delvm_tf.catalog import MODELS, OBJECTIVES, Recipe, Recipes, Specification
 from delvm_tf.features import (
     ENCODERS,
     Encoder,
@@ -19,11 +20,71 @@ from delvm_tf.models.reconstruction_model import ReconstructionModel
 
 HIDDEN = "hidden"  # the encoder that a model brings along, E[h|p]
 ENCODER_NAMES = (*ENCODERS, HIDDEN)
-DICTIONARIES: dict[str, Callable[[np.ndarray, int, int], np.ndarray]] = {
-    "kmeans": kmeans,
-    "random": random_filters,
-    "random-patches": random_patches,
+
+
+class Dictionary(NamedTuple):
+    """Filters without a model.
+
+    Attributes:
+        title: what tables call it.
+        learn: whitened patches, (n, d), the number of filters and a seed to filters, (d, filters).
+    """
+
+    title: str
+    learn: Callable[[np.ndarray, int, int], np.ndarray]
+
+
+DICTIONARIES = {
+    "kmeans": Dictionary("k-means", kmeans),
+    "random": Dictionary("random filters", random_filters),
+    "random-patches": Dictionary("random patches", random_patches),
 }
+# Models by the short title of their objective and their name, such as sm-delvm or cd-gaussian-rbm.
+MODEL_METHODS = {
+    f"{OBJECTIVES[objective].title.lower().replace(' ', '-')}-{model}": (model, objective)
+    for model, kind in MODELS.items()
+    if kind.layers != "filters" and model != "conv-autoencoder"
+    for objective in kind.objectives
+}
+METHODS = (*DICTIONARIES, *MODEL_METHODS)
+
+
+@dataclasses.dataclass(frozen=True)
+class PatchRecipe(Recipe):
+    """A recipe for filters of patches; for a dictionary the model plays no part.
+
+    Attributes:
+        encoder: one of `ENCODER_NAMES`, from filters to codes.
+        threshold: of the encoder.
+    """
+
+    encoder: str = "signed"
+    threshold: float = 0.5
+
+
+def patch_recipe(recipes: Recipes[PatchRecipe], method: str, filters: int) -> PatchRecipe:
+    """The recipe of a method for a number of filters.
+
+    Args:
+        recipes: of a file; where it has none for the method, its defaults serve.
+        method: a name in the file, or one of `METHODS`.
+        filters: how many.
+
+    Raises:
+        ValueError: for an unknown method.
+    """
+    if method in DICTIONARIES:
+        known = recipes[method] if method in recipes else recipes.of("delvm")
+        found = known and dataclasses.replace(known, name=DICTIONARIES[method].title)
+    elif method in recipes:
+        found = recipes[method]
+    elif method in MODEL_METHODS:
+        found = recipes.of(*MODEL_METHODS[method])
+    else:
+        raise ValueError(
+            f"unknown method {method!r}; expected one of {', '.join({*METHODS, *recipes})}"
+        )
+    return (found or PatchRecipe()).changed({"model_settings": {"units": [filters]}})
 
 
 class Learned(NamedTuple):
@@ -56,6 +117,19 @@ class Learned(NamedTuple):
                 f"choose {HIDDEN!r}"
             )
         return make_encoder(name, self.filters, threshold)
+
+
+def learn(
+    method: str, recipe: Specification, patches: np.ndarray, filters: int, seed: int
+) -> Learned:
+    """What a method makes of whitened patches, (n, d).
+
+    Raises:
+        TrainingDiverged: if a model ran away.
+    """
+    if method in DICTIONARIES:
+        return Learned(DICTIONARIES[method].learn(patches, filters, seed))
+    return learn_model(recipe, patches, seed)
 
 
 def learn_model(specification: Specification, patches: np.ndarray, seed: int) -> Learned:
