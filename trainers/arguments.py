@@ -24,10 +24,10 @@ PARTS = ("model_settings", "objective_settings", "training", "detection")
 Kind = TypeVar("Kind", bound=Recipe)
 
 
-def new_parser(documentation: str | None) -> argparse.ArgumentParser:
+def new_parser(documentation: str | None, positional: str = "") -> argparse.ArgumentParser:
     """A parser that shows the first line of a program's documentation, and defaults."""
     return argparse.ArgumentParser(
-        usage="%(prog)s [options]",
+        usage=f"%(prog)s [options] {positional}",
         description=(documentation or "").splitlines()[0],
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )

@@ -25,25 +25,22 @@ from delvm_tf.datasets import Dataset
 from delvm_tf.plots.figure import save_figure
 from delvm_tf.storage.ownership import claim, write_text
 from delvm_tf.storage.paths import local_path
-from trainers.arguments import parse_seeds
+from trainers.arguments import new_parser, parse_seeds
 from trainers.evaluation.tables import csv_table, print_table
-from trainers.experiments.paper.cells import Cell, Protocol
+from trainers.experiments.paper.cells import Cell
 from trainers.experiments.paper.charts import draw
 from trainers.experiments.paper.compute import compute, load
-from trainers.experiments.paper.costs import estimated_seconds
-from trainers.experiments.paper.figures import FIGURES, Point, points
-from trainers.experiments.paper.remaining import Remaining, clock
+from trainers.experiments.paper.costs import Remaining, clock, estimated_seconds
+from trainers.experiments.paper.points import Point, points
 from trainers.experiments.paper.reports import Report, page, rows
-from trainers.experiments.paper.scales import SCALES
 from trainers.experiments.paper.store import CellStore
-from trainers.experiments.paper.values import gather, label, title
+from trainers.experiments.paper.tables import FIGURES, SCALES, Protocol, title
+from trainers.experiments.paper.values import gather, label
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser = new_parser(__doc__, "FIGURE [FIGURE ...]")
     parser.add_argument(
         "figures", nargs="+", choices=[*FIGURES, "all"], metavar="FIGURE",
         help=f"one or more of {', '.join(FIGURES)}, or all",

@@ -196,9 +196,13 @@ class Recipes(Mapping[str, Kind], Generic[Kind]):
         for found in self._found.values():
             if found.model == model and found.objective in (None, wanted):
                 return dataclasses.replace(found, objective=wanted)
+        return self.plain(model, wanted)
+
+    def plain(self, model: str, objective: str) -> Kind | None:
+        """`[defaults]` for a model and objective; None where the file has none."""
         if self._defaults is None:
             return None
-        return self._made({"model": model, "objective": wanted}, DEFAULTS)
+        return self._made({"model": model, "objective": objective}, DEFAULTS)
 
 
 def default_recipe(model: str = "delvm", objective: str | None = None) -> Recipe:

@@ -58,7 +58,7 @@ def from_table(kind: type[Made], table: Mapping[str, Any], where: str = "") -> M
 
 
 def typed(kind: Any, value: Any, where: str) -> Any:
-    """A value of a TOML file as one of a Python type; arrays become tuples where these are asked for.
+    """A value of a TOML file as one of a Python type; arrays become tuples where it says so.
 
     Raises:
         ValueError: if the value has another type; see `from_table`.

@@ -73,18 +73,14 @@ def patch_recipe(recipes: Recipes[PatchRecipe], method: str, filters: int) -> Pa
     Raises:
         ValueError: for an unknown method.
     """
-    if method in DICTIONARIES:
-        known = recipes[method] if method in recipes else recipes.of("delvm")
-        found = known and dataclasses.replace(known, name=DICTIONARIES[method].title)
-    elif method in recipes:
-        found = recipes[method]
-    elif method in MODEL_METHODS:
-        found = recipes.of(*MODEL_METHODS[method])
-    else:
-        raise ValueError(
-            f"unknown method {method!r}; expected one of {', '.join({*METHODS, *recipes})}"
-        )
-    return (found or PatchRecipe()).changed({"model_settings": {"units": [filters]}})
+    usual = MODEL_METHODS.get(method, MODEL_METHODS["sm-delvm"])
+    if method not in {*recipes, *METHODS}:
+        known = dict.fromkeys([*recipes, *METHODS])
+        raise ValueError(f"unknown method {method!r}; expected one of {', '.join(known)}")
+    found = recipes[method] if method in recipes else recipes.plain(*usual)
+    if found is not None and method in DICTIONARIES:
+        found = dataclasses.replace(found, name=DICTIONARIES[method].title)
+    return (found or PatchRecipe(*usual)).changed({"model_settings": {"units": [filters]}})
 
 
 class Learned(NamedTuple):

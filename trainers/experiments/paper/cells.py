@@ -7,40 +7,7 @@ import re
 from typing import Any
 
 from delvm_tf.catalog import Specification
-
-
-@dataclasses.dataclass(frozen=True)
-class Protocol:
-    """Which rows, and how results are measured on them.
-
-    Attributes:
-        dataset: name of the data set.
-        name: name of its protocol.
-        train_size: (labelled) training rows, drawn by the seed; 0 for all.
-        test_size: test rows, likewise.
-        threshold: of anomaly scores; empty for the accuracy of a classifier.
-    """
-
-    dataset: str
-    name: str
-    train_size: int = 0
-    test_size: int = 0
-    threshold: str = ""
-
-    @property
-    def is_anomaly(self) -> bool:
-        """Whether anomalies are told, and not classes."""
-        return bool(self.threshold)
-
-
-@dataclasses.dataclass(frozen=True)
-class Probe:
-    """Settings of the classifier of features, and of the pooling before it."""
-
-    l2: tuple[float, ...] = (1e-3, 1e-2, 0.1, 1.0)
-    epochs: int = 10
-    minimum_steps: int = 500
-    pool: int = 2
+from trainers.experiments.paper.tables import BEATS, METHODS, PAPER, Probe, Protocol, Scale
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,3 +71,85 @@ class Cell:
         if isinstance(sizes, int):
             return f"{', '.join(texts)} filters of {sizes}×{sizes}"
         return f"{', '.join(map(str, widths))} filters of sides {', '.join(map(str, sizes))}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Maker:
+    """Makes the cells on some data, at a scale, with a seed."""
+
+    data: str
+    scale: Scale
+    seed: int
+
+    @property
+    def protocol(self) -> Protocol:
+        """The data with the scale's numbers of rows."""
+        return dataclasses.replace(
+            PAPER.data[self.data],
+            train_size=self.scale.train_size.get(self.data, 0),
+            test_size=self.scale.test_size.get(self.data, 0),
+        )
+
+    def baseline(self, name: str) -> Cell:
+        """A method without a model."""
+        return self._cell(name, None)
+
+    def one_layer(self, method: str, width: int, size: int | None = None) -> Cell:
+        """A network of one layer: `width` filters of `size`, or units if there is no size."""
+        return self._cell(method, self._specification(method, _layers((width,), size)))
+
+    def stack(self, method: str, width: int, size: int | None = None) -> Cell:
+        """A network grown layer by layer, measured at every depth."""
+        beats, deepest = self.data == BEATS, max(self.scale.depths)
+        bound = self.scale.depth_units if beats else self.scale.depth_filters
+        layers = _layers((min(width, bound or width),) * deepest, size)
+        specification = self._specification(method, layers)
+        if METHODS[method].schedule:
+            rates = PAPER.rates["beats" if beats else "images"][:deepest]
+            specification = dataclasses.replace(specification, layerwise=True, learning_rate=rates)
+        return self._cell(method, specification, self.scale.depths)
+
+    def cebm(self, method: str, depth: int, units: tuple[int, ...] | None = None) -> Cell:
+        """A CEBM of the first layers of the paper's network, trained as a whole."""
+        network = PAPER.cebm
+        if units:
+            width = min(units[0], self.scale.depth_units or units[0])
+            layers: dict[str, Any] = {"units": (width,) * depth}
+        else:
+            bound = self.scale.depth_filters if self.scale.name == "smoke" else None
+            layers = {
+                "filters": tuple(min(n, bound or n) for n in network.filters[:depth]),
+                "kernel_size": network.kernel_size[:depth],
+                "strides": network.strides[:depth],
+                "units": network.units,
+            }
+        specification = dataclasses.replace(
+            self._specification(method, {**layers, "activation": network.activation}),
+            objective_settings={"k": self.scale.chain_steps},
+            learning_rate=network.learning_rate,
+            clipnorm=network.clipnorm,
+        )
+        return self._cell(method, specification, (depth,))
+
+    def _specification(self, method: str, layers: dict[str, Any]) -> Specification:
+        chosen = METHODS[method]
+        return Specification(
+            model=chosen.model,
+            objective=chosen.objective,
+            model_settings={**layers, **PAPER.inputs[chosen.inputs][self.protocol.dataset]},
+            objective_settings=chosen.objective_settings,
+            epochs=self.scale.epochs(self.data, chosen.schedule) if chosen.schedule else 0,
+            batch_size=PAPER.batch_size,
+            learning_rate=PAPER.rates["images"][0],
+        )
+
+    def _cell(
+        self, method: str, specification: Specification | None, depths: tuple[int, ...] = (1,)
+    ) -> Cell:
+        trained = method not in METHODS or bool(METHODS[method].schedule)
+        probe = None if self.protocol.is_anomaly else self.scale.probe
+        return Cell(self.protocol, method, self.seed, specification, trained, depths, probe)
+
+
+def _layers(widths: tuple[int, ...], size: int | None) -> dict[str, Any]:
+    return {"units": widths} if size is None else {"filters": widths, "kernel_size": size}

@@ -5,16 +5,10 @@ from typing import Any
 import numpy as np
 
 from delvm_tf.plots.figure import new_figure
-from trainers.experiments.paper.figures import FIGURES
 from trainers.experiments.paper.reports import AXES, HEADINGS
-from trainers.experiments.paper.values import Place, Value, label, title
+from trainers.experiments.paper.tables import FIGURES, METHODS, title
+from trainers.experiments.paper.values import Place, Value, label
 
-COLORS = {
-    "sm-delvm": "#1f77b4", "sm-delvm-printed": "#17becf", "cd-delvm": "#d62728",
-    "sm-dem": "#2ca02c", "sm-dem-printed": "#98df8a", "cebm": "#9467bd", "ae": "#ff7f0e",
-    "cae": "#ff7f0e", "random": "#555555", "random-paper": "#aaaaaa",
-    "random-cd": "#c49c94",
-}  # fmt: skip
 MARKERS = {3: "o", 5: "s", 7: "^", 9: "D", None: "o"}
 DASHES = {3: "-", 5: "--", 7: "-.", 9: ":", None: "-"}
 BASELINE_DASHES = ((0, (1, 1)), (0, (4, 1)), (0, (4, 1, 1, 1)), (0, (6, 3)), (0, (1, 4)))
@@ -57,13 +51,13 @@ def _lines(ax: Any, values: dict[Place, Value], measure: str) -> None:
     for method, size in dict.fromkeys((p.method, p.size) for p in values if p.x is not None):
         places = [p for p in values if p[:2] == (method, size)]
         kept = [p for p in places if not values[p].diverged]
-        lost += [(p.x or 0, COLORS[method]) for p in places if values[p].diverged]
+        lost += [(p.x or 0, METHODS[method].color) for p in places if values[p].diverged]
         spread = [values[p].of(measure) for p in kept]
         ax.errorbar(
             [p.x for p in kept], [s.mean() for s in spread],
             [s.std(ddof=1) if len(s) > 1 else 0.0 for s in spread],
-            color=COLORS[method], marker=MARKERS[size], ls=DASHES[size], ms=4, lw=1.2, capsize=2,
-            label=label(Place(method, size, None)),
+            color=METHODS[method].color, marker=MARKERS[size], ls=DASHES[size], ms=4, lw=1.2,
+            capsize=2, label=label(Place(method, size, None)),
         )  # fmt: skip
     for x, color in lost:
         ax.plot([x], [0.02], "x", color=color, transform=ax.get_xaxis_transform(), clip_on=False)
@@ -80,7 +74,7 @@ def _bars(ax: Any, values: dict[Place, Value], measure: str) -> None:
         place = max(kept, key=lambda p: values[p].mean(measure)) if kept else places[0]
         best.append((f"{title(method)}\n{place.x} of {place.size}×{place.size}", values[place]))
     heights = np.array([0.0 if v.diverged else v.mean(measure) for _, v in best])
-    bars = ax.bar(range(len(best)), heights, 0.6, color=[COLORS[m] for m in methods])
+    bars = ax.bar(range(len(best)), heights, 0.6, color=[METHODS[m].color for m in methods])
     ax.bar_label(bars, [v.text(measure) for _, v in best], fontsize=8)
     ax.set_xticks(range(len(best)), [text for text, _ in best], fontsize=7)
     if heights.any():

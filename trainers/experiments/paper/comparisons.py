@@ -2,10 +2,8 @@
 
 import numpy as np
 
-from trainers.experiments.paper.figures import Figure
-from trainers.experiments.paper.methods import METHODS
-from trainers.experiments.paper.published import BEST_SIZES, published_as
-from trainers.experiments.paper.values import Place, Value, title
+from trainers.experiments.paper.tables import FIGURES, METHODS, Figure, published_as, title
+from trainers.experiments.paper.values import Place, Value
 
 Values = dict[Place, Value]
 
@@ -66,16 +64,17 @@ def beside_random(figure: Figure, values: Values) -> str:
 
 def best_of_grid(name: str, values: Values) -> str:
     """The best size of each method beside the paper's; empty for figures without a choice."""
-    if name not in BEST_SIZES:
+    figure = FIGURES[name]
+    if not figure.best:
         return ""
-    measure = "f1" if name == "table1" else "accuracy"
+    measure = figure.measures[0]
     lines = []
     for method in dict.fromkeys(p.method for p in values if p.size is not None):
         places = [p for p in values if p.method == method and not values[p].diverged]
-        if published_as(method) not in BEST_SIZES[name] or not places:
+        if published_as(method) not in figure.best or not places:
             continue
         best = max(places, key=lambda p: values[p].mean(measure))
-        filters, size = BEST_SIZES[name][published_as(method)]
+        filters, size = figure.best[published_as(method)]
         lines.append(
             f"- {title(method)}: {best.x} of {best.size}×{best.size} "
             f"({values[best].text(measure)}%); the paper: {filters} of {size}×{size}"

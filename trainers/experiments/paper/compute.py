@@ -16,8 +16,15 @@ from delvm_tf.objectives.score_matching import PrintedSignWarning
 from delvm_tf.training.divergence import TrainingDiverged
 from trainers.evaluation.probe import LinearProbe
 from trainers.experiments import anomaly, features
-from trainers.experiments.paper.cells import Cell, Probe, Protocol
-from trainers.experiments.paper.methods import ALL_ABNORMAL, COMPONENTS, PCA_FEATURES, RAW_PIXELS
+from trainers.experiments.paper.cells import Cell
+from trainers.experiments.paper.tables import (
+    ALL_ABNORMAL,
+    COMPONENTS,
+    PCA_FEATURES,
+    RAW_PIXELS,
+    Probe,
+    Protocol,
+)
 from trainers.experiments.subsets import subset
 
 MEASURES = ("f1", "auroc", "precision", "recall", "average_precision")

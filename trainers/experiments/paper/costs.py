@@ -1,10 +1,11 @@
-"""What a cell will take, roughly, to say how long a run lasts."""
+"""What cells will take, roughly, and how long the rest of a run."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from delvm_tf.catalog import Specification
-from trainers.experiments.paper.cells import Cell, Probe
+from trainers.experiments.paper.cells import Cell
+from trainers.experiments.paper.tables import Probe
 
 _ROWS = {"fashion_mnist": (60_000, 10_000), "cifar10": (50_000, 10_000)}
 _ANOMALY_ROWS = {"cifar10": (15_540, 6_660), "ecg5000": (3_998, 1_000)}
@@ -86,3 +87,39 @@ def _probe_seconds(probe: Probe, features: int, train: int, test: int) -> float:
     classes = 10 * (len(probe.l2) + fits - 1)
     products = steps * features * classes * (512 / _RATE + 6e-9)
     return 1.0 + products + fits * steps * 256 * features * 8e-9 + test * features / 1e8
+
+
+class Remaining:
+    """Seconds left: the estimates of what is missing, times how far estimates were off so far.
+
+    Args:
+        missing: cells yet to be computed.
+    """
+
+    def __init__(self, missing: Iterable[Cell]):
+        self._missing = {cell.key: estimated_seconds(cell) for cell in missing}
+        self._estimated = 0.0
+        self._measured = 0.0
+
+    def done(self, cell: Cell, seconds: float) -> None:
+        """Take in a cell's time, whether it was computed now or before."""
+        self._estimated += estimated_seconds(cell)
+        self._measured += seconds
+        self._missing.pop(cell.key, None)
+
+    @property
+    def factor(self) -> float:
+        """Measured over estimated seconds; 1 before anything was measured."""
+        return self._measured / self._estimated if self._estimated else 1.0
+
+    @property
+    def seconds(self) -> float:
+        """Seconds left."""
+        return self.factor * sum(self._missing.values())
+
+
+def clock(seconds: float) -> str:
+    """Seconds as hours, minutes and seconds."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}"

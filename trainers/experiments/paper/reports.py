@@ -1,18 +1,24 @@
 """A figure as a page of markdown and as rows of numbers."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
 
 from trainers.evaluation.tables import markdown_table
 from trainers.experiments.paper.comparisons import beside_random, best_of_grid, claims
-from trainers.experiments.paper.figures import FIGURES, Figure
-from trainers.experiments.paper.methods import INPUTS, METHODS
-from trainers.experiments.paper.published import PUBLISHED, published_as
-from trainers.experiments.paper.recipes import dataset_of
-from trainers.experiments.paper.scales import Scale, reductions
-from trainers.experiments.paper.values import Place, Value, label, title
+from trainers.experiments.paper.tables import (
+    BEATS,
+    FIGURES,
+    METHODS,
+    PAPER,
+    SCALES,
+    Figure,
+    Scale,
+    published_as,
+    title,
+)
+from trainers.experiments.paper.values import Place, Value, label
 
 HEADINGS = {
     "accuracy": "Accuracy (%)", "f1": "F1 (%)", "auroc": "AUROC (%)",
@@ -116,7 +122,7 @@ def _table(report: Report, measure: str) -> str:
 
 def _beside_the_paper(report: Report) -> str:
     figure, lines = report.figure, []
-    for entry in PUBLISHED.get(report.name, ()):
+    for entry in figure.published:
         for method in figure.methods:
             place = Place(method, entry.size, entry.x)
             if published_as(method) != entry.method:
@@ -164,7 +170,7 @@ def _models(figure: Figure, values: dict[Place, Value]) -> str:
     """How each method sees its inputs, and the layers of deep networks."""
     lines = []
     for name in dict.fromkeys(METHODS[m].inputs for m in figure.methods):
-        settings = INPUTS[name][dataset_of(figure.data)]
+        settings = PAPER.inputs[name][PAPER.data[figure.data].dataset]
         text = ", ".join(f"{key} {value}" for key, value in settings.items())
         used = ", ".join(title(m) for m in figure.methods if METHODS[m].inputs == name)
         lines.append(f"- {text}: {used}")
@@ -174,3 +180,56 @@ def _models(figure: Figure, values: dict[Place, Value]) -> str:
         text += "\n\nEach layer:\n\n"
         text += "\n".join(f"- {title(method)}: {words}" for method, words in layers.items())
     return text
+
+
+def reductions(scale: Scale, data: str, axis: str, schedules: Container[str]) -> list[str]:
+    """In words, what a figure on some data has less of than the paper.
+
+    Args:
+        scale: of the run.
+        data: the figure's data.
+        axis: what the figure varies: filters, layers, units or table.
+        schedules: kinds of training in the figure.
+    """
+    full, said = SCALES["full"], []
+
+    def compare(what: str, mine: object, theirs: object) -> None:
+        if mine != theirs:
+            said.append(f"{what}: {_words(mine)} instead of {_words(theirs)}")
+
+    anomalies = PAPER.data[data].is_anomaly
+    labelled = "labelled training rows" if anomalies else "training rows"
+    compare(labelled, scale.train_size.get(data, 0) or "all", "all")
+    compare("test rows", scale.test_size.get(data, 0) or "all", "all")
+    if axis == "filters":
+        compare("numbers of filters", scale.filters, full.filters)
+        compare("sizes of filters", scale.sizes, full.sizes)
+    if axis == "table":
+        grid = (full.table_filters, full.sizes)
+        mine = (scale.table_filters, scale.sizes) if scale.table_filters else "the paper's best"
+        compare("numbers and sizes of filters", mine, grid)
+    if axis == "units":
+        compare("units", scale.units, full.units)
+    if axis == "layers":
+        compare("layers", scale.depths, full.depths)
+        bound = scale.depth_units if data == BEATS else scale.depth_filters
+        compare("units or filters of each layer", f"at most {bound}" if bound else "", "")
+    for schedule, name in (("sm", "SM"), ("cd", "CD"), ("ae", "autoencoders"), ("cebm", "CEBM")):
+        if schedule in schedules:
+            compare(f"epochs, {name}", scale.epochs(data, schedule), full.epochs(data, schedule))
+    if "cebm" in schedules:
+        compare("Langevin steps of the CEBM's chains", scale.chain_steps, full.chain_steps)
+    if not anomalies:
+        compare("penalties that the classifier chooses from", scale.probe.l2, full.probe.l2)
+        compare(
+            "least steps of the classifier", scale.probe.minimum_steps, full.probe.minimum_steps
+        )
+    return said
+
+
+def _words(value: object) -> str:
+    if isinstance(value, tuple):
+        return " by ".join(map(_words, value)) if isinstance(value[0], tuple) else (
+            ", ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in value)
+        )  # fmt: skip
+    return str(value) or "the paper's best"

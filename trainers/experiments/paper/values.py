@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from trainers.experiments.paper.figures import Point
-from trainers.experiments.paper.methods import TITLES
+from trainers.experiments.paper.points import Point
+from trainers.experiments.paper.tables import title
 
 
 class Place(NamedTuple):
@@ -72,11 +72,6 @@ def gather(points: Iterable[Point], stored: Mapping[str, dict[str, Any]]) -> dic
         if value.by_seed[seed] is None:
             value.reasons[seed] = contents["diverged"]
     return values
-
-
-def title(method: str) -> str:
-    """What a method or baseline is called."""
-    return TITLES.get(method, method)
 
 
 def label(place: Place) -> str:
