@@ -152,6 +152,29 @@ def changes(args: argparse.Namespace) -> dict[str, Any]:
     return table
 
 
+def changed_recipes(recipes: Mapping[str, Kind], args: argparse.Namespace) -> dict[str, Kind]:
+    """Several recipes, each with those of the settings of the command line that it can have.
+
+    Raises:
+        ValueError: for a setting that none of them can have, or a wrong value.
+    """
+    given, used, changed = changes(args), set(), {}
+    for name, recipe in recipes.items():
+        known = {
+            "model_settings": MODELS[recipe.model].settings,
+            "objective_settings": OBJECTIVES[recipe.objective_name].settings,
+        }
+        own = dict(given)
+        for part in known.keys() & given.keys():
+            own[part] = {key: each for key, each in given[part].items() if key in known[part]}
+            used |= own[part].keys()
+        changed[name] = recipe.changed(own, "the command line: ")
+    wanted = {key for part in PARTS[:2] for key in given.get(part, {})}
+    if unknown := sorted(wanted - used):
+        raise ValueError(f"none of the recipes {', '.join(recipes)} has the setting {unknown[0]}")
+    return changed
+
+
 def chosen_recipe(args: argparse.Namespace, *usual: str) -> Recipe:
     """The recipe that the arguments ask for, with the settings that they replace.
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from rich.console import Console
 
 import delvm_tf as dv
-from delvm_tf.catalog import MODELS
+from delvm_tf.catalog import MODELS, Recipe, Recipes
 from delvm_tf.datasets import Dataset
 from delvm_tf.detection import THRESHOLDS
 from trainers.arguments import add_recipe_argument, chosen_recipe, new_parser, parse_seeds
@@ -86,8 +86,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def pairs_of(file: str) -> list[tuple[str, str]]:
     """The models and objectives that a file has recipes for."""
-    recipes = recipes_in(file.partition(":")[0]).values()
-    return list(dict.fromkeys((recipe.model, recipe.objective_name) for recipe in recipes))
+    recipes: Recipes[Recipe] = recipes_in(file.partition(":")[0])
+    return list(dict.fromkeys((each.model, each.objective_name) for each in recipes.values()))
 
 
 def load_data(args: argparse.Namespace, seed: int) -> Dataset:

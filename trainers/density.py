@@ -8,7 +8,6 @@ Finished pieces of an interrupted run are kept, and the same command goes on fro
 from trainers.program import run_program
 
 import argparse
-import dataclasses
 import math
 import sys
 import time
@@ -25,13 +24,13 @@ from rich.console import Console
 from sklearn.mixture import GaussianMixture
 
 import delvm_tf as dv
-from delvm_tf.catalog import MODELS, OBJECTIVES, Recipe, Specification
+from delvm_tf.catalog import Recipe, Recipes, Specification
 from delvm_tf.plots.figure import save_figure
 from delvm_tf.samplers.sampling import SamplingDiverged
 from trainers.arguments import (
     add_recipe_argument,
     add_setting_arguments,
-    changes,
+    changed_recipes,
     new_parser,
     parse_seeds,
 )
@@ -83,25 +82,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         value = getattr(args, name)
         if value < (100 if name == "points" else 1):
             parser.error(f"--{name.replace('_', '-')} is too small: {value}")
-    recipes = recipes_in(args.recipe)
-    args.recipes = {name: chosen(args, recipes[name]) for name in args.models or recipes}
+    recipes: Recipes[Recipe] = recipes_in(args.recipe)
+    args.recipes = changed_recipes({n: recipes[n] for n in args.models or recipes}, args)
     return args
-
-
-def chosen(args: argparse.Namespace, recipe: Recipe) -> Recipe:
-    """A recipe with what the command line puts in the place of settings that it can have."""
-    known = {
-        "model_settings": MODELS[recipe.model].settings,
-        "objective_settings": OBJECTIVES[recipe.objective_name].settings,
-    }
-    given = {
-        part: {key: each for key, each in value.items() if key in known[part]}
-        if part in known else value
-        for part, value in changes(args).items()
-    }  # fmt: skip
-    if "sigma" in given.get("objective_settings", {}):  # in the place of a ladder
-        recipe = dataclasses.replace(recipe, objective_settings={})
-    return recipe.changed(given, "the command line: ")
 
 
 def cosine(rate: float, epochs: int) -> keras.callbacks.Callback:

@@ -25,7 +25,7 @@ from delvm_tf.plots.filters import plot_filters
 from trainers.arguments import (
     add_recipe_argument,
     add_setting_arguments,
-    changes,
+    changed_recipes,
     new_parser,
     parse_seeds,
 )
@@ -90,12 +90,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     output.add_argument("--output", type=Path, help="folder; runs/patches/<dataset>")
     args = parser.parse_args(arguments)
     recipes = recipes_in(args.recipe, PatchRecipe)
-    args.recipes = {
-        name: patch_recipe(recipes, name, args.filters).changed(
-            {} if name in DICTIONARIES else changes(args), "the command line: "
-        )
-        for name in args.method
-    }
+    args.recipes = {name: patch_recipe(recipes, name, args.filters) for name in args.method}
+    models = {name: each for name, each in args.recipes.items() if name not in DICTIONARIES}
+    args.recipes |= changed_recipes(models, args)
     return args
 
 

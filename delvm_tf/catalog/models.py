@@ -94,7 +94,7 @@ def network(
         seed: makes the initial weights reproducible.
         input_shape: of one example, to check the layers by; None if it is not known.
     """
-    common = {
+    common: dict[str, Any] = {
         "activation": activation, "bias_constraint": bias_constraint,
         "kernel_initializer": kernel_initializer, "seed": seed,
     }  # fmt: skip

@@ -115,24 +115,33 @@ def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
     """A recipe's table with the values of another in their place, setting by setting.
 
     Layers replace layers: units the filters and what goes with them, and the other way round.
-    With another normalisation the scale means nothing, and is left out.
+    With another normalisation the scale means nothing, and is left out; a level of noise replaces
+    a ladder of levels.
     """
-    base = {
-        key: dict(value) if isinstance(value, Mapping) else value for key, value in base.items()
-    }
-    layers, new = base.get("model_settings", {}), changes.get("model_settings", {})
-    if "units" in new or "filters" in new:
-        gone = ("units", "filters") if "filters" in new else (
-            "units", "filters", "kernel_size", "strides"
-        )  # fmt: skip
-        for name in gone:
-            layers.pop(name, None)
+    parts = [key for key, value in base.items() if isinstance(value, Mapping)]
+    layers, new = _part(base, "model_settings"), _part(changes, "model_settings")
+    gone: tuple[str, ...] = ()
+    if "filters" in new:
+        gone = ("units", "filters")
+    elif "units" in new:
+        gone = ("units", "filters", "kernel_size", "strides")
     if new.get("normalization") not in (None, layers.get("normalization", "center")):
-        layers.pop("scale", None)
-    for key, value in changes.items():
-        both = isinstance(value, Mapping) and isinstance(base.get(key), Mapping)
-        base[key] = {**base[key], **value} if both else value
-    return base
+        gone += ("scale",)
+    if "sigma" in _part(changes, "objective_settings"):
+        gone += ("smallest", "levels")
+    result = {**base, **changes}
+    for key in parts:
+        kept = {name: value for name, value in base[key].items() if name not in gone}
+        if key not in changes:
+            result[key] = kept
+        elif isinstance(changes[key], Mapping):
+            result[key] = {**kept, **changes[key]}
+    return result
+
+
+def _part(table: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = table.get(key)
+    return value if isinstance(value, Mapping) else {}
 
 
 Kind = TypeVar("Kind", bound=Recipe)

@@ -122,21 +122,23 @@ def test_an_unwritable_output_folder(tmp_path, run_here):
     assert "cannot write" in done.stdout
 
 
-def test_the_papers_own_setting_takes_its_scale_and_rate_from_the_paper(monkeypatch):
+def test_recipes_are_chosen_by_data_model_and_name():
     from trainers import anomaly
 
     def chosen(*arguments):
-        return anomaly.chosen(anomaly.parse_arguments(list(arguments)))
+        return anomaly.parse_arguments(list(arguments)).recipe
 
-    paper = chosen(
-        "--protocol", "paper", "--sign", "as_printed", "--units", "2048", "--epochs", "10",
-        "--normalization", "minmax",
-    )  # fmt: skip
+    paper = chosen("--protocol", "paper", "--recipe", "ecg5000-paper:sm-delvm-printed")
     assert paper.model_settings == {"units": [2048], "normalization": "minmax"}
     assert (paper.learning_rate, paper.batch_size, paper.epochs) == (1e-3, 100, 10)
     assert paper.title == "SM-DELVM (sign as printed)"
-    assert chosen().model_settings["scale"] == 0.35
+    assert chosen().model_settings["scale"] == chosen("--protocol", "ucr").model_settings["scale"]
+    assert chosen().title == "SM-DELVM"
     assert chosen("--scale", "3").model_settings["scale"] == 3.0
+    assert chosen("--objective", "denoising").detection.ensemble == 5
+    assert chosen("--protocol", "paper", "--model", "dem").model_settings == {"units": [256, 128]}
+    unknown = chosen("--dataset", "digits", "--protocol", "one-vs-rest")
+    assert unknown == dv.catalog.default_recipe()
 
 
 @pytest.mark.slow
@@ -169,22 +171,23 @@ def folder_of(path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--ensemble", "0"], "--ensemble must be 1 or more, got 0"),
-        (["--power", "-1"], "--power must be positive and finite, got -1.0"),
-        (["--power", "inf"], "--power must be positive and finite, got inf"),
+        (["--ensemble", "0"], "ensemble must be 1 or more, got 0"),
+        (["--power", "-1"], "power must be positive and finite, got -1.0"),
+        (["--recipe", "nonsense"], "there are no recipes nonsense: neither a file, nor one of"),
+        (["--recipe", "density:nonsense"], "got 'nonsense'"),
     ],
 )
-def test_an_ensemble_that_makes_no_sense_is_refused_at_once(tmp_path, run_here, arguments, message):
+def test_recipes_that_make_no_sense_are_refused_at_once(tmp_path, run_here, arguments, message):
     done = run_here(PROGRAM, *command(tmp_path, *arguments)[2:])
-    assert done.returncode == 2
-    assert message in done.stderr
+    assert done.returncode == 1
+    assert message in done.stdout
     assert not (tmp_path / "out.partial").exists()
 
 
 @pytest.mark.slow
 def test_another_model_and_objective(tmp_path):
     done = run(
-        tmp_path, "--model", "dsebm", "--objective", "cd", "--cd-steps", "2", "--units", "16",
+        tmp_path, "--model", "dsebm", "--objective", "cd", "--k", "2", "--units", "16",
         "--epochs", "2", "--layerwise",
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr

@@ -11,6 +11,7 @@ import pytest
 import delvm_tf as dv
 from trainers.evaluation.densities import GaussianMixtureDensity, five_gaussians
 from trainers.evaluation.grid import SquareGrid
+from trainers.recipes import recipes_in
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = ROOT / "trainers" / "density.py"
@@ -106,13 +107,12 @@ def test_the_command_line_takes_the_place_of_a_methods_own_settings(density):
     args = density.parse_arguments(
         ["--units", "8", "--scale", "2", "--epochs", "3", "--sigma", "0.5", "0.2"]
     )
-    denoising = density.chosen(args, "dsm-delvm")
+    denoising = args.recipes["dsm-ladder-delvm"]
     assert denoising.model_settings["units"] == [8]
     assert (denoising.model_settings["scale"], denoising.epochs) == (2.0, 3)
     assert denoising.objective_settings == {"sigma": [0.5, 0.2]}
-    assert density.chosen(args, "sm-delvm").objective_settings == {}
-    own = density.chosen(density.parse_arguments([]), "sm-delvm")
-    assert own == density.METHODS["sm-delvm"].specification
+    assert args.recipes["sm-delvm"].objective_settings == {}
+    assert density.parse_arguments([]).recipes == dict(recipes_in("density"))
 
 
 def test_seeds_without_a_figure_are_counted_and_never_averaged_in(density):
@@ -122,13 +122,9 @@ def test_seeds_without_a_figure_are_counted_and_never_averaged_in(density):
     assert density.cell(rows[:1], "f", 2) == "1.00"
 
 
-def test_every_method_can_be_made_and_has_a_name_of_its_own(density):
-    args = density.parse_arguments(["--units", "4"])
-    for name in density.METHODS:
-        model = density.chosen(args, name).make((2,), 0)
-        model.build((None, 2))
-        assert model.normalization.mode == "center"
-    assert len({method.title for method in density.METHODS.values()}) == len(density.METHODS)
+def test_every_method_has_a_name_of_its_own(density):
+    recipes = density.parse_arguments([]).recipes
+    assert len({recipe.title for recipe in recipes.values()}) == len(recipes) == 11
 
 
 def test_an_interrupted_run_goes_on_and_writes_everything_it_promises(
@@ -136,18 +132,18 @@ def test_an_interrupted_run_goes_on_and_writes_everything_it_promises(
 ):
     arguments = [
         "--models", "sm-delvm", "sm-dem", "--seeds", "0", "--points", "400",
-        "--epochs", "2", "--units", "8", "--chains", "50", "--steps", "100",
+        "--epochs", "2", "--units", "8", "--drawn-chains", "50", "--drawn-steps", "100",
     ]  # fmt: skip
     out = tmp_path / "out"
     args = density.parse_arguments([*arguments, "--output", str(out)])
-    partial = density.Results(out, {key: str(value) for key, value in vars(args).items()})
+    partial = density.Results.of_run(out, args)
     partial["sm-delvm-seed-0"] = density.run_model(args, "sm-delvm", 0, partial.folder)
 
     monkeypatch.setattr(sys, "argv", ["density.py", "--output", str(out), *arguments])
     status, printed = density.main(), capsys.readouterr().out
     assert status == 0, printed
-    assert "sm-delvm-seed-0: done before the interruption" in printed
-    assert "baselines-seed-0: done" not in printed
+    assert "sm-delvm, seed 0: done before the interruption" in printed
+    assert "baselines, seed 0: done" not in printed
     rows = {row["method"]: row for row in csv.DictReader((out / "results.csv").open())}
     assert float(rows["truth"]["fisher"]) == 0
     assert float(rows["Gaussian mixture (5)"]["fisher"]) < float(rows["one Gaussian"]["fisher"])

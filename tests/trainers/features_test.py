@@ -101,8 +101,8 @@ def test_an_interrupted_run_leaves_nothing_half_written_and_goes_on(tmp_path):
         (["--pool", "0"], "--pool must be a positive integer"),
         (["--l2", "-1"], "l2 must be one or more numbers, none negative"),
         (["--scratch", "nowhere"], "--scratch must be a folder"),
-        (["--model", "dbn", "--filters", "4"], "is made of units, not of filters"),
-        (["--model", "autoencoder", "--objective", "cd"], "Autoencoder"),
+        (["--model", "dbn", "--filters", "4"], "'dbn' has no setting filters"),
+        (["--model", "autoencoder", "--objective", "cd"], "not for this model"),
         (["--activation", "nonsense"], "nonsense"),
         (["--learning-rate", "1e9"], "training diverged"),
         (["--output", "/proc/out"], "cannot write to"),
@@ -168,7 +168,7 @@ def test_every_model_gives_features_and_filters_to_look_at(tmp_path, features, m
 
 @pytest.mark.parametrize("objective", ["sliced", "denoising", "cd", "persistent-cd", "langevin-cd"])
 def test_other_objectives_train_too(tmp_path, features, objective):
-    steps = ["--cd-steps", "2"] if objective == "langevin-cd" else []
+    steps = ["--k", "2"] if objective == "langevin-cd" else []
     args = features.parse_arguments([*TINY, "--objective", objective, "--train-size", "60", *steps])
     data = load_data(args.dataset, args.train_size, args.validation, 0)
     title, *_ = features.feature_functions(args, data, 0, tmp_path)

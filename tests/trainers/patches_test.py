@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from trainers.experiments.patches import Learned
+
 PROGRAM = Path(__file__).parents[2] / "trainers" / "patches.py"
 TINY = [
     "--dataset", "digits", "--train-size", "300", "--patches", "400", "--patch-size", "4",
@@ -67,10 +69,10 @@ def test_it_tries_every_encoder_and_threshold_that_is_asked_for(patches, monkeyp
 def test_an_interrupted_run_goes_on_after_the_last_method(patches, monkeypatch, tmp_path, capsys):
     learn = patches.learn
 
-    def interrupted(args, name, *rest):
+    def interrupted(name, *rest):
         if name == "random":
             raise KeyboardInterrupt
-        return learn(args, name, *rest)
+        return learn(name, *rest)
 
     methods = ("--method", "random-patches", "random")
     monkeypatch.setattr(patches, "learn", interrupted)
@@ -83,22 +85,25 @@ def test_an_interrupted_run_goes_on_after_the_last_method(patches, monkeypatch, 
 
 
 def test_arguments_change_the_recipe_of_every_model(patches):
-    args = patches.parse_arguments(["--scale", "4", "--epochs", "3", "--sigma", "0.2"])
-    sm, dsm = (patches.chosen(args, name).specification for name in ("sm-dem", "dsm-delvm"))
+    args = patches.parse_arguments(
+        ["--method", "sm-dem", "dsm-delvm", "kmeans", "--scale", "4", "--epochs", "3",
+         "--sigma", "0.2"]
+    )  # fmt: skip
+    sm, dsm = args.recipes["sm-dem"], args.recipes["dsm-delvm"]
     assert sm.model_settings["scale"] == dsm.model_settings["scale"] == 4
     assert sm.epochs == dsm.epochs == 3
     assert dsm.objective_settings["sigma"] == 0.2
     assert sm.model_settings["units"] == [400]
-    assert patches.chosen(args, "kmeans").specification is None
+    assert args.recipes["kmeans"].epochs == 10
 
 
 @pytest.mark.slow
 def test_all_methods_see_the_same_patches_of_the_training_images(patches, monkeypatch, tmp_path):
     seen = []
 
-    def learn(args, name, whitened, seed):
+    def learn(name, recipe, whitened, filters, seed):
         seen.append(whitened)
-        return patches.Learned(whitened[: args.filters].T), 0.0
+        return Learned(whitened[:filters].T)
 
     monkeypatch.setattr(patches, "learn", learn)
     assert run(patches, monkeypatch, tmp_path) == 0
@@ -131,7 +136,8 @@ def test_mistakes_end_in_one_clear_line(patches, monkeypatch, tmp_path, capsys, 
     assert not (tmp_path / "out").exists()
 
 
-def test_an_unknown_method_is_refused(patches, capsys):
-    with pytest.raises(SystemExit):
+def test_an_unknown_method_is_refused(patches):
+    with pytest.raises(ValueError, match=r"unknown method 'nonsense'.*kmeans"):
         patches.parse_arguments(["--method", "nonsense"])
-    assert "invalid choice: 'nonsense'" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="none of the recipes sm-delvm has the setting noise"):
+        patches.parse_arguments(["--method", "sm-delvm", "kmeans", "--noise", "1"])

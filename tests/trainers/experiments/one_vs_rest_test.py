@@ -19,7 +19,7 @@ from trainers.experiments.one_vs_rest import (
     patch_scores,
     score_tables,
 )
-from trainers.recipes.patches import PatchMethod
+from trainers.experiments.patches import PatchRecipe
 
 
 @pytest.fixture(scope="module")
@@ -144,24 +144,22 @@ def test_every_score_of_a_model_and_of_the_untrained_one(digits, model, settings
 
 
 @pytest.mark.parametrize(
-    ("name", "method"),
+    ("name", "recipe"),
     [
-        ("random", PatchMethod("random", None, "rectifier", 0.25)),
+        ("random", PatchRecipe(name="random", encoder="rectifier", threshold=0.25)),
         (
             "sm-delvm",
-            PatchMethod(
-                "SM-DELVM",
-                Specification(model_settings={"units": [8], "normalization": "none"}, epochs=1),
-                "hidden",
-                0.0,
+            PatchRecipe(
+                model_settings={"units": [8], "normalization": "none"}, epochs=1, encoder="hidden",
+                threshold=0.0,
             ),
         ),
     ],
-)
-def test_patches_find_other_digits(digits, name, method):
+)  # fmt: skip
+def test_patches_find_other_digits(digits, name, recipe):
     settings = PatchSettings(size=3, patches=500, filters=8, grid=2)
-    found = patch_scores(name, method, digits, contrast_normalized(digits), 0, settings)
-    assert set(found) == {f"{method.title} of patches, {each}" for each in feature_detectors(1, 0)}
+    found = patch_scores(name, recipe, digits, contrast_normalized(digits), 0, settings)
+    assert set(found) == {f"{recipe.title} of patches, {each}" for each in feature_detectors(1, 0)}
     for scored in found.values():
         assert roc_auc_score(digits.y_test, scored.scores) > 0.8
 

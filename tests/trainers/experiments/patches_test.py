@@ -1,12 +1,20 @@
-import dataclasses
-
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from delvm_tf.catalog import Specification
-from trainers.experiments.patches import DICTIONARIES, Learned, learn_model
-from trainers.recipes.patches import METHODS, patch_method
+from trainers.experiments.patches import (
+    DICTIONARIES,
+    METHODS,
+    Learned,
+    PatchRecipe,
+    learn,
+    learn_model,
+    patch_recipe,
+)
+from trainers.recipes import recipes_in
+
+RECIPES = recipes_in("patches", PatchRecipe)
 
 
 @pytest.fixture
@@ -38,15 +46,10 @@ FAST = ("sm-delvm", "dsm-dem", "cd-gaussian-rbm", *DICTIONARIES)
     ],
 )
 def test_every_method_learns_something_to_encode_by(patches, name):
-    if name in DICTIONARIES:
-        learned = Learned(DICTIONARIES[name](patches, 6, 0))
-    else:
-        recipe = patch_method(name, 6).specification
-        steps = {"k": 2} if name.startswith("langevin") else {}
-        short = dataclasses.replace(
-            recipe, epochs=1, objective_settings={**recipe.objective_settings, **steps}
-        )
-        learned = learn_model(short, patches, seed=0)
+    recipe = patch_recipe(RECIPES, name, 6)
+    steps = {"k": 2} if name.startswith("langevin") else {}
+    short = recipe.changed({"epochs": 1, "objective_settings": steps})
+    learned = learn(name, short, patches, 6, seed=0)
     encoder = "hidden" if learned.filters is None else "signed"
     codes = learned.encoder(encoder, 0.1)(tf.constant(patches)).numpy()
     assert codes.shape == (300, 12 if encoder == "signed" else 6)
@@ -62,9 +65,18 @@ def test_encoders_that_a_method_cannot_have_are_refused(patches):
 
 
 def test_titles_and_unknown_methods():
-    assert patch_method("sm-delvm", 4).title == "SM-DELVM"
-    assert patch_method("cd-gaussian-rbm", 4).title == "CD-Gaussian RBM"
-    assert patch_method("kmeans", 4).title == "k-means"
-    assert patch_method("sm-delvm", 4).specification.model_settings["units"] == [4]
+    def recipe(name, file="patches"):
+        return patch_recipe(recipes_in(file, PatchRecipe), name, 4)
+
+    assert recipe("sm-delvm").title == "SM-DELVM"
+    assert recipe("cd-gaussian-rbm").title == "CD-Gaussian RBM"
+    assert recipe("kmeans").title == "k-means"
+    assert recipe("sm-delvm").model_settings["units"] == [4]
     with pytest.raises(ValueError, match=r"unknown method 'nonsense'.*sm-delvm"):
-        patch_method("nonsense", 4)
+        recipe("nonsense")
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_one_code_for_each_filter_where_one_class_stands_against_the_rest(name):
+    recipe = patch_recipe(recipes_in("one-vs-rest-patches", PatchRecipe), name, 8)
+    assert recipe.encoder == ("triangle" if name == "kmeans" else "rectifier")

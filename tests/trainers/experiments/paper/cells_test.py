@@ -3,8 +3,8 @@
 import dataclasses
 import re
 
-from trainers.experiments.paper.recipes import Recipe
-from trainers.experiments.paper.scales import FASHION, SCALES
+from trainers.experiments.paper.cells import Maker
+from trainers.experiments.paper.tables import SCALES
 
 
 def test_a_key_is_readable_and_a_file_name(beats):
@@ -34,8 +34,8 @@ def test_whatever_decides_the_numbers_decides_the_key(beats):
 
 
 def test_layers_in_words():
-    recipe = Recipe(FASHION, SCALES["full"], 0)
-    assert recipe.one_layer("sm-delvm", 70, 5).layers == "70 filters of 5×5"
-    assert recipe.stack("cd-delvm", 80, 9).layers == "80 filters of 9×9"
-    assert recipe.cebm("cebm", 2).layers == "64, 64 filters of sides 3, 4"
-    assert recipe.baseline("raw pixels").layers == ""
+    maker = Maker("fashion", SCALES["full"], 0)
+    assert maker.one_layer("sm-delvm", 70, 5).layers == "70 filters of 5×5"
+    assert maker.stack("cd-delvm", 80, 9).layers == "80 filters of 9×9"
+    assert maker.cebm("cebm", 2).layers == "64, 64 filters of sides 3, 4"
+    assert maker.baseline("raw pixels").layers == ""

@@ -8,10 +8,9 @@ import pytest
 import delvm_tf as dv
 from delvm_tf.detection.baselines import PCAResidual
 from delvm_tf.metrics.anomaly import anomaly_metrics
-from trainers.experiments.paper.cells import Cell, Probe, Protocol
+from trainers.experiments.paper.cells import Cell, Maker
 from trainers.experiments.paper.compute import compute, load
-from trainers.experiments.paper.recipes import Recipe
-from trainers.experiments.paper.scales import BEATS, SCALES
+from trainers.experiments.paper.tables import BEATS, SCALES, Probe, Protocol
 
 
 def changed(cell, **settings):
@@ -22,7 +21,7 @@ def changed(cell, **settings):
 
 @pytest.fixture(scope="module")
 def data():
-    return load(Recipe(BEATS, SCALES["smoke"], 0).protocol, 0)
+    return load(Maker(BEATS, SCALES["smoke"], 0).protocol, 0)
 
 
 def test_a_baseline_is_measured_at_the_papers_threshold(beats, data):

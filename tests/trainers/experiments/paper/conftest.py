@@ -1,9 +1,9 @@
 import pytest
 
-from trainers.experiments.paper.recipes import Recipe
-from trainers.experiments.paper.scales import BEATS, SCALES
+from trainers.experiments.paper.cells import Maker
+from trainers.experiments.paper.tables import BEATS, SCALES
 
 
 @pytest.fixture
 def beats():
-    return Recipe(BEATS, SCALES["smoke"], 0)
+    return Maker(BEATS, SCALES["smoke"], 0)

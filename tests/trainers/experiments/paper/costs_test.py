@@ -2,11 +2,10 @@
 
 import pytest
 
-from trainers.experiments.paper.costs import estimated_seconds
-from trainers.experiments.paper.figures import FIGURES, points
-from trainers.experiments.paper.recipes import Recipe
-from trainers.experiments.paper.remaining import Remaining, clock
-from trainers.experiments.paper.scales import CIFAR, SCALES
+from trainers.experiments.paper.cells import Maker
+from trainers.experiments.paper.costs import Remaining, clock, estimated_seconds
+from trainers.experiments.paper.points import points
+from trainers.experiments.paper.tables import FIGURES, SCALES
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -17,11 +16,11 @@ def test_every_cell_has_an_estimate(scale):
 
 
 def test_more_work_is_estimated_to_take_longer():
-    recipe = Recipe(CIFAR, SCALES["full"], 0)
+    maker = Maker("cifar", SCALES["full"], 0)
     order = [
-        recipe.baseline("raw pixels"), recipe.one_layer("random", 80, 9),
-        recipe.one_layer("sm-delvm", 80, 9), recipe.one_layer("cd-delvm", 80, 9),
-        recipe.stack("cd-delvm", 80, 9),
+        maker.baseline("raw pixels"), maker.one_layer("random", 80, 9),
+        maker.one_layer("sm-delvm", 80, 9), maker.one_layer("cd-delvm", 80, 9),
+        maker.stack("cd-delvm", 80, 9),
     ]  # fmt: skip
     seconds = [estimated_seconds(cell) for cell in order]
     assert seconds == sorted(seconds)

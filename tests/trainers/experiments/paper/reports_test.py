@@ -5,10 +5,9 @@ import pytest
 from delvm_tf.plots.figure import save_figure
 from trainers.experiments.paper.charts import draw
 from trainers.experiments.paper.comparisons import best_of_grid, compare
-from trainers.experiments.paper.figures import FIGURES, points
-from trainers.experiments.paper.methods import METHODS
+from trainers.experiments.paper.points import points
 from trainers.experiments.paper.reports import Report, page, rows
-from trainers.experiments.paper.scales import SCALES
+from trainers.experiments.paper.tables import FIGURES, METHODS, SCALES
 from trainers.experiments.paper.values import Place, Value, gather
 
 

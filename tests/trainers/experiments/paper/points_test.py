@@ -3,9 +3,15 @@
 import numpy as np
 import pytest
 
-from trainers.experiments.paper.figures import FIGURES, points
-from trainers.experiments.paper.methods import ANOMALY_BASELINES, FEATURE_BASELINES, METHODS
-from trainers.experiments.paper.scales import FASHION, SCALES, reductions
+from trainers.experiments.paper.points import points
+from trainers.experiments.paper.reports import reductions
+from trainers.experiments.paper.tables import (
+    ANOMALY_BASELINES,
+    FEATURE_BASELINES,
+    FIGURES,
+    METHODS,
+    SCALES,
+)
 
 FULL = SCALES["full"]
 
@@ -42,7 +48,7 @@ def test_the_full_scale_is_the_papers():
     settings = cebm.cell.specification.model_settings
     assert settings["filters"] == (64, 64, 32, 32)
     assert settings["kernel_size"] == (3, 4, 4, 4)
-    assert reductions(FULL, FASHION, "filters", {"sm", "cd"}) == []
+    assert reductions(FULL, "fashion", "filters", {"sm", "cd"}) == []
 
 
 def test_both_signs_stand_in_every_figure_with_score_matching():
@@ -77,9 +83,9 @@ def test_figures_share_cells_and_a_stack_serves_all_depths():
 
 
 def test_reductions_are_told_in_words():
-    said = "\n".join(reductions(SCALES["cpu"], FASHION, "layers", {"sm", "cd", "cebm"}))
+    said = "\n".join(reductions(SCALES["cpu"], "fashion", "layers", {"sm", "cd", "cebm"}))
     cpu = SCALES["cpu"]
-    assert f"training rows: {cpu.train_size[FASHION]} instead of all" in said
+    assert f"training rows: {cpu.train_size['fashion']} instead of all" in said
     assert f"epochs, CD: {cpu.image_epochs['cd']} instead of 100" in said
     assert f"at most {cpu.depth_filters} instead of the paper's best" in said
     assert "epochs, SM" not in said or cpu.image_epochs["sm"] != 10

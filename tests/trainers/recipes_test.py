@@ -1,0 +1,47 @@
+"""The recipes that are kept."""
+
+import pytest
+
+from delvm_tf.catalog import MODELS, Recipe
+from trainers.experiments.patches import PatchRecipe
+from trainers.recipes import NAMES, recipes_in
+
+SHAPES = {"ecg": (140,), "den": (2,), "fea": (8, 8, 1), "one": (8, 8, 1)}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_recipe_makes_a_model(name):
+    recipes = recipes_in(name, PatchRecipe if "patches" in name else Recipe)
+    assert recipes
+    for recipe in recipes.values():
+        if "patches" in name:
+            recipe = recipe.changed({"model_settings": {"units": [8]}})
+        shape = (36,) if "patches" in name else SHAPES[name[:3]]
+        images = shape if recipe.model_settings.get("filters") else (64,)
+        assert recipe.make(images if len(shape) > 1 else shape, 0).objective is not None
+
+
+@pytest.mark.parametrize("name", ["ecg5000", "ecg5000-paper"])
+@pytest.mark.parametrize("model", [name for name in MODELS if "conv" not in name])
+def test_heartbeats_have_a_recipe_for_every_model_and_objective(model, name):
+    for objective in MODELS[model].objectives:
+        made = recipes_in(name).of(model, objective).make((140,), seed=0)
+        made.build((None, 140))
+        assert made.trainable_variables
+
+
+@pytest.mark.parametrize("name", ["one-vs-rest", "features-cifar10"])
+@pytest.mark.parametrize("model", MODELS)
+def test_images_have_a_recipe_for_every_model(model, name):
+    recipe = recipes_in(name).of(model)
+    shape = (8, 8, 1) if "filters" in recipe.model_settings else (64,)
+    made = recipe.make(shape, 0)
+    made.build((None, *shape))
+    assert made.built
+
+
+def test_a_file_of_the_users_own_and_one_that_is_not_there(tmp_path):
+    (tmp_path / "mine.toml").write_text('model = "dem"')
+    assert recipes_in(str(tmp_path / "mine.toml"))["mine"].model == "dem"
+    with pytest.raises(FileNotFoundError, match=r"neither a file, nor one of .*ecg5000"):
+        recipes_in("nonsense")
