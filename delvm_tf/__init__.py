@@ -7,7 +7,16 @@ registered classes. Everything with heavy or optional dependencies is imported o
 import importlib
 from typing import Any
 
-from delvm_tf import curvature, distribution, metrics, networks, noise, normalization, samplers
+from delvm_tf import (
+    catalog,
+    curvature,
+    distribution,
+    metrics,
+    networks,
+    noise,
+    normalization,
+    samplers,
+)
 from delvm_tf.models.autoencoder import Autoencoder
 from delvm_tf.models.boltzmann.bernoulli_rbm import BernoulliRBM
 from delvm_tf.models.boltzmann.conv_rbm import ConvRBM
@@ -33,7 +42,9 @@ from delvm_tf.training.layerwise import LayerStage, fit_layerwise
 
 __version__ = "0.1.0"
 
-_LAZY_MODULES = {"catalog", "datasets", "detection", "features", "plots", "serving", "tensorboard"}
+catalog.models.import_all()  # also what has no name here, or files of it could not be loaded
+
+_LAZY_MODULES = {"datasets", "detection", "features", "plots", "serving", "tensorboard"}
 _LAZY_NAMES = {
     "AnomalyDetector": "delvm_tf.detection.detector",
     "TensorBoard": "delvm_tf.tensorboard.callback",
@@ -66,6 +77,7 @@ __all__ = [
     "ScoreMatching",
     "SlicedScoreMatching",
     "TrainingDiverged",
+    "catalog",
     "curvature",
     "distribution",
     "fit_layerwise",

@@ -1,30 +1,16 @@
 """The models by name."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 import keras
 
-from delvm_tf.catalog.objectives import make_objective
-from delvm_tf.catalog.settings import Setting, parameters_of, settings_of
-from delvm_tf.models.autoencoder import Autoencoder
-from delvm_tf.models.boltzmann.conv_rbm import ConvRBM
-from delvm_tf.models.boltzmann.dbm import DBM
-from delvm_tf.models.boltzmann.dbn import DBN
-from delvm_tf.models.boltzmann.gaussian_rbm import GaussianRBM
-from delvm_tf.models.cebm import CEBM
-from delvm_tf.models.conv_autoencoder import ConvAutoencoder
-from delvm_tf.models.delvm import DELVM
-from delvm_tf.models.dem import DEM
-from delvm_tf.models.dsebm import DSEBM
+from delvm_tf.catalog.objectives import OBJECTIVES, make_objective
+from delvm_tf.catalog.settings import Setting, imported, parameters_of, settings_of
 from delvm_tf.models.reconstruction_model import ReconstructionModel
 from delvm_tf.networks import cnn, ffnn
 from delvm_tf.objectives.objective import Objective
-
-ENERGY = (
-    "score-matching", "sliced", "denoising", "cd", "persistent-cd", "langevin-cd", "reconstruction",
-)  # fmt: skip
 
 
 class ModelKind(NamedTuple):
@@ -32,15 +18,22 @@ class ModelKind(NamedTuple):
 
     Attributes:
         title: what tables call it.
-        model: the class, or a function that makes one.
+        path: its module in `delvm_tf.models`, and its class.
         objectives: names of the objectives that it can be learned by, the usual one first.
         layers: what its layers are given by: a `"network"`, or its own `"units"` or `"filters"`.
+        usual: settings that are not the model's own defaults.
     """
 
     title: str
-    model: Callable[..., ReconstructionModel]
-    objectives: tuple[str, ...]
+    path: str
+    objectives: tuple[str, ...] = tuple(OBJECTIVES)
     layers: str = "network"
+    usual: Mapping[str, Any] = {}
+
+    @property
+    def model(self) -> Callable[..., ReconstructionModel]:
+        """The model from its settings."""
+        return partial(imported("models", self.path), **self.usual)
 
     @property
     def settings(self) -> dict[str, Setting]:
@@ -53,19 +46,27 @@ class ModelKind(NamedTuple):
 
 
 MODELS = {
-    "delvm": ModelKind("DELVM", DELVM, ENERGY),
-    "dem": ModelKind("DEM", DEM, ENERGY),
-    "dsebm": ModelKind("DSEBM", DSEBM, ENERGY),
-    "cebm": ModelKind("CEBM", CEBM, ENERGY),
-    "cebm-mixture": ModelKind("CEBM, mixture", partial(CEBM, components=10), ENERGY),
-    "gaussian-rbm": ModelKind("Gaussian RBM", GaussianRBM, ENERGY, "units"),
-    "conv-rbm": ModelKind("convolutional RBM", ConvRBM, ENERGY, "filters"),
-    "dbn": ModelKind("DBN", DBN, ("cd", "persistent-cd"), "units"),
-    "dbm": ModelKind("DBM", DBM, ENERGY, "units"),
-    "autoencoder": ModelKind("AE", Autoencoder, ("reconstruction",)),
-    "conv-autoencoder": ModelKind("CAE", ConvAutoencoder, ("reconstruction",)),
+    "delvm": ModelKind("DELVM", "delvm.DELVM"),
+    "dem": ModelKind("DEM", "dem.DEM"),
+    "dsebm": ModelKind("DSEBM", "dsebm.DSEBM"),
+    "cebm": ModelKind("CEBM", "cebm.CEBM"),
+    "cebm-mixture": ModelKind("CEBM, mixture", "cebm.CEBM", usual={"components": 10}),
+    "gaussian-rbm": ModelKind("Gaussian RBM", "boltzmann.gaussian_rbm.GaussianRBM", layers="units"),
+    "conv-rbm": ModelKind("convolutional RBM", "boltzmann.conv_rbm.ConvRBM", layers="filters"),
+    "dbn": ModelKind("DBN", "boltzmann.dbn.DBN", ("cd", "persistent-cd"), "units"),
+    "dbm": ModelKind("DBM", "boltzmann.dbm.DBM", layers="units"),
+    "autoencoder": ModelKind("AE", "autoencoder.Autoencoder", ("reconstruction",)),
+    "conv-autoencoder": ModelKind("CAE", "conv_autoencoder.ConvAutoencoder", ("reconstruction",)),
 }
 ONE_LAYER = ("gaussian-rbm", "conv-rbm")
+
+
+def import_all() -> None:
+    """Import all models and objectives, which registers them with Keras."""
+    for model in MODELS.values():
+        _ = model.model
+    for objective in OBJECTIVES.values():
+        _ = objective.make
 
 
 def network(

@@ -3,13 +3,9 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from delvm_tf.catalog.settings import Setting, parameters_of, settings_of
+from delvm_tf.catalog.settings import Setting, imported, parameters_of, settings_of
 from delvm_tf.objectives.contrastive_divergence import ContrastiveDivergence
-from delvm_tf.objectives.denoising_score_matching import DenoisingScoreMatching
 from delvm_tf.objectives.objective import Objective
-from delvm_tf.objectives.reconstruction import Reconstruction
-from delvm_tf.objectives.score_matching import ScoreMatching
-from delvm_tf.objectives.sliced_score_matching import SlicedScoreMatching
 from delvm_tf.samplers import Langevin
 
 
@@ -18,11 +14,16 @@ class ObjectiveKind(NamedTuple):
 
     Attributes:
         title: what tables call it, short.
-        make: the objective from its settings.
+        maker: its module in `delvm_tf.objectives` and its class, or a function that makes it.
     """
 
     title: str
-    make: Callable[..., Objective]
+    maker: str | Callable[..., Objective]
+
+    @property
+    def make(self) -> Callable[..., Objective]:
+        """The objective from its settings."""
+        return imported("objectives", self.maker) if isinstance(self.maker, str) else self.maker
 
     @property
     def settings(self) -> dict[str, Setting]:
@@ -67,13 +68,13 @@ def langevin_cd(
 
 
 OBJECTIVES = {
-    "score-matching": ObjectiveKind("SM", ScoreMatching),
-    "sliced": ObjectiveKind("SSM", SlicedScoreMatching),
-    "denoising": ObjectiveKind("DSM", DenoisingScoreMatching),
-    "cd": ObjectiveKind("CD", ContrastiveDivergence),
+    "score-matching": ObjectiveKind("SM", "score_matching.ScoreMatching"),
+    "sliced": ObjectiveKind("SSM", "sliced_score_matching.SlicedScoreMatching"),
+    "denoising": ObjectiveKind("DSM", "denoising_score_matching.DenoisingScoreMatching"),
+    "cd": ObjectiveKind("CD", "contrastive_divergence.ContrastiveDivergence"),
     "persistent-cd": ObjectiveKind("PCD", persistent_cd),
     "langevin-cd": ObjectiveKind("Langevin CD", langevin_cd),
-    "reconstruction": ObjectiveKind("RE", Reconstruction),
+    "reconstruction": ObjectiveKind("RE", "reconstruction.Reconstruction"),
 }
 
 

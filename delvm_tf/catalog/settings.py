@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import importlib
 import inspect
 import re
 import types
@@ -42,6 +43,12 @@ class Setting(NamedTuple):
         return (
             get_args(self.kind) if get_origin(self.kind) is Literal else CHOICES.get(self.name, ())
         )
+
+
+def imported(package: str, path: str) -> Any:
+    """What a module of a package of this library holds, by a path such as `"dem.DEM"`."""
+    module, _, name = path.rpartition(".")
+    return getattr(importlib.import_module(f"delvm_tf.{package}.{module}"), name)
 
 
 def settings_of(*makers: Callable[..., Any]) -> dict[str, Setting]:
