@@ -30,7 +30,6 @@ from trainers.experiments.anomaly import calibrate
 from trainers.experiments.subsets import subset
 from tuning import MEASURES, SPACES, TUNERS, Space, make_tuner
 from tuning.service import PARENT, role, search_with_workers
-from tuning.spaces import table_of_space
 from tuning.trials import (
     Trial,
     best_first,
@@ -193,7 +192,7 @@ def show(args: argparse.Namespace, ranking: list[Trial], console: Console) -> No
 
 def show_space(space: Space, console: Console) -> None:
     """The settings and their values."""
-    frame = pd.DataFrame(table_of_space(space))
+    frame = pd.DataFrame([setting.words() for setting in space.settings])
     print_table(console, space.description, frame, left=["values", "when"])
 
 

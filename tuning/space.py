@@ -1,106 +1,72 @@
-"""What can be searched over: settings of a `Specification`, declared as data."""
+"""What can be searched over: settings of a `Specification`, as the tables of spaces.toml say."""
 
-import abc
 import contextlib
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 from delvm_tf.catalog import Specification
+from delvm_tf.catalog.tables import from_table, read_toml
 
-PARTS = ("specification", "model", "objective")
-When = tuple[str, tuple[Any, ...]] | None
+SPACES_FILE = Path(__file__).with_name("spaces.toml")
 
 
 @dataclasses.dataclass(frozen=True)
-class Setting(abc.ABC):
-    """One setting.
+class Setting:
+    """One setting: one of several values, a number between two, or one value that is fixed.
 
     Attributes:
         name: of the setting.
+        values: numbers, words, or sequences of integers such as layers' sizes; `"none"` for None.
+        low: the least number, where there are no values.
+        high: the greatest; between them numbers are drawn on a logarithmic scale.
         part: whether it is a field of the specification, or one of the settings of its model or
             objective.
-        when: another setting and its values under which this one plays a part; None for always.
+        when: another setting, and its values under which this one plays a part; empty for always.
     """
 
     name: str
-    part: str = "specification"
-    when: When = None
-
-    def __post_init__(self) -> None:
-        if self.part not in PARTS:
-            raise ValueError(f"part must be one of {', '.join(PARTS)}, got {self.part!r}")
-
-    @abc.abstractmethod
-    def declare(self, hp: Any) -> None:
-        """Declare the setting to KerasTuner."""
-
-    @abc.abstractmethod
-    def points(self) -> Sequence[Any]:
-        """The values that a grid has."""
-
-    @abc.abstractmethod
-    def words(self) -> str:
-        """The values, for people."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Options(Setting):
-    """One of several values: numbers, words, or sequences of integers such as layers' sizes."""
-
     values: tuple[Any, ...] = ()
-
-    def declare(self, hp: Any) -> None:
-        """Declare the setting to KerasTuner."""
-        hp.Choice(self.name, [encode(value) for value in self.values], ordered=False)
-
-    def points(self) -> Sequence[Any]:
-        """The values that a grid has."""
-        return self.values
-
-    def words(self) -> str:
-        """The values, for people."""
-        return ", ".join(str(encode(value)) for value in self.values)
-
-
-@dataclasses.dataclass(frozen=True)
-class Range(Setting):
-    """A number between two, on a logarithmic scale."""
-
     low: float = 0.0
     high: float = 0.0
+    part: Literal["specification", "model", "objective"] = "specification"
+    when: dict[str, tuple[Any, ...]] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.values and not 0 < self.low < self.high:
+            raise ValueError(f"{self.name} needs values, or 0 < low < high")
+
+    @property
+    def key(self) -> str:
+        """What KerasTuner calls it: fixed values under several conditions need several names."""
+        conditions = (f"{name}={','.join(map(str, values))}" for name, values in self.when.items())
+        fixed = len(self.values) == 1 and self.when
+        return f"{self.name} ({', '.join(conditions)})" if fixed else self.name
 
     def declare(self, hp: Any) -> None:
         """Declare the setting to KerasTuner."""
-        hp.Float(self.name, self.low, self.high, sampling="log")
+        values = [encode(value) for value in self.values]
+        if not values:
+            hp.Float(self.key, self.low, self.high, sampling="log")
+        elif len(values) == 1:
+            hp.Fixed(self.key, *values)
+        else:
+            hp.Choice(self.key, values, ordered=False)
 
     def points(self) -> Sequence[Any]:
         """The values that a grid has."""
-        return (self.low, math.sqrt(self.low * self.high), self.high)
+        return self.values or (self.low, math.sqrt(self.low * self.high), self.high)
 
-    def words(self) -> str:
-        """The values, for people."""
-        return f"{self.low:g} to {self.high:g}"
-
-
-@dataclasses.dataclass(frozen=True)
-class Fixed(Setting):
-    """One value."""
-
-    value: Any = None
-
-    def declare(self, hp: Any) -> None:
-        """Declare the setting to KerasTuner."""
-        hp.Fixed(self.name if self.when is None else _conditional_name(self), encode(self.value))
-
-    def points(self) -> Sequence[Any]:
-        """The value."""
-        return (self.value,)
-
-    def words(self) -> str:
-        """The value, for people."""
-        return str(encode(self.value))
+    def words(self) -> dict[str, str]:
+        """What it is, for people."""
+        values = ", ".join(str(encode(value)) for value in self.values)
+        conditions = (f"{name} is {' or '.join(map(str, v))}" for name, v in self.when.items())
+        return {
+            "setting": self.name, "values": values or f"{self.low:g} to {self.high:g}",
+            "when": " and ".join(conditions),
+        }  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,7 +104,7 @@ class Space:
         points: list[dict[str, Any]] = [{}]
         for setting in self.settings:
             points = [
-                {**point, _name_of(setting): encode(value)}
+                {**point, setting.key: encode(value)}
                 for point in points
                 for value in setting.points()
                 if self._plays_part(setting, point)
@@ -150,11 +116,11 @@ class Space:
 
         Settings that play no part under these values are left out.
         """
-        parts: dict[str, dict[str, Any]] = {part: {} for part in PARTS}
+        parts: dict[str, dict[str, Any]] = {"specification": {}, "model": {}, "objective": {}}
         for setting in self.settings:
             if not self._plays_part(setting, values):
                 continue
-            value = decode(values[_name_of(setting)])
+            value = decode(values[setting.key])
             if value is not None:
                 parts[setting.part][setting.name] = value
         return Specification(
@@ -164,12 +130,9 @@ class Space:
         )
 
     def _conditions(self, setting: Setting) -> list[tuple[str, tuple[Any, ...]]]:
-        """The setting's own condition, that of the setting it depends on, and so on."""
-        conditions = []
-        while setting.when is not None:
-            conditions.append(setting.when)
-            setting = next(each for each in self.settings if each.name == conditions[-1][0])
-        return conditions
+        """The setting's own conditions, those of the settings it depends on, and so on."""
+        parents = [each for each in self.settings if each.name in setting.when]
+        return [*setting.when.items(), *(c for each in parents for c in self._conditions(each))]
 
     def _plays_part(self, setting: Setting, values: Mapping[str, Any]) -> bool:
         return all(
@@ -194,12 +157,7 @@ def decode(value: Any) -> Any:
     return value
 
 
-def _conditional_name(setting: Setting) -> str:
-    """Fixed values of one setting under several conditions need names of their own."""
-    assert setting.when is not None
-    return f"{setting.name} ({setting.when[0]}={','.join(map(str, setting.when[1]))})"
-
-
-def _name_of(setting: Setting) -> str:
-    fixed = isinstance(setting, Fixed) and setting.when is not None
-    return _conditional_name(setting) if fixed else setting.name
+SPACES = {
+    name: from_table(Space, table, f"spaces.toml: {name}.")
+    for name, table in read_toml(SPACES_FILE).items()
+}

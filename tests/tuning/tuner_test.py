@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 
 import delvm_tf as dv
-from tuning import Options, Space, make_tuner
+from tuning import Setting, Space, make_tuner
 from tuning.trials import best_first, plot_search, rows_of, trials_of
 
 pytest.importorskip("keras_tuner")
 SPACE = Space(
     "ecg5000", "standard", "auroc",
     (
-        Options("model", values=("delvm",)),
-        Options("units", "model", values=((4,), (8,))),
-        Options("learning_rate", values=(1e-3, 1e6)),
-        Options("epochs", values=(1,)),
+        Setting("model", ("delvm",)),
+        Setting("units", ((4,), (8,)), part="model"),
+        Setting("learning_rate", (1e-3, 1e6)),
+        Setting("epochs", (1,)),
     ),
 )  # fmt: skip
 
@@ -72,9 +72,9 @@ KILLED = """
 import sys
 from pathlib import Path
 import delvm_tf as dv
-from tuning import Options, Space, make_tuner
+from tuning import Setting, Space, make_tuner
 space = Space("ecg5000", "standard", "auroc", (
-    Options("units", "model", values=((4,), (5,), (6,))), Options("epochs", values=(1,))))
+    Setting("units", ((4,), (5,), (6,)), part="model"), Setting("epochs", (1,))))
 data = dv.datasets.load("ecg5000", protocol="standard", seed=0).validation_split(seed=0)
 tuner = make_tuner(space, data, "grid", "auroc", 10, 0, Path(sys.argv[1]))
 end = tuner.on_trial_end
