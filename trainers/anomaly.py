@@ -31,16 +31,17 @@ from trainers.arguments import (
     add_setting_arguments,
     chosen_recipe,
     new_parser,
-    parse_seeds,
 )
 from trainers.evaluation.tables import Row, markdown_table, print_table, summarize
 from trainers.experiments.anomaly import (
     FIGURES,
+    add_anomaly_data_arguments,
     all_abnormal,
     baseline_detectors,
     calibrate,
     detectors_of,
     ensembles_of,
+    load_anomalies,
     row,
     scores_of,
 )
@@ -56,15 +57,7 @@ PUBLISHED = (
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = new_parser(__doc__)
-    data = parser.add_argument_group("data")
-    data.add_argument("--dataset", default="ecg5000", choices=dv.datasets.names())
-    data.add_argument("--protocol", help="split of the data; the data set's default if not given")
-    data.add_argument("--normal-class", type=int, help="for the protocol one-vs-rest")
-    data.add_argument(
-        "--validation", action="store_true",
-        help="score on data carved from the training part, to choose settings by",
-    )  # fmt: skip
-    data.add_argument("--seeds", type=parse_seeds, default=[0], metavar="0-9")
+    add_anomaly_data_arguments(parser.add_argument_group("data"))
     add_recipe_arguments(parser, "the data set's first, or the library's default detector")
     add_setting_arguments(parser, ["detection"])
     output = parser.add_argument_group("output")
@@ -74,18 +67,6 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     args.protocol = args.protocol or dv.datasets.protocols(args.dataset)[0]
     args.recipe = chosen_recipe(args, f"{args.dataset}-{args.protocol}", args.dataset)
     return args
-
-
-def load_data(args: argparse.Namespace, seed: int) -> Dataset:
-    """The split to train and score on."""
-    options = {} if args.normal_class is None else {"normal_class": args.normal_class}
-    data = dv.datasets.load(args.dataset, protocol=args.protocol, seed=seed, **options)
-    if not data.is_anomaly:
-        raise ValueError(
-            f"protocol {data.protocol!r} of {args.dataset} is not one for anomaly detection; "
-            f"try --protocol one-vs-rest"
-        )
-    return data.validation_split(seed=seed) if args.validation else data
 
 
 def train(
@@ -132,7 +113,7 @@ def served_detector(args: argparse.Namespace, model: Any, data: Dataset) -> dv.A
 
 def run_seed(args: argparse.Namespace, seed: int, folder: Path, console: Console) -> list[Row]:
     """Train and score everything under one seed; the first seed also gives plots and a model."""
-    data = load_data(args, seed)
+    data = load_anomalies(args, seed)
     models, seconds = train(args, data, seed, folder / "tensorboard" / f"seed-{seed}", console)
     detection = args.recipe.detection
     threshold = detection.threshold
@@ -201,7 +182,7 @@ def run(args: argparse.Namespace, console: Console) -> None:
     make_folder(args.saved_models / args.dataset)  # before any training
     output = args.output or Path("runs/anomaly") / f"{args.dataset}-{args.protocol}"
     results = Results.of_run(output, args)
-    first = load_data(args, args.seeds[0])
+    first = load_anomalies(args, args.seeds[0])
     pieces = {
         f"seed {seed}": partial(run_seed, args, seed, results.folder, console)
         for seed in args.seeds

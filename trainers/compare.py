@@ -21,13 +21,15 @@ import delvm_tf as dv
 from delvm_tf.catalog import MODELS, Recipe, Recipes
 from delvm_tf.datasets import Dataset
 from delvm_tf.detection import THRESHOLDS
-from trainers.arguments import add_recipe_argument, chosen_recipe, new_parser, parse_seeds
+from trainers.arguments import add_recipe_argument, chosen_recipe, new_parser
 from trainers.evaluation.tables import Row, markdown_table, print_table, summarize
 from trainers.experiments.anomaly import (
     FIGURES,
+    add_anomaly_data_arguments,
     all_abnormal,
     baseline_detectors,
     detectors_of,
+    load_anomalies,
     row,
 )
 from trainers.recipes import NAMES, recipes_in
@@ -54,14 +56,7 @@ def parse_pair(text: str) -> tuple[str, str]:
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = new_parser(__doc__)
-    parser.add_argument("--dataset", default="ecg5000", choices=dv.datasets.names())
-    parser.add_argument("--protocol", help="the data set's default if not given")
-    parser.add_argument("--normal-class", type=int, help="for the protocol one-vs-rest")
-    parser.add_argument(
-        "--validation", action="store_true",
-        help="score on data carved from the training part, to choose settings by",
-    )  # fmt: skip
-    parser.add_argument("--seeds", type=parse_seeds, default=[0], metavar="0-9")
+    add_anomaly_data_arguments(parser)
     add_recipe_argument(parser, None)
     parser.add_argument(
         "--pairs", type=parse_pair, nargs="+", metavar="MODEL:OBJECTIVE",
@@ -88,15 +83,6 @@ def pairs_of(file: str) -> list[tuple[str, str]]:
     """The models and objectives that a file has recipes for."""
     recipes: Recipes[Recipe] = recipes_in(file.partition(":")[0])
     return list(dict.fromkeys((each.model, each.objective_name) for each in recipes.values()))
-
-
-def load_data(args: argparse.Namespace, seed: int) -> Dataset:
-    """The split to train and score on."""
-    options = {} if args.normal_class is None else {"normal_class": args.normal_class}
-    data = dv.datasets.load(args.dataset, protocol=args.protocol, seed=seed, **options)
-    if not data.is_anomaly:
-        raise ValueError(f"protocol {data.protocol!r} of {args.dataset} has no anomalies")
-    return data.validation_split(seed=seed) if args.validation else data
 
 
 def baseline_rows(args: argparse.Namespace, data: Dataset, seed: int) -> list[Row]:
@@ -138,10 +124,10 @@ def run(args: argparse.Namespace, console: Console) -> None:
     """All pieces, from where an interrupted run of the same command stopped."""
     output = args.output or Path("runs/compare") / f"{args.dataset}-{args.protocol}"
     results = Results.of_run(output, args)
-    first = load_data(args, args.seeds[0])
+    first = load_anomalies(args, args.seeds[0])
     rows: list[Row] = []
     for seed in args.seeds:
-        data = load_data(args, seed)
+        data = load_anomalies(args, seed)
         pieces: dict[str, Callable[[], list[Row]]] = {
             f"baselines, seed {seed}": partial(baseline_rows, args, data, seed)
         }

@@ -1,11 +1,9 @@
 """A search by several processes: KerasTuner's chief, which hands out trials, and its workers."""
 
 import os
-import subprocess
-import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
-from delvm_tf.distribution.workers import LOOPBACK, free_ports
+from delvm_tf.distribution.workers import LOOPBACK, free_ports, started
 
 CHIEF = "chief"
 PARENT = "DELVM_SEARCH_PARENT"  # set for processes whose parent reports what was found
@@ -49,59 +47,19 @@ def search_with_workers(
     if number < 1:
         raise ValueError(f"the number of workers must be at least 1, got {number}")
     (port,) = free_ports(1)
+    common = {"KERASTUNER_ORACLE_IP": address, "KERASTUNER_ORACLE_PORT": str(port), PARENT: "yes"}
     names = [CHIEF, *(f"worker{index}" for index in range(number))]
-    processes: dict[str, subprocess.Popen] = {}
-    readers = []
-    try:
-        for name in names:
-            environment = os.environ | {
-                "KERASTUNER_TUNER_ID": name, "KERASTUNER_ORACLE_IP": address,
-                "KERASTUNER_ORACLE_PORT": str(port), PARENT: "yes",
-            }  # fmt: skip
-            processes[name] = subprocess.Popen(
-                command, env=environment, text=True, errors="replace",
-                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-            )  # fmt: skip
-            if name == CHIEF:  # it only repeats the values that it hands out
-                reader = threading.Thread(target=_drop, args=(processes[name],), daemon=True)
-                reader.start()
-                readers.append(reader)
-                continue
-            reader = threading.Thread(target=_relay, args=(processes[name], name, say), daemon=True)
-            reader.start()
-            readers.append(reader)
-        for name in names[1:]:
-            processes[name].wait()
-    finally:
-        _end(processes.values())  # the chief too, which waits for workers that were killed
-        for reader in readers:
-            reader.join(timeout=5)
+    environments = {name: {**common, "KERASTUNER_TUNER_ID": name} for name in names}
+
+    def heard(line: str) -> None:  # the chief only repeats the values that it hands out
+        if not line.startswith(f"[{CHIEF}]"):
+            say(line)
+
+    with started(command, environments, heard) as processes:
+        for process in processes[1:]:
+            process.wait()  # the chief would wait for workers that were killed
     return [
-        f"{name} ended with status {processes[name].returncode}"
-        for name in names[1:]
-        if processes[name].returncode
+        f"{name} ended with status {process.returncode}"
+        for name, process in zip(names[1:], processes[1:], strict=True)
+        if process.returncode
     ]
-
-
-def _relay(process: subprocess.Popen, name: str, say: Callable[[str], None]) -> None:
-    assert process.stdout is not None
-    for line in process.stdout:
-        say(f"[{name}] {line.rstrip()}")
-
-
-def _drop(process: subprocess.Popen) -> None:
-    assert process.stdout is not None
-    for _ in process.stdout:
-        pass
-
-
-def _end(processes: Iterable[subprocess.Popen]) -> None:
-    for process in processes:
-        if process.poll() is None:
-            process.terminate()
-    for process in processes:
-        try:
-            process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()

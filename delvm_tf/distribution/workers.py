@@ -5,7 +5,8 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from delvm_tf.distribution.cluster import Cluster
 
@@ -40,29 +41,48 @@ def run_workers(
     if number < 1:
         raise ValueError(f"the number of workers must be at least 1, got {number}")
     addresses = tuple(f"{LOOPBACK}:{port}" for port in free_ports(number))
-    processes: list[subprocess.Popen] = []
-    readers: list[threading.Thread] = []
-    try:
-        for index in range(number):
-            environment = os.environ | {"TF_CONFIG": Cluster(addresses, index).tf_config()}
-            process = subprocess.Popen(
-                command, env=environment, text=True, errors="replace",
-                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-            )  # fmt: skip
-            processes.append(process)
-            readers.append(threading.Thread(target=_relay, args=(process, index, say), daemon=True))
-            readers[-1].start()
+    environments = {
+        str(index): {"TF_CONFIG": Cluster(addresses, index).tf_config()} for index in range(number)
+    }
+    with started(command, environments, say) as processes:
         failed = _wait(processes, grace)
-    finally:
-        _end(processes)
-        for reader in readers:
-            reader.join(timeout=5)
     if failed is not None:
         raise WorkerFailed(
             f"worker {failed} of {number} {_how(processes[failed].returncode)}, and the run was "
             f"stopped; see its output above. The same command goes on from the last backup if "
             f"there is one."
         )
+
+
+@contextmanager
+def started(
+    command: Sequence[str],
+    environments: Mapping[str, Mapping[str, str]],
+    say: Callable[[str], None],
+) -> Iterator[list[subprocess.Popen]]:
+    """A command as several processes, which are ended at the end of the block if they still run.
+
+    Args:
+        command: the program and its arguments.
+        environments: what the environment of each has more, by its name.
+        say: gets their output line by line, with `[name]` in front.
+    """
+    processes: list[subprocess.Popen] = []
+    readers: list[threading.Thread] = []
+    try:
+        for name, more in environments.items():
+            process = subprocess.Popen(
+                command, env=os.environ | more, text=True, errors="replace",
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+            )  # fmt: skip
+            processes.append(process)
+            readers.append(threading.Thread(target=_relay, args=(process, name, say), daemon=True))
+            readers[-1].start()
+        yield processes
+    finally:
+        _end(processes)
+        for reader in readers:
+            reader.join(timeout=5)
 
 
 def free_ports(number: int) -> list[int]:
@@ -77,10 +97,10 @@ def free_ports(number: int) -> list[int]:
             each.close()
 
 
-def _relay(process: subprocess.Popen, index: int, say: Callable[[str], None]) -> None:
+def _relay(process: subprocess.Popen, name: str, say: Callable[[str], None]) -> None:
     assert process.stdout is not None
     for line in process.stdout:
-        say(f"[{index}] {line.rstrip()}")
+        say(f"[{name}] {line.rstrip()}")
 
 
 def _wait(processes: list[subprocess.Popen], grace: float) -> int | None:

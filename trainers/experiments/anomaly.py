@@ -1,16 +1,18 @@
 """Scoring detectors and baselines on an anomaly protocol, one row of a table each."""
 
+import argparse
 import time
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from delvm_tf.datasets.dataset import Dataset
+from delvm_tf.datasets import Dataset, load, names
 from delvm_tf.detection.baselines import BASELINES
 from delvm_tf.detection.detector import AnomalyDetector
 from delvm_tf.detection.ensemble import ModelEnsemble
 from delvm_tf.metrics.anomaly import anomaly_metrics
+from trainers.arguments import parse_seeds
 from trainers.evaluation.tables import Row
 
 SCORES = ("reconstruction_error", "energy")
@@ -18,6 +20,34 @@ FIGURES = {
     "auroc": "AUROC", "average_precision": "AP", "f1": "F1", "precision": "precision",
     "recall": "recall", "train seconds": "fit s",
 }  # fmt: skip
+
+
+def load_anomalies(args: argparse.Namespace, seed: int) -> Dataset:
+    """The split to train and score on, as the arguments say.
+
+    Raises:
+        ValueError: if the protocol has no anomalies.
+    """
+    options = {} if args.normal_class is None else {"normal_class": args.normal_class}
+    data = load(args.dataset, protocol=args.protocol, seed=seed, **options)
+    if not data.is_anomaly:
+        raise ValueError(
+            f"protocol {data.protocol!r} of {args.dataset} is not one for anomaly detection; "
+            f"try --protocol one-vs-rest"
+        )
+    return data.validation_split(seed=seed) if args.validation else data
+
+
+def add_anomaly_data_arguments(parser: Any) -> None:
+    """What `load_anomalies` takes, and seeds."""
+    parser.add_argument("--dataset", default="ecg5000", choices=names())
+    parser.add_argument("--protocol", help="split of the data; the data set's default if not given")
+    parser.add_argument("--normal-class", type=int, help="for the protocol one-vs-rest")
+    parser.add_argument(
+        "--validation", action="store_true",
+        help="score on data carved from the training part, to choose settings by",
+    )  # fmt: skip
+    parser.add_argument("--seeds", type=parse_seeds, default=[0], metavar="0-9")
 
 
 def scores_of(model: Any) -> list[str]:
