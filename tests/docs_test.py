@@ -62,6 +62,15 @@ def test_the_model_and_sampler_of_the_architecture_page_work():
     np.testing.assert_allclose(np.std(walk), np.std(exact), atol=0.15)
 
 
+def test_the_recipes_page_shows_a_recipe_and_how_one_is_trained(tmp_path):
+    (text,) = re.findall(r"```toml\n(.*?)```", (ROOT / "docs/recipes.md").read_text(), re.DOTALL)
+    (tmp_path / "mine.toml").write_text(text)
+    recipe = dv.catalog.Recipes(tmp_path / "mine.toml")["mine"]
+    assert recipe.make((6,), 0).objective.sampler.step_size == 0.03
+    names = run("docs/recipes.md")
+    assert np.isfinite(names["model"].energy(names["x"])).all()
+
+
 def test_the_models_of_the_models_page_do_what_it_says():
     runaway = next(i for i, b in enumerate(python_blocks("docs/models.md")) if "beats" in b)
     run("docs/models.md", slice(0, runaway))

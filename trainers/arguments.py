@@ -51,11 +51,12 @@ def parse_seeds(text: str) -> list[int]:
 # Recipes.
 
 
-def add_recipe_argument(parser: Any, usual: str | None) -> None:
-    """The option `--recipe` alone."""
+def add_recipe_argument(parser: Any, usual: str | None = None, named: bool = False) -> None:
+    """The option `--recipe`: a file, or, if `named`, also one of its recipes."""
     parser.add_argument(
-        "--recipe", default=usual, metavar="FILE[:NAME]",
-        help=f"a TOML file, or one of {', '.join(NAMES)}; and which of its recipes",
+        "--recipe", default=usual, metavar="FILE[:NAME]" if named else "FILE",
+        help=f"of TOML, by its path or one of {', '.join(NAMES)}"
+        + ("; and which of its recipes" if named else ""),
     )  # fmt: skip
 
 
@@ -67,7 +68,7 @@ def add_recipe_arguments(parser: argparse.ArgumentParser, usual: str) -> None:
         usual: in words, which recipe is taken if none is given.
     """
     group = parser.add_argument_group("recipe")
-    add_recipe_argument(group, None)
+    add_recipe_argument(group, named=True)
     group.add_argument(
         "--model", choices=list(MODELS), help=f"which of the recipes; {usual} if not given"
     )

@@ -32,10 +32,10 @@ from trainers.experiments.anomaly import (
     load_anomalies,
     row,
 )
-from trainers.recipes import NAMES, recipes_in
+from trainers.recipes import recipes_in
 from trainers.results import Results
 
-PAIRS = "ecg5000"  # the recipes whose pairs are compared where there are none for the data
+PAIRS = "ecg5000"  # the recipes whose pairs are compared unless others are asked for
 
 
 def parse_pair(text: str) -> tuple[str, str]:
@@ -57,19 +57,17 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = new_parser(__doc__)
     add_anomaly_data_arguments(parser)
-    add_recipe_argument(parser, None)
+    add_recipe_argument(parser)
     parser.add_argument(
         "--pairs", type=parse_pair, nargs="+", metavar="MODEL:OBJECTIVE",
-        help="those of the recipes if not given",
+        help="those of --recipe if not given, or all that make sense for a series of numbers",
     )  # fmt: skip
     parser.add_argument("--threshold", default="mean_std", choices=list(THRESHOLDS))
     parser.add_argument("--output", type=Path, help="folder; runs/compare/<dataset>-<protocol>")
     args = parser.parse_args(arguments)
     args.protocol = args.protocol or dv.datasets.protocols(args.dataset)[0]
     usual = (f"{args.dataset}-{args.protocol}", args.dataset)
-    args.pairs = args.pairs or pairs_of(
-        args.recipe or next((n for n in usual if n in NAMES), PAIRS)
-    )
+    args.pairs = args.pairs or pairs_of(args.recipe or PAIRS)
     args.recipes = {
         pair: chosen_recipe(
             argparse.Namespace(recipe=args.recipe, model=pair[0], objective=pair[1]), *usual
@@ -81,7 +79,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def pairs_of(file: str) -> list[tuple[str, str]]:
     """The models and objectives that a file has recipes for."""
-    recipes: Recipes[Recipe] = recipes_in(file.partition(":")[0])
+    recipes: Recipes[Recipe] = recipes_in(file)
     return list(dict.fromkeys((each.model, each.objective_name) for each in recipes.values()))
 
 
