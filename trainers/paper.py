@@ -176,7 +176,8 @@ def run(args: argparse.Namespace, console: Console) -> None:
         return
     args.output = claim(local_path(args.output, "--output"), "the paper's figures")
     store = CellStore(
-        args.output / "cells", lambda text: console.print(text, style="yellow", markup=False)
+        args.output / "cells",
+        lambda text: console.print(text, style="yellow", markup=False, soft_wrap=True),
     )
     figures = wanted(args)
     everything = list(itertools.chain.from_iterable(figures.values()))

@@ -30,7 +30,7 @@ class Detection:
 
     ensemble: int = 1
     power: float = 1.0
-    criterion: str | None = None
+    criterion: Literal["energy", "reconstruction_error"] | None = None
     threshold: Literal["mean_std", "quantile", "best_f1"] = "mean_std"
 
     def __post_init__(self) -> None:
