@@ -14,6 +14,30 @@ __all__ = ["as_array", "as_values", "is_array"]
 
 CHUNK = 1 << 22  # values looked at at a time
 
+
+class CheckedRows:
+    """Examples that were read and checked once, for all that take x from there on.
+
+    Attributes:
+        values: (n, ...), real and finite.
+        feature_names_in_: names of the columns, or None.
+    """
+
+    def __init__(self, values: Any, names: Sequence[str] | None):
+        self.values = values
+        self.feature_names_in_ = names
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self.values, dtype)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, rows: Any) -> "CheckedRows":
+        """Some rows, checked too."""
+        return CheckedRows(self.values[rows], self.feature_names_in_)
+
+
 CompareNames = Callable[[Sequence[str] | None], None]
 
 
@@ -123,11 +147,14 @@ def check_finite(x: Any) -> None:
 
 
 def check_array(x: Any, expected: tuple[int, ...] | None, owner: str) -> Any:
-    """Check type, shape, length and finiteness of an array.
+    """Check type, shape, length and finiteness of an array; the shape alone of `CheckedRows`.
 
     See `read_rows` for arguments, result and what it raises; besides that it raises a ValueError
     for NaN and infinite values.
     """
+    if isinstance(x, CheckedRows):
+        check_shape(x.values.shape, expected, owner)
+        return x.values
     x = read_rows(x, expected, owner)
     check_finite(x)
     return x
@@ -146,6 +173,11 @@ def check_lengths(x: Any, y: Any, what: str = "labels y") -> None:
 def inputs_of(element: Any) -> Any:
     """The x of an element x, (x,), (x, y) or (x, y, weight)."""
     return keras.utils.unpack_x_y_sample_weight(element)[0]
+
+
+def has_labels(element: Any) -> bool:
+    """Whether an element, or the specification of one, is (x, y) or (x, y, weight)."""
+    return keras.utils.unpack_x_y_sample_weight(element)[1] is not None
 
 
 def with_inputs(element: Any, x: Any) -> Any:
