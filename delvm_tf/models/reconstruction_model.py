@@ -281,7 +281,7 @@ class ReconstructionModel(ObjectiveTraining):
 
     def get_build_config(self) -> dict[str, Any] | None:
         """The shape of the inputs."""
-        return {"input_shape": (None, *self.input_shape_or_none)} if self.built else None
+        return {"input_shape": (None, *(self.input_shape_or_none or ()))} if self.built else None
 
     def get_config(self) -> dict[str, Any]:
         """Configuration for saving; subclasses add their own arguments."""

@@ -9,6 +9,8 @@ import keras
 from delvm_tf import keras_private
 from delvm_tf.distribution.chief import writes_files
 from delvm_tf.inputs import batches as inputs
+from delvm_tf.inputs.arrays import is_array
+from delvm_tf.inputs.columns import names_of
 from delvm_tf.storage.ownership import claim, read_json, release, write_json
 from delvm_tf.storage.paths import local_path
 from delvm_tf.training.backups import NAMES, Backup
@@ -94,6 +96,9 @@ def fit_layerwise(
         if shape is None:
             raise ValueError("the model is not built; call model.adapt(x) first")
         model.build((None, *shape))
+    if is_array(x):  # looked through once, not in every stage
+        rows = inputs.check_array(x, model.input_shape_or_none, type(model).__name__)
+        x = inputs.CheckedRows(rows, names_of(x))
     count = model.layer_count
     template = keras.optimizers.get(optimizer)
     rates = [float(rate) for rate in _per_layer("learning_rates", learning_rates, count)]

@@ -41,6 +41,7 @@ class ObjectiveTraining(keras_private.Model):
     """
 
     built: bool
+    trainable: bool
     normalization: Any
     input_shape_or_none: Any
 
