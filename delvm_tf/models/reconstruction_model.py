@@ -234,7 +234,8 @@ class ReconstructionModel(ObjectiveTraining):
             self.objective.build_for(self)
         self.built = True
         if not self.trainable:  # which then was said before there was anything to freeze
-            self.trainable = False
+            for part in (*self.layers, *self.weights):
+                part.trainable = False
 
     def adapt(self, data: Any, batch_size: int = 4096, steps: int | None = None) -> None:
         """Take the statistics of the input normalisation from the training data.

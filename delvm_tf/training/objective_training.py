@@ -297,10 +297,10 @@ class ObjectiveTraining(keras_private.Model):
     # What Keras calls.
 
     @property
-    def ranks(self) -> bool:
-        """Whether a compiled metric ranks, so that labels must be zeros and ones."""
+    def ranking_metrics(self) -> list[RankingMetric]:
+        """The compiled metrics that sort all scores, which would take too long at every step."""
         compiled = keras_private.compiled_metrics(self)
-        return any(isinstance(metric, RankingMetric) for metric in compiled)
+        return [metric for metric in compiled if isinstance(metric, RankingMetric)]
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """One step of the optimizer on the objective; see `step.train_step`."""
@@ -320,8 +320,7 @@ class ObjectiveTraining(keras_private.Model):
         results = self.get_metrics_result()
         if not set(logs) <= set(results):
             return logs
-        compiled = keras_private.compiled_metrics(self)
-        ranked = [m.name for m in compiled if isinstance(m, RankingMetric) and not m.empty]
+        ranked = [metric.name for metric in self.ranking_metrics if not metric.empty]
         return {name: results[name] for name in (*logs, *ranked)}
 
     def health(self) -> dict[str, float]:

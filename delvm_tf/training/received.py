@@ -137,7 +137,7 @@ def received(
     check = inputs.check_array if finite else inputs.read_rows
     x = check(x, model.input_shape_or_none, type(model).__name__)
     build_for(model, tuple(x.shape)[1:])
-    y = fit_arguments.checked_labels(x, y, model.ranks)
+    y = fit_arguments.checked_labels(x, y, bool(model.ranking_metrics))
     weights = fit_arguments.checked_weights(x, sample_weight)
     return Received(x, y, weights, labelled=y is not None, in_memory=True)
 

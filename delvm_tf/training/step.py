@@ -10,7 +10,6 @@ import tensorflow as tf
 from delvm_tf.curvature.sums import sum_per_example
 from delvm_tf.distribution.shares import Share, at_least_one_row, share_of_batch, true_in_all
 from delvm_tf.keras_private import compiled_metrics, loss_tracker
-from delvm_tf.metrics.ranking import RankingMetric
 from delvm_tf.objectives.objective import ObjectiveValue
 from delvm_tf.training.fit_arguments import unpacked
 from delvm_tf.training.updates import DeferredUpdates, evaluation_seeds, run_if
@@ -154,22 +153,18 @@ def _update_by_loss_scale(
 def _reported(
     model: Any, loss: tf.Tensor, value: ObjectiveValue, y: Any, sample_weight: Any
 ) -> dict[str, tf.Tensor]:
-    """The metrics so far, without those that compare labels where there are none.
-
-    Nor has it those that rank: they sort all scores, which would take too long at every step.
-    """
+    """The metrics so far, but for those that rank, and without labels all that compare them."""
     error = value.reconstruction_error
     loss_tracker(model).update_state(loss, sample_weight=tf.shape(error)[0])
     for name, per_example in {**value.terms, "reconstruction_error": error}.items():
         model.trackers[name].update_state(per_example, sample_weight=sample_weight)
-    compared = compiled_metrics(model)
+    left_out: list[Any] = model.ranking_metrics
     if y is None:
-        results, left_out = model.get_metrics_result(), compared
+        results, left_out = model.get_metrics_result(), compiled_metrics(model)
     else:
         # One column each: Keras averages the last axis before it weighs examples.
         y = y[:, tf.newaxis] if len(y.shape) == 1 else y
         results = model.compute_metrics(None, y, error[:, tf.newaxis], sample_weight)
-        left_out = [metric for metric in compared if isinstance(metric, RankingMetric)]
     names = {metric.name for metric in left_out}
     return {name: result for name, result in results.items() if name not in names}
 
