@@ -31,7 +31,7 @@ def array_batches(
         # and graphs end at 2 GB.
         tensors = [p if isinstance(p, tf.Tensor) else tf.constant(np.asarray(p)) for p in parts]
     rows = len(tensors[0])
-    partial = rows % batch_size > 0
+    whole = rows - rows % batch_size  # in batches of one size, which is then known beforehand
 
     def order(epoch: tf.Tensor) -> tf.Tensor:
         index = tf.range(rows, dtype=tf.int64)
@@ -42,25 +42,21 @@ def array_batches(
         return tf.random.experimental.stateless_shuffle(index, tf.stack([0, epoch]))
 
     def batches(index: tf.Tensor) -> tf.data.Dataset:
-        starts = tf.data.Dataset.range(0, rows, batch_size)
-        return starts.map(lambda start: index[start : start + batch_size])
+        full = tf.data.Dataset.from_tensor_slices(tf.reshape(index[:whole], (-1, batch_size)))
+        rest = tf.data.Dataset.from_tensors(index[whole:])
+        return full if whole == rows else full.concatenate(rest)
 
     def take(index: tf.Tensor) -> Any:
-        if not partial:
-            index = tf.ensure_shape(index, (batch_size,))
         index = tf.random.shuffle(index) if shuffle == "batch" else index
         taken = tuple(tf.gather(tensor, index) for tensor in tensors)
         return taken[0] if len(taken) == 1 else taken
 
-    passes = tf.data.Dataset.range(1) if epochs is None else _numbers(epochs)
-    orders = passes.map(order).prefetch(1)
+    first, last = (0, 1) if epochs is None else (epochs.start, max(epochs.stop, epochs.start + 1))
+    orders = tf.data.Dataset.range(first, last).map(order).prefetch(1)
     dataset = orders.flat_map(batches).map(take, num_parallel_calls=tf.data.AUTOTUNE)
-    count = -(-rows // batch_size) * (1 if epochs is None else len(epochs))
+    count = -(-rows // batch_size) * (last - first)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(count))
     options = tf.data.Options()
+    options.experimental_optimization.apply_default_optimizations = False  # they take longer
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     return dataset.with_options(options).prefetch(tf.data.AUTOTUNE)
-
-
-def _numbers(epochs: range) -> tf.data.Dataset:
-    return tf.data.Dataset.range(epochs.start, max(epochs.stop, epochs.start + 1))
