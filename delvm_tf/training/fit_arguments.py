@@ -115,52 +115,39 @@ def checked_weights(x: Any, sample_weight: Any) -> Any:
     return weights
 
 
-def check_class_weight(class_weight: Any, labelled: bool, y: Any = None) -> None:
-    """Refuse weights of classes that are no dict, or are given without labels.
-
-    Args:
-        class_weight: from the number of a class to its weight, or None.
-        labelled: whether there are labels.
-        y: the labels, where they are in memory.
+def check_class_weight(class_weight: Any, labelled: bool) -> None:
+    """Refuse weights of classes that are no dict of weights, or are given without labels.
 
     Raises:
-        TypeError: if they are no dict of numbers.
-        ValueError: if a weight is negative or not finite, there are no labels to tell the classes,
-            or these are not whole numbers.
+        TypeError: if they are no dict from whole numbers.
+        ValueError: if a weight is negative or not finite, or there are no labels.
     """
-    if class_weight is None:
-        return
-    if not isinstance(class_weight, Mapping):
+    numbers = class_weight if isinstance(class_weight, Mapping) else [None]
+    if any(isinstance(n, bool) or not isinstance(n, int | np.integer) for n in numbers):
         raise TypeError(
-            f"class_weight must be a dict from the number of a class to its weight, such as "
+            f"class_weight must be a dict from numbers of classes to weights, such as "
             f"{{0: 1.0, 1: 5.0}}, got {class_weight!r}"
         )
-    for number, weight in class_weight.items():
-        if isinstance(number, bool) or not isinstance(number, int | np.integer):
-            raise TypeError(
-                f"class_weight takes numbers of classes, such as {{0: 1.0, 1: 5.0}}, got the class "
-                f"{number!r}, which no label would be equal to"
-            )
-        if not 0 <= weight < math.inf:
-            raise ValueError(
-                f"class_weight takes finite weights of at least 0, got {weight!r} for class "
-                f"{number}"
-            )
+    if bad := [weight for weight in class_weight.values() if not 0 <= weight < math.inf]:
+        raise ValueError(f"class_weight takes finite weights of at least 0, got {bad[0]!r}")
     if not labelled:
         raise ValueError(
             "class_weight weighs examples by their labels, but the data hold no labels y; give "
             "labels, or sample_weight=..."
         )
-    if y is not None and not np.array_equal(np.asarray(y), np.round(np.asarray(y))):
-        raise ValueError("class_weight needs labels y that are whole numbers, the classes'")
 
 
 def weights_of_classes(y: Any, class_weight: Mapping[int, float]) -> np.ndarray:
     """The weight of the class of each label, (n,); 1 for a class without one.
 
     Labels are numbers of classes, (n,) or (n, 1), or have one column for each class.
+
+    Raises:
+        ValueError: for labels that are not whole numbers.
     """
     labels = np.asarray(y)
+    if not np.array_equal(labels, np.round(labels)):
+        raise ValueError("class_weight needs labels y that are whole numbers, the classes'")
     if labels.ndim > 1:
         labels = labels[:, 0] if labels.shape[1] == 1 else labels.argmax(axis=1)
     return np.array([class_weight.get(int(label), 1.0) for label in labels], np.float32)

@@ -245,7 +245,9 @@ class ObjectiveTraining(keras_private.Model):
             data = received(self, x, y, sample_weight, finite=False).weighed(class_weight)
             self._require_labels(data)
             self._prepare_to_train()
-            return super().train_on_batch(*data.arrays, return_dict=return_dict)
+            return super().train_on_batch(
+                data.x, data.y, data.sample_weight, return_dict=return_dict
+            )
 
     def test_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
@@ -253,7 +255,7 @@ class ObjectiveTraining(keras_private.Model):
         """The objective on a batch; arguments as for `keras.Model.test_on_batch`."""
         data = received(self, x, y, sample_weight)
         self._require_labels(data)
-        return super().test_on_batch(*data.arrays, return_dict=return_dict)
+        return super().test_on_batch(*data[:3], return_dict=return_dict)
 
     def predict_on_batch(self, x: Any) -> np.ndarray:
         """Reconstructions of a batch, in raw units."""

@@ -50,9 +50,15 @@ class Received(NamedTuple):
                 f"validation_split={share!r} of {len(self.x)} examples leaves none for training or "
                 f"none for validation"
             )
-        parts = [(None, None) if v is None else (v[:rows], v[rows:]) for v in self[:3]]
-        first, last = zip(*parts, strict=True)
-        return self._replace(**_named(first)), self._replace(**_named(last))
+        first, last = (
+            self._replace(
+                x=self.x[part],
+                y=None if self.y is None else self.y[part],
+                sample_weight=None if self.sample_weight is None else self.sample_weight[part],
+            )
+            for part in (slice(rows), slice(rows, None))
+        )
+        return first, last
 
     def weighed(self, class_weight: Mapping[int, float] | None) -> Self:
         """With the weights of the labels' classes; of a stream Keras takes care.
@@ -61,18 +67,15 @@ class Received(NamedTuple):
             TypeError: if they are no dict of numbers.
             ValueError: if they make no sense for the labels, or there are other weights.
         """
-        fit_arguments.check_class_weight(class_weight, self.labelled, self.y)
-        if class_weight is None or not self.in_memory:
+        if class_weight is None:
+            return self
+        fit_arguments.check_class_weight(class_weight, self.labelled)
+        if not self.in_memory:
             return self
         if self.sample_weight is not None:
             raise ValueError("give class_weight or sample_weight, not both")
         weights = fit_arguments.weights_of_classes(self.y, class_weight)
         return self._replace(sample_weight=weights)
-
-    @property
-    def arrays(self) -> tuple[Any, Any, Any]:
-        """x, y and weights, for the entries of Keras that take one batch."""
-        return self.x, self.y, self.sample_weight
 
     def steps(self, batch_size: int | None = None) -> int:
         """Batches of an epoch over an array."""
@@ -94,10 +97,6 @@ class Received(NamedTuple):
             y = np.zeros(len(self.x), np.float32)  # nobody looks at them: `require_labels`
         parts = tuple(part for part in (self.x, y, self.sample_weight) if part is not None)
         return array_batches(parts, size, shuffle, epochs)
-
-
-def _named(parts: tuple[Any, ...]) -> dict[str, Any]:
-    return dict(zip(("x", "y", "sample_weight"), parts, strict=True))
 
 
 def received(

@@ -54,7 +54,7 @@ REFUSED = {
         lambda: ((x(), y()), {"class_weight": [1.0, 2.0]}), TypeError, "must be a dict from",
     ),
     "classes that are names": (
-        lambda: ((x(), y()), {"class_weight": {"0": 1.0}}), TypeError, "numbers of classes",
+        lambda: ((x(), y()), {"class_weight": {"0": 1.0}}), TypeError, "from numbers of classes",
     ),
     "a class of negative weight": (
         lambda: ((x(), y()), {"class_weight": {1: -1.0}}), ValueError, "at least 0, got -1.0",
