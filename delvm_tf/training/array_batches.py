@@ -47,13 +47,15 @@ def array_batches(
         return full if whole == rows else full.concatenate(rest)
 
     def take(index: tf.Tensor) -> Any:
-        index = tf.random.shuffle(index) if shuffle == "batch" else index
         taken = tuple(tf.gather(tensor, index) for tensor in tensors)
         return taken[0] if len(taken) == 1 else taken
 
     first, last = (0, 1) if epochs is None else (epochs.start, max(epochs.stop, epochs.start + 1))
     orders = tf.data.Dataset.range(first, last).map(order).prefetch(1)
-    dataset = orders.flat_map(batches).map(take, num_parallel_calls=tf.data.AUTOTUNE)
+    indices = orders.flat_map(batches)
+    if shuffle == "batch":  # one after the other, or the order would not be that of the seed
+        indices = indices.map(tf.random.shuffle)
+    dataset = indices.map(take, num_parallel_calls=tf.data.AUTOTUNE)
     count = -(-rows // batch_size) * (last - first)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(count))
     options = tf.data.Options()

@@ -129,8 +129,13 @@ def received(
     require_adapted(model)
     y, sample_weight = as_values(y, "labels y"), as_values(sample_weight, "sample_weight")
     if not is_array(x):
+        if y is not None or sample_weight is not None:
+            raise ValueError(
+                "x is a stream, so y and sample_weight are part of its batches, (x, y) or (x, y, "
+                "weight), and no arguments"
+            )
         stream, labelled = _stream(model, x, compare)
-        return Received(stream, y, sample_weight, labelled, in_memory=False)
+        return Received(stream, None, None, labelled, in_memory=False)
     if compare:
         compare_names(model, names_of(x))
     check = inputs.check_array if finite else inputs.read_rows

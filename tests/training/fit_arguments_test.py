@@ -101,6 +101,12 @@ REFUSED = {
     "weights of validation": (
         lambda: ((x(),), {"validation_data": (x(), y(), -np.ones(N))}), ValueError, "negative",
     ),
+    "labels beside a stream": (
+        lambda: ((stream(x()), y()), {}), ValueError, "part of its batches",
+    ),
+    "weights beside a generator": (
+        lambda: ((batches(),), {"sample_weight": np.ones(N)}), ValueError, "part of its batches",
+    ),
     "text as labels": (lambda: ((x(), ["a"] * N), {}), TypeError, "labels y must be numbers"),
     "nothing as labels": (lambda: ((x(), NONE), {}), TypeError, "labels y must be numbers"),
     "dates as labels": (
