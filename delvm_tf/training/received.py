@@ -131,8 +131,8 @@ def received(
     if not is_array(x):
         if y is not None or sample_weight is not None:
             raise ValueError(
-                "x is a stream, so y and sample_weight are part of its batches, (x, y) or (x, y, "
-                "weight), and no arguments"
+                "x is a stream, whose labels and weights are part of its batches, (x, y) or "
+                "(x, y, weight); leave out y and sample_weight"
             )
         stream, labelled = _stream(model, x, compare)
         return Received(stream, None, None, labelled, in_memory=False)
