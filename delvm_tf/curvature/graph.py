@@ -5,6 +5,8 @@ from typing import Any
 
 import keras
 
+from delvm_tf import keras_private
+
 
 def is_graph(network: Any) -> bool:
     """Whether a network is a functional or built Sequential model of one input and one output.
@@ -26,31 +28,30 @@ class Call:
     It is called like a layer, with the values of its distinct input tensors.
     """
 
-    def __init__(self, operation: Any, node: Any, parents: list[Any], place: int):
-        self.name = operation.name
-        self._operation, self._node = operation, node
-        self._parents, self._place = parents, place
+    def __init__(self, node: keras_private.Node, parents: list[Any]):
+        self.name = node.operation.name
+        self._node, self._parents = node, parents
 
     @property
     def weights(self) -> list[Any]:
         """The variables of the layer that is called; empty for an operation."""
-        return getattr(self._operation, "weights", [])
+        return getattr(self._node.operation, "weights", [])
 
     def __call__(self, values: Any, training: bool = False) -> Any:
         """The output for the value, or the list of values, of the parents."""
         listed = values if isinstance(values, list) else [values]
         by_tensor = {id(p): v for p, v in zip(self._parents, listed, strict=True)}
         args, kwargs = self._node.arguments.fill_in(by_tensor)
-        if getattr(self._operation, "_call_has_training_arg", False):
+        if keras_private.takes_training(self._node.operation):
             kwargs["training"] = training
-        return keras.tree.flatten(self._operation(*args, **kwargs))[self._place]
+        return keras.tree.flatten(self._node.operation(*args, **kwargs))[self._node.place]
 
 
-def _is_plain(layer: Any, node: Any) -> bool:
+def _is_plain(node: keras_private.Node) -> bool:
     """Whether a layer was called with a tensor or a list of tensors and returned one."""
     options = {key: value for key, value in node.arguments.kwargs.items() if key != "training"}
     return (
-        isinstance(layer, keras.layers.Layer)
+        isinstance(node.operation, keras.layers.Layer)
         and len(node.arguments.args) == len(node.outputs) == 1
         and all(value is None for value in options.values())
     )
@@ -67,12 +68,11 @@ def layer_nodes(network: Any) -> list[tuple[Any, list[Any], Any]]:
     def visit(tensor: Any) -> None:
         if id(tensor) in done or tensor is network.inputs[0]:
             return
-        layer, node_index, place = tensor._keras_history
-        node = layer._inbound_nodes[node_index]
-        parents = node.input_tensors
-        if not _is_plain(layer, node):
+        node = keras_private.node_of(tensor)
+        layer, parents = node.operation, node.inputs
+        if not _is_plain(node):
             parents = list({id(parent): parent for parent in parents}.values())
-            layer = Call(layer, node, parents, place)
+            layer = Call(node, parents)
         for parent in parents:
             visit(parent)
         done[id(tensor)] = (layer, parents, tensor)
@@ -111,5 +111,5 @@ def layer_chain(network: Any) -> list[keras.layers.Layer] | None:
 
 def structure_key(model: Any) -> Hashable:
     """The layers of a model and their activations, which a user may replace; () for a function."""
-    layers = model._flatten_layers() if isinstance(model, keras.layers.Layer) else ()
+    layers = keras_private.all_layers(model) if isinstance(model, keras.layers.Layer) else ()
     return tuple((layer, getattr(layer, "activation", None)) for layer in layers)

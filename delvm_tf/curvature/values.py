@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from delvm_tf import keras_private
 from delvm_tf.curvature.graph import evaluate_graph, is_graph
 from delvm_tf.curvature.jets import without_options
 from delvm_tf.curvature.layer_kinds import MAX_POOLINGS
@@ -20,7 +21,7 @@ def network_value(network: Any, x: tf.Tensor) -> tf.Tensor:
     Layers whose second derivatives are wrong or missing in TensorFlow are computed by their
     propagation rule, which gives the same value.
     """
-    if not is_graph(network) or not any(map(_needs_rule, network._flatten_layers())):
+    if not is_graph(network) or not any(map(_needs_rule, keras_private.all_layers(network))):
         return network(x, training=False)
 
     def apply(layer: Any, inputs: list[tf.Tensor]) -> tf.Tensor:
@@ -37,9 +38,8 @@ def _by_rule(layer: Any, x: tf.Tensor) -> tf.Tensor:
     half = layer.compute_dtype in ("float16", "bfloat16")
     value = value_by_rule(layer, tf.cast(x, "float32" if half else layer.compute_dtype))
     value = tf.cast(value, layer.compute_dtype)
-    mask = getattr(x, "_keras_mask", None)
-    if mask is not None and layer.supports_masking:
-        value._keras_mask = mask
+    if layer.supports_masking:
+        keras_private.copy_mask(x, value)
     return value
 
 

@@ -12,6 +12,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from delvm_tf.detection import validation
 from delvm_tf.inputs.arrays import as_array
+from delvm_tf.inputs.batches import CheckedRows
+from delvm_tf.inputs.columns import names_of
+from delvm_tf.models.reconstruction_model import ReconstructionModel
 
 Scores = Callable[[Any], Any]  # rows (batch, ...) to anomaly scores (batch,)
 BATCH_SIZE = 1024  # rows computed at a time where nothing else sets their number
@@ -128,10 +131,17 @@ def symbolic(x: Any) -> bool:
     return tf.is_tensor(x) and not tf.executing_eagerly()
 
 
-def rows_for(owner: Any, x: Any) -> Any:
-    """X itself for an owner that compares names of columns, and in a graph; else its values."""
+def rows_for(owner: Any, x: Any, direct: bool = True) -> Any:
+    """X itself for an owner that compares names of columns, and in a graph; else its values.
+
+    A model to which they go directly need not look through them again.
+    """
+    if symbolic(x):
+        return x
     named = getattr(owner, "feature_names_in_", None) is not None
-    return x if named or symbolic(x) else as_array(x)
+    if direct and isinstance(owner, ReconstructionModel):
+        return CheckedRows(as_array(x), names_of(x) if named else None)
+    return x if named else as_array(x)
 
 
 def centred(x: Any, mean: np.ndarray) -> tf.Tensor:

@@ -138,7 +138,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         abnormal = None if labels is None else labels.abnormal
         model = self.model
         if self.epochs:
-            normal = validation.with_names(X, array)
+            normal = validation.with_names(X, array, self.model)
             if abnormal is not None:
                 normal = validation.rows_of(normal, np.flatnonzero(~abnormal))
             model = self._trained(normal)

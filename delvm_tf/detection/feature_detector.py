@@ -9,6 +9,8 @@ from sklearn.base import clone
 
 from delvm_tf.detection import validation
 from delvm_tf.detection.criterion import Criterion, anomaly_function, rows_for
+from delvm_tf.detection.score_vectors import LayerScores, NoiseScores
+from delvm_tf.models.reconstruction_model import ReconstructionModel
 
 
 class FeatureDetector(Criterion):
@@ -65,4 +67,6 @@ class FeatureDetector(Criterion):
     def table(self, x: Any) -> tf.Tensor:
         """The features of x, (batch, d)."""
         owner = getattr(self.features, "__self__", self.features)
-        return tf.convert_to_tensor(self.features(rows_for(getattr(owner, "model", owner), x)))
+        direct = isinstance(owner, ReconstructionModel | LayerScores | NoiseScores)
+        rows = rows_for(getattr(owner, "model", owner), x, direct)
+        return tf.convert_to_tensor(self.features(rows))

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from delvm_tf import noise
+from delvm_tf import keras_private, noise
 from delvm_tf.curvature.sums import sum_per_example
 from delvm_tf.models.energy_model import EnergyModel
 from delvm_tf.models.latent_energy_model import LatentEnergyModel
@@ -47,7 +47,7 @@ class LayerScores:
             )
         self.model = model
         self.criterion = criterion
-        trainable = {layer: layer.trainable for layer in model._flatten_layers()}
+        trainable = {layer: layer.trainable for layer in keras_private.all_layers(model)}
         try:
             self.stages = [model.layer_stage(k + 1) for k in range(model.layer_count)]
         finally:

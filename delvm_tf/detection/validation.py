@@ -7,7 +7,9 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _check_n_features, check_array, validate_data
 
 from delvm_tf.inputs.arrays import as_array
+from delvm_tf.inputs.batches import CheckedRows
 from delvm_tf.inputs.columns import names_of
+from delvm_tf.models.reconstruction_model import ReconstructionModel
 
 
 def checked(estimator: Any, X: Any, reset: bool, flat: bool = False, rows: int = 1) -> np.ndarray:
@@ -53,11 +55,15 @@ def checked(estimator: Any, X: Any, reset: bool, flat: bool = False, rows: int =
     return array
 
 
-def with_names(X: Any, array: np.ndarray) -> Any:
-    """X itself if its columns have names, for who is to learn them; else the checked array."""
+def with_names(X: Any, array: np.ndarray, learner: Any = None) -> Any:
+    """The checked rows for a model that learns; else X itself, if its columns have names."""
+    if isinstance(learner, ReconstructionModel):
+        return CheckedRows(array, names_of(X))
     return array if names_of(X) is None else X
 
 
 def rows_of(X: Any, rows: np.ndarray) -> Any:
     """Some rows of an array or a data frame, by position and not by the labels of its index."""
+    if isinstance(X, CheckedRows):
+        return X[rows]
     return _safe_indexing(X, rows)

@@ -1,11 +1,13 @@
 """Which of several workers writes: the chief, and the others only read."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from delvm_tf.distribution.cluster import cluster
+from delvm_tf.distribution.cluster import LOST_WORKER, WorkerLost, cluster
 
 # What these do is to write; training is the same without them.
 _WRITERS = (
@@ -16,7 +18,22 @@ _WRITERS = (
 def has_several_workers(strategy: tf.distribute.Strategy) -> bool:
     """Whether processes of several machines train together."""
     mirrored = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
-    return mirrored and strategy.extended._in_multi_worker_mode()
+    return mirrored and strategy.num_replicas_in_sync > len(strategy.extended.worker_devices)
+
+
+@contextmanager
+def lost_workers_named(strategy: tf.distribute.Strategy) -> Iterator[None]:
+    """Say in words that another worker was lost.
+
+    Raises:
+        WorkerLost: in place of TensorFlow's errors, if there are several workers.
+    """
+    try:
+        yield
+    except LOST_WORKER as error:
+        if has_several_workers(strategy):
+            raise WorkerLost(cluster(), error) from error
+        raise
 
 
 def writes_files(strategy: tf.distribute.Strategy) -> bool:
@@ -24,7 +41,7 @@ def writes_files(strategy: tf.distribute.Strategy) -> bool:
     return not has_several_workers(strategy) or cluster().is_chief
 
 
-class RestoreOnly(keras.callbacks.BackupAndRestore):
+class RestoreOnly(keras.callbacks.Callback):
     """Restores what the chief has backed up, and writes nothing itself.
 
     Args:
@@ -32,13 +49,13 @@ class RestoreOnly(keras.callbacks.BackupAndRestore):
     """
 
     def __init__(self, backup: keras.callbacks.BackupAndRestore):
-        super().__init__(backup.backup_dir, save_freq=backup.save_freq)
+        super().__init__()
+        self.backup = backup
 
-    def _save_model(self) -> None:
-        pass
-
-    def on_train_end(self, logs: Any = None) -> None:
-        """Leave the files to the chief."""
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Restore; all else is left to the chief."""
+        self.backup.set_model(self.model)
+        self.backup.on_train_begin(logs)
 
 
 def callbacks_of_worker(callbacks: list[Any]) -> list[Any]:

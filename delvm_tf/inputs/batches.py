@@ -14,6 +14,32 @@ __all__ = ["as_array", "as_values", "is_array"]
 
 CHUNK = 1 << 22  # values looked at at a time
 
+
+class CheckedRows:
+    """Examples that were read and looked through once, for all that take x from there on.
+
+    Attributes:
+        values: an array or tensor, (n, ...), without NaN and infinities.
+        shape: of the values.
+        feature_names_in_: names of the columns, or None.
+    """
+
+    def __init__(self, values: Any, names: Sequence[str] | None):
+        self.values = values
+        self.shape = values.shape
+        self.feature_names_in_ = names
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self.values, dtype)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, rows: Any) -> "CheckedRows":
+        """Some rows, checked too."""
+        return CheckedRows(self.values[rows], self.feature_names_in_)
+
+
 CompareNames = Callable[[Sequence[str] | None], None]
 
 
@@ -86,7 +112,7 @@ def read_rows(x: Any, expected: tuple[int, ...] | None, owner: str) -> Any:
         TypeError: if the values are not real numbers.
         ValueError: if a value is masked, the shape is wrong or there is no example.
     """
-    x = as_array(x)
+    x = x.values if isinstance(x, CheckedRows) else as_array(x)
     check_dtype(x.dtype)
     if expected is None and len(x.shape) < 2:
         raise ValueError(f"{owner} expects a batch (batch, ...), got shape {tuple(x.shape)}")
@@ -123,14 +149,15 @@ def check_finite(x: Any) -> None:
 
 
 def check_array(x: Any, expected: tuple[int, ...] | None, owner: str) -> Any:
-    """Check type, shape, length and finiteness of an array.
+    """Check type, shape, length and finiteness of an array; of `CheckedRows` all but the last.
 
     See `read_rows` for arguments, result and what it raises; besides that it raises a ValueError
     for NaN and infinite values.
     """
-    x = read_rows(x, expected, owner)
-    check_finite(x)
-    return x
+    rows = read_rows(x, expected, owner)
+    if not isinstance(x, CheckedRows):
+        check_finite(rows)
+    return rows
 
 
 def check_lengths(x: Any, y: Any, what: str = "labels y") -> None:
@@ -146,6 +173,11 @@ def check_lengths(x: Any, y: Any, what: str = "labels y") -> None:
 def inputs_of(element: Any) -> Any:
     """The x of an element x, (x,), (x, y) or (x, y, weight)."""
     return keras.utils.unpack_x_y_sample_weight(element)[0]
+
+
+def has_labels(element: Any) -> bool:
+    """Whether an element, or the specification of one, is (x, y) or (x, y, weight)."""
+    return keras.utils.unpack_x_y_sample_weight(element)[1] is not None
 
 
 def with_inputs(element: Any, x: Any) -> Any:

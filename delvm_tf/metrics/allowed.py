@@ -6,6 +6,8 @@ from typing import Any
 
 import keras
 
+from delvm_tf.keras_private import function_of
+
 # For probabilities, classes or signs; so are their subclasses and functions.
 _KINDS = (
     "AUC", "Accuracy", "BinaryAccuracy", "BinaryCrossentropy", "BinaryFocalCrossentropy",
@@ -69,7 +71,7 @@ def _takes_probabilities(metric: Any) -> bool:
     if isinstance(metric, type):
         return issubclass(metric, _CLASSES)
     # A function may be wrapped in a metric, as `MeanMetricWrapper` and losses do.
-    function = getattr(metric, "_fn", getattr(metric, "fn", metric))
+    function = function_of(metric)
     return isinstance(metric, _CLASSES) or any(function is one for one in _FUNCTIONS)
 
 

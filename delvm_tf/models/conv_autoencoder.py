@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 
+from delvm_tf.keras_private import all_layers
 from delvm_tf.models.autoencoder import Autoencoder
 
 L = keras.layers
@@ -30,7 +31,7 @@ class ConvAutoencoder(Autoencoder):
 
     def __init__(self, network: Any, **kwargs: Any):
         super().__init__(network, **kwargs)
-        layers = [layer for layer in network._flatten_layers() if not layer._layers]
+        layers = [each for each in all_layers(network) if len(all_layers(each)) == 1]
         if layers and not any(isinstance(layer, CONVOLUTIONS) for layer in layers):
             kinds = ", ".join(sorted({type(layer).__name__ for layer in layers}))
             raise ValueError(

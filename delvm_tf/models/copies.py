@@ -5,6 +5,8 @@ from typing import Any
 
 import keras
 
+from delvm_tf.keras_private import all_layers
+
 # What Keras keeps in a configuration to build a layer at once, for inputs of a known shape.
 _ONCE_BUILT = "build_input_shape"  # of a Sequential, which then begins with an InputLayer
 _BUILT = ("build_config", _ONCE_BUILT)
@@ -40,9 +42,7 @@ def untrained_copy(model: Any) -> Any:
 
 
 def _from_configuration(model: Any) -> Any:
-    frozen = [
-        layer.name for layer in model._flatten_layers() if not layer.trainable and layer.weights
-    ]
+    frozen = [layer.name for layer in all_layers(model) if not layer.trainable and layer.weights]
     if frozen:
         raise ValueError(
             f"the layers {', '.join(frozen[:5])} are frozen, and starting anew would fill them "
@@ -61,7 +61,7 @@ def _from_configuration(model: Any) -> Any:
 
 def _classes(model: Any) -> dict[str, type]:
     """The classes of all layers by name, for those that are not registered with Keras."""
-    return {type(layer).__name__: type(layer) for layer in model._flatten_layers()}
+    return {type(layer).__name__: type(layer) for layer in all_layers(model)}
 
 
 def _unbuilt(config: Any) -> Any:

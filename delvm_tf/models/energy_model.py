@@ -12,6 +12,7 @@ from delvm_tf.normalization import InputNormalization
 from delvm_tf.objectives.objective import Objective
 from delvm_tf.objectives.score_matching import ScoreMatching
 from delvm_tf.samplers import MALA, Langevin, Sampler, sample
+from delvm_tf.training.received import require_ready
 
 Trace = Callable[[PotentialFunction, tf.Tensor], Curvature]
 
@@ -162,7 +163,7 @@ class EnergyModel(ReconstructionModel):
             TypeError: if the model cannot do what the sampler needs.
             SamplingDiverged: if chains run away.
         """
-        self._require_ready("sampling")
+        require_ready(self, "sampling")
         sampler = self.density_sampler if sampler is None else sampler
         run = sample(self, n, sampler, steps, initial, record_every, seed)
         return run if details else run.samples

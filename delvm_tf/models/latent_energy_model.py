@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from delvm_tf import noise
+from delvm_tf import keras_private, noise
 from delvm_tf.curvature import Curvature, Outer, Potential
 from delvm_tf.curvature.graph import layer_chain
 from delvm_tf.models.energy_model import EnergyModel, Trace
@@ -63,7 +63,7 @@ class LatentEnergyModel(EnergyModel):
     def build_parameters(self, input_shape: tuple[int | None, ...]) -> None:
         """Build the network and the quadratic part, and check that they fit together."""
         build_network(self.network, input_shape)
-        for layer in self.network._flatten_layers():
+        for layer in keras_private.all_layers(self.network):
             if isinstance(layer, keras.layers.SpectralNormalization):
                 raise ValueError(
                     f"layer {layer.name} normalises its kernel in training only, and an energy "

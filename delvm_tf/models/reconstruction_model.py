@@ -16,17 +16,18 @@ from delvm_tf.curvature.graph import structure_key
 from delvm_tf.curvature.sums import sum_per_example
 from delvm_tf.inputs import batches as inputs
 from delvm_tf.inputs.columns import check_names
+from delvm_tf.keras_private import built_or_untouched
 from delvm_tf.models.compiled import CompiledFunctions
 from delvm_tf.models.feature_maps import flatten_map
-from delvm_tf.models.unbuilding import built_or_untouched
 from delvm_tf.normalization import InputNormalization
 from delvm_tf.objectives.objective import Objective
-from delvm_tf.training.entries import CheckedEntries
+from delvm_tf.training.objective_training import ObjectiveTraining
+from delvm_tf.training.received import build_for, compare_names, require_adapted
 
 BATCH_SIZE = 512  # examples scored at a time
 
 
-class ReconstructionModel(CheckedEntries):
+class ReconstructionModel(ObjectiveTraining):
     """An unsupervised model that reconstructs its inputs and has hidden variables.
 
     A subclass gives `normalized_reconstruction` and `normalized_hidden`; the rest follows: the
@@ -133,17 +134,18 @@ class ReconstructionModel(CheckedEntries):
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
         """Reconstruction in raw units; what `predict` returns, batch by batch."""
-        reconstruction = self.normalized_reconstruction(self._normalize(x))
+        reconstruction = self.normalized_reconstruction(self.normalized(x))
         return self.normalization.invert(reconstruction, self.normalization.raw_dtype(x.dtype))
 
-    def _normalize(self, x: tf.Tensor) -> tf.Tensor:
+    def normalized(self, x: tf.Tensor) -> tf.Tensor:
+        """A tensor of raw inputs in normalised units, checked as far as its form tells."""
         inputs.check_dtype(x.dtype)
         if x.shape.rank is None and self.built:  # a stream that says nothing of its batches
             x = tf.ensure_shape(x, (None, *(self.input_shape_or_none or ())))
         inputs.check_shape(x.shape, self.input_shape_or_none, type(self).__name__)
         if not self.built:
             self.build((None, *x.shape[1:]))
-        self._require_adapted()
+        require_adapted(self)
         return self.normalization.call(x)
 
     def apply(
@@ -166,7 +168,7 @@ class ReconstructionModel(CheckedEntries):
         own = isinstance(function, _JoinedFeatures) or getattr(function, "__self__", None) is self
         graphs = self._compiled_functions if own else CompiledFunctions()
         return self._batchwise(
-            (name, function), lambda raw: function(self._normalize(raw)), x, batch_size, graphs
+            (name, function), lambda raw: function(self.normalized(raw)), x, batch_size, graphs
         )
 
     def _batchwise(
@@ -180,12 +182,16 @@ class ReconstructionModel(CheckedEntries):
         """A function of raw inputs, which a key identifies among graphs, batch by batch."""
         if isinstance(x, tf.Tensor) and not tf.executing_eagerly():
             return function(x)
-        self._require_adapted()
+        require_adapted(self)
         results = []
         for batch in inputs.checked_batches(
-            x, batch_size, self.input_shape_or_none, type(self).__name__, self._compare_names
+            x,
+            batch_size,
+            self.input_shape_or_none,
+            type(self).__name__,
+            functools.partial(compare_names, self),
         ):
-            self._build_for(tuple(batch.shape)[1:])  # outside of any graph
+            build_for(self, tuple(batch.shape)[1:])  # outside of any graph
             tensor = self._to_tensor(batch)
             spec = tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype)
             compiled = tf.function(function, autograph=False)
@@ -228,9 +234,8 @@ class ReconstructionModel(CheckedEntries):
             self.objective.build_for(self)
         self.built = True
         if not self.trainable:  # which then was said before there was anything to freeze
-            for part in (*self._layers, *self._trainable_variables):
+            for part in (*self.layers, *self.weights):
                 part.trainable = False
-        self._build_shapes_dict = {"input_shape": shape}
 
     def adapt(self, data: Any, batch_size: int = 4096, steps: int | None = None) -> None:
         """Take the statistics of the input normalisation from the training data.
@@ -269,11 +274,15 @@ class ReconstructionModel(CheckedEntries):
         if statistics.count == 0:
             raise ValueError(f"{owner} cannot adapt to an empty data set")
         self.normalization.check_statistics(statistics)
-        self._build_for(shape)
+        build_for(self, shape)
         self.normalization.set_statistics(statistics)
         self.normalization.feature_names = None if names[0] is None else tuple(names[0])
 
     # Saving.
+
+    def get_build_config(self) -> dict[str, Any] | None:
+        """The shape of the inputs."""
+        return {"input_shape": (None, *(self.input_shape_or_none or ()))} if self.built else None
 
     def get_config(self) -> dict[str, Any]:
         """Configuration for saving; subclasses add their own arguments."""

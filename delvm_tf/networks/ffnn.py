@@ -25,9 +25,11 @@ class FeedForward(keras.Sequential):
             and layers
             and not isinstance(layers[0], keras.layers.Flatten)
         ):
-            flatten = keras.layers.Flatten(dtype=layers[0].dtype_policy, name="flatten")
-            first = isinstance(self._layers[0], keras.layers.InputLayer)
-            self._layers.insert(1 if first else 0, flatten)
+            for _ in layers:
+                self.pop(rebuild=False)
+            self.add(keras.layers.Flatten(dtype=layers[0].dtype_policy, name="flatten"))
+            for layer in layers:
+                self.add(layer)
         super().build(input_shape)
 
 

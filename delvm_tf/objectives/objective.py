@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from delvm_tf.storage.checkpoints import Checkpointed
+from delvm_tf.keras_private import Checkpointed, all_layers
 
 
 class ObjectiveValue(NamedTuple):
@@ -95,5 +95,5 @@ class Objective(Checkpointed, keras.layers.Layer, abc.ABC):
 
     def _own_variables(self) -> list[Any]:
         """All state but the weights of layers within."""
-        within = {id(v) for layer in self._layers for v in layer.weights}
+        within = {id(v) for layer in all_layers(self)[1:] for v in layer.weights}
         return [variable for variable in self.variables if id(variable) not in within]

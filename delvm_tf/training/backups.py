@@ -1,11 +1,15 @@
 """Backups of a running fit that remove only what they wrote."""
 
+import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
+import tensorflow as tf
 
+from delvm_tf.keras_private import BackupAndRestore
 from delvm_tf.storage.ownership import make_folder, remove_files, remove_if_empty, write_json
 
 METADATA = "training_metadata.json"
@@ -13,7 +17,7 @@ WEIGHTS = "latest.weights.h5"
 NAMES = tuple(name + old for name in (WEIGHTS, METADATA) for old in ("", ".bkp"))
 
 
-class Backup(keras.callbacks.BackupAndRestore):
+class Backup(BackupAndRestore):
     """`keras.callbacks.BackupAndRestore` whose files are whole, and that removes no others.
 
     Keras removes the whole folder when training is done, whatever else is in it. Arguments: as
@@ -31,13 +35,12 @@ class Backup(keras.callbacks.BackupAndRestore):
                 f"remove it, or choose another folder. {error}"
             ) from error
 
-    def _save_model(self) -> None:
-        # As Keras does, but whole: after a kill amid its writing no run could go on from there.
+    def write_backup(self, epoch: int, batch: int) -> None:
+        """Write as Keras does, but whole: from half a file no run could go on."""
         folder = Path(self.backup_dir)
         make_folder(folder)
         self.model.save_weights(folder / WEIGHTS, overwrite=True)
-        state = {"epoch": self._current_epoch, "batch": self._last_batch_seen}
-        write_json(folder / METADATA, state)
+        write_json(folder / METADATA, {"epoch": epoch, "batch": batch})
 
     def on_train_end(self, logs: Any = None) -> None:
         """Remove the backup."""
@@ -62,6 +65,20 @@ def check_paths(callback: Any) -> None:
             )
     if isinstance(callback, keras.callbacks.BackupAndRestore):
         check_backup_folder(callback)
+
+
+def backed_up_epoch(callbacks: Sequence[Any]) -> int:
+    """Epochs that `BackupAndRestore` will find done; 0 without a backup."""
+    for callback in callbacks:
+        if isinstance(callback, keras.callbacks.BackupAndRestore):
+            # Keras writes to addresses such as gs:// too.
+            written = tf.io.gfile.join(os.fspath(callback.backup_dir), METADATA)
+            try:
+                with tf.io.gfile.GFile(written) as file:
+                    return int(json.loads(file.read())["epoch"])
+            except (tf.errors.NotFoundError, OSError, ValueError, KeyError):
+                return 0
+    return 0
 
 
 def check_backup_folder(backup: keras.callbacks.BackupAndRestore) -> None:

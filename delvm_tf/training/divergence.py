@@ -3,10 +3,48 @@
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 
 class TrainingDiverged(RuntimeError):
     """Training ran away. The message says what to change; the model holds its last good weights."""
+
+
+NUMBERS = (
+    "nonfinite_inputs", "bad_weights", "nonfinite_steps", "watched_error", "watched_nothing",
+)  # fmt: skip
+
+
+class RunHealth(keras.metrics.Metric):
+    """What the steps of an epoch tell `DivergenceGuard`, over all replicas, and nobody else.
+
+    A metric, so that it begins anew with every epoch and evaluation.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(name="health", dtype="float32")
+        self._sums = self.add_variable((len(NUMBERS),), "zeros", name="sums")
+        self._evaluated = self.add_variable((), "zeros", name="evaluated_batches")
+
+    def update_state(self, *numbers: Any) -> None:
+        """Add what a batch tells: a number, or one for each example, for each of `NUMBERS`."""
+        sums = [tf.reduce_sum(tf.cast(number, tf.float32)) for number in numbers]
+        self._sums.assign_add(tf.stack(sums))
+
+    def next_evaluated(self) -> tf.Tensor:
+        """The number of the next batch of an evaluation, from 0."""
+        number = tf.cast(tf.convert_to_tensor(self._evaluated.value), tf.int32)
+        self._evaluated.assign_add(1.0)
+        return number
+
+    def result(self) -> dict[str, tf.Tensor]:
+        """Nothing that is reported."""
+        return {}
+
+    def numbers(self) -> dict[str, float]:
+        """The sums by name."""
+        sums = keras.ops.convert_to_numpy(self._sums)
+        return {name: float(value) for name, value in zip(NUMBERS, sums, strict=True)}
 
 
 class DivergenceGuard(keras.callbacks.Callback):

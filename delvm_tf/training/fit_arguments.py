@@ -61,7 +61,7 @@ def check_validation(validation_data: Any, runs: int, **arguments: Any) -> None:
 
 
 def checked_labels(x: Any, y: Any, binary: bool = False) -> Any:
-    """Labels as an array of numbers, or as they are for data that are not in memory.
+    """Labels of an array as an array of numbers.
 
     Args:
         x: the inputs.
@@ -72,8 +72,8 @@ def checked_labels(x: Any, y: Any, binary: bool = False) -> Any:
         TypeError: if they are not numbers.
         ValueError: for another length, or other labels than asked for.
     """
-    if y is None or not inputs.is_array(x):
-        return y
+    if y is None:
+        return None
     labels = _numbers(y, "labels y", "leave them out, or give a number to each class")
     if labels.ndim == 0:
         raise ValueError(f"labels y must be one for each example, got the number {labels}")
@@ -91,14 +91,14 @@ def checked_labels(x: Any, y: Any, binary: bool = False) -> Any:
 
 
 def checked_weights(x: Any, sample_weight: Any) -> Any:
-    """Weights as an array, (n,), or as they are for data that are not in memory.
+    """Weights of the rows of an array, (n,).
 
     Raises:
         TypeError: if they are not numbers.
         ValueError: for another length or shape, or if one is negative, NaN or infinite.
     """
-    if sample_weight is None or not inputs.is_array(x):
-        return sample_weight
+    if sample_weight is None:
+        return None
     weights = _numbers(sample_weight, "sample_weight", "one number for each example")
     if weights.ndim == 0 or weights.size != len(weights):
         raise ValueError(
@@ -115,47 +115,42 @@ def checked_weights(x: Any, sample_weight: Any) -> Any:
     return weights
 
 
-def is_unlabelled(x: Any, y: Any) -> bool:
-    """Whether data are known to hold no labels."""
-    if inputs.is_array(x):
-        return y is None
-    spec = getattr(x, "element_spec", None)
-    return spec is not None and keras.utils.unpack_x_y_sample_weight(spec)[1] is None
-
-
-def check_class_weight(class_weight: Any, x: Any, y: Any) -> None:
-    """Refuse weights of classes that are no dict, or are given without labels.
+def check_class_weight(class_weight: Any, labelled: bool) -> None:
+    """Refuse weights of classes that are no dict of weights, or are given without labels.
 
     Raises:
-        TypeError: if they are no dict of numbers.
-        ValueError: if a weight is negative or not finite, there are no labels to tell the classes,
-            or these are not whole numbers.
+        TypeError: if they are no dict from whole numbers.
+        ValueError: if a weight is negative or not finite, or there are no labels.
     """
-    if class_weight is None:
-        return
-    if not isinstance(class_weight, Mapping):
+    numbers = class_weight if isinstance(class_weight, Mapping) else [None]
+    if any(isinstance(n, bool) or not isinstance(n, int | np.integer) for n in numbers):
         raise TypeError(
-            f"class_weight must be a dict from the number of a class to its weight, such as "
+            f"class_weight must be a dict from numbers of classes to weights, such as "
             f"{{0: 1.0, 1: 5.0}}, got {class_weight!r}"
         )
-    for number, weight in class_weight.items():
-        if isinstance(number, bool) or not isinstance(number, int | np.integer):
-            raise TypeError(
-                f"class_weight takes numbers of classes, such as {{0: 1.0, 1: 5.0}}, got the class "
-                f"{number!r}, which no label would be equal to"
-            )
-        if not 0 <= weight < math.inf:
-            raise ValueError(
-                f"class_weight takes finite weights of at least 0, got {weight!r} for class "
-                f"{number}"
-            )
-    if is_unlabelled(x, y):
+    if bad := [weight for weight in class_weight.values() if not 0 <= weight < math.inf]:
+        raise ValueError(f"class_weight takes finite weights of at least 0, got {bad[0]!r}")
+    if not labelled:
         raise ValueError(
             "class_weight weighs examples by their labels, but the data hold no labels y; give "
             "labels, or sample_weight=..."
         )
-    if inputs.is_array(x) and not np.array_equal(np.asarray(y), np.round(np.asarray(y))):
+
+
+def weights_of_classes(y: Any, class_weight: Mapping[int, float]) -> np.ndarray:
+    """The weight of the class of each label, (n,); 1 for a class without one.
+
+    Labels are numbers of classes, (n,) or (n, 1), or have one column for each class.
+
+    Raises:
+        ValueError: for labels that are not whole numbers.
+    """
+    labels = np.asarray(y)
+    if not np.array_equal(labels, np.round(labels)):
         raise ValueError("class_weight needs labels y that are whole numbers, the classes'")
+    if labels.ndim > 1:
+        labels = labels[:, 0] if labels.shape[1] == 1 else labels.argmax(axis=1)
+    return np.array([class_weight.get(int(label), 1.0) for label in labels], np.float32)
 
 
 def require_one_tensor(x: Any) -> None:
@@ -182,6 +177,7 @@ def unpacked(data: Any) -> tuple[tf.Tensor, Any, Any]:
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     require_one_tensor(x)
     if sample_weight is not None:
+        sample_weight = tf.convert_to_tensor(sample_weight)
         shape = sample_weight.shape
         if shape.rank is not None and (shape.rank == 0 or any(n != 1 for n in shape[1:])):
             raise ValueError(

@@ -6,8 +6,11 @@ from typing import Any, NamedTuple
 
 import keras
 
+from delvm_tf import keras_private
 from delvm_tf.distribution.chief import writes_files
 from delvm_tf.inputs import batches as inputs
+from delvm_tf.inputs.arrays import is_array
+from delvm_tf.inputs.columns import names_of
 from delvm_tf.storage.ownership import claim, read_json, release, write_json
 from delvm_tf.storage.paths import local_path
 from delvm_tf.training.backups import NAMES, Backup
@@ -93,6 +96,9 @@ def fit_layerwise(
         if shape is None:
             raise ValueError("the model is not built; call model.adapt(x) first")
         model.build((None, *shape))
+    if is_array(x):  # looked through once, not in every stage
+        rows = inputs.check_array(x, model.input_shape_or_none, type(model).__name__)
+        x = inputs.CheckedRows(rows, names_of(x))
     count = model.layer_count
     template = keras.optimizers.get(optimizer)
     rates = [float(rate) for rate in _per_layer("learning_rates", learning_rates, count)]
@@ -106,7 +112,7 @@ def fit_layerwise(
         stages.append(LayerStage(count + 1, count, joint_learning_rate or min(rates), joint_epochs))
     folder = None if backup_dir is None else local_path(backup_dir, "backup_dir")
     backup = None if folder is None else _Backup(folder, model, stages)
-    trainable = {layer: layer.trainable for layer in model._flatten_layers()}
+    trainable = {layer: layer.trainable for layer in keras_private.all_layers(model)}
     histories = {} if backup is None else backup.restore()
     try:
         for stage in stages:
@@ -134,15 +140,7 @@ def _stage_model(model: Any, stage: LayerStage, trainable: dict[Any, bool]) -> A
     for layer, flag in trainable.items():
         layer.trainable = flag
     part = model if stage.joint else model.layer_stage(stage.layer)
-    return _twin(model) if part is model else part
-
-
-def _twin(model: Any) -> Any:
-    """The same model, sharing layers and all state, that can be compiled without the other."""
-    twin = object.__new__(type(model))
-    # Keras keeps the metrics of an earlier compile where a later one has none.
-    vars(twin).update(vars(model), _compile_metrics=None)
-    return twin
+    return keras_private.twin(model) if part is model else part
 
 
 def _with_rate(template: keras.optimizers.Optimizer, rate: float) -> keras.optimizers.Optimizer:

@@ -1,25 +1,39 @@
-"""Training a model on an objective by `fit`, with checks before and a watch during the run."""
+"""A Keras model that learns by an objective: its entries, each of which checks what it is given."""
 
+import os
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from delvm_tf.curvature.sums import sum_per_example
-from delvm_tf.distribution.shares import Share, at_least_one_row, share_of_batch, true_in_all
-from delvm_tf.inputs import batches as inputs
-from delvm_tf.metrics.allowed import check_metrics, flat_metrics
+from delvm_tf import keras_private
+from delvm_tf.distribution.chief import has_several_workers, lost_workers_named, writes_files
+from delvm_tf.inputs.arrays import as_array, is_array
+from delvm_tf.metrics.allowed import check_metrics
 from delvm_tf.metrics.ranking import RankingMetric
-from delvm_tf.objectives.objective import Objective, ObjectiveValue
-from delvm_tf.training import fit_arguments
-from delvm_tf.training.divergence import DivergenceGuard
-from delvm_tf.training.updates import DeferredUpdates, evaluation_seeds, run_if
-from delvm_tf.training.worker_training import WorkerTraining
+from delvm_tf.objectives.objective import Objective
+from delvm_tf.storage.model_files import written
+from delvm_tf.training import fit_arguments, step
+from delvm_tf.training.divergence import RunHealth
+from delvm_tf.training.received import (
+    Received,
+    build_for,
+    names_of_first,
+    received,
+    require_adapted,
+    require_ready,
+)
+from delvm_tf.training.run_callbacks import RunCallbacks
 
 
-class ObjectiveTraining(WorkerTraining):
+class ObjectiveTraining(keras_private.Model):
     """A `keras.Model` whose loss is an `Objective` of the normalised inputs.
+
+    Each entry reads and checks its data once (`received`), and hands batches to Keras, which calls
+    `train_step` or `test_step` on them. A subclass gives `normalization`, `normalized`,
+    `input_shape_or_none` and `feature_names_in_`.
 
     Args:
         objective: how the model is learned.
@@ -27,23 +41,18 @@ class ObjectiveTraining(WorkerTraining):
     """
 
     built: bool
+    trainable: bool
     normalization: Any
+    input_shape_or_none: Any
 
     def __init__(self, objective: Objective, **kwargs: Any):
         super().__init__(autocast=False, **kwargs)
         self.check_objective(objective)
         self.objective = objective
-        self._trackers = _trackers_of(objective)
-        self._health = {
-            "nonfinite_inputs": keras.metrics.Sum(name="nonfinite_inputs"),
-            "bad_weights": keras.metrics.Sum(name="bad_weights"),
-            "nonfinite_steps": keras.metrics.Sum(name="nonfinite_steps"),
-            "watched_error": keras.metrics.Mean(name="watched_error"),
-            "watched_nothing": keras.metrics.Mean(name="watched_nothing"),
-        }
-        self._ranks = False  # whether a compiled metric does
-        self._labels_optional = False  # in training, for validation has some
-        self._evaluated = keras.metrics.Sum(name="evaluated_batches")
+        self.trackers = _trackers_of(objective)
+        self.run_health = RunHealth()
+
+    # The objective.
 
     def check_objective(self, objective: Any) -> None:
         """Refuse an objective that makes no sense for this model.
@@ -70,18 +79,9 @@ class ObjectiveTraining(WorkerTraining):
         if self.built:
             with self.distribute_strategy.scope():
                 objective.build_for(self)
-        tracker = self._tracker
-        locked = tracker.locked  # since it was built, against layers that nobody would save
-        tracker.unlock()
-        try:
-            # In the same place, for checkpoints and lists of weights go by the order of layers.
-            tracker.replace_tracked_value("layers", self.objective, objective)
-            self.objective = objective
-            self._trackers.clear()
-            self._trackers.update(_trackers_of(objective))
-        finally:
-            if locked:
-                tracker.lock()
+        with keras_private.layer_replaced(self, "objective", objective):
+            self.trackers.clear()
+            self.trackers.update(_trackers_of(objective))
         self.train_function = self.test_function = None  # their graphs hold the old one
 
     def compile(
@@ -98,7 +98,8 @@ class ObjectiveTraining(WorkerTraining):
         without labels are left out of metrics if the validation data have some.
 
         Args:
-            optimizer: a Keras optimizer or its name.
+            optimizer: a Keras optimizer or its name. One that was made outside of the model's
+                strategy is made again, for it could not be used.
             objective: how the model is learned from now on, in place of the objective that it has;
                 by default that stays.
             **kwargs: as for `keras.Model.compile`, without `loss` and `loss_weights`.
@@ -113,86 +114,120 @@ class ObjectiveTraining(WorkerTraining):
                 "the loss of this model is its objective; pass objective=... to compile or when "
                 "the model is made, and no loss"
             )
-        given = {name: kwargs.get(name) for name in ("metrics", "weighted_metrics")}
-        for name, metrics in given.items():
-            check_metrics(metrics, name)
-            kwargs[name] = metrics or None
-        self._ranks = any(
-            isinstance(metric, RankingMetric) for metric in flat_metrics(list(given.values()))
-        )
-        optimizer = keras.optimizers.get(optimizer)
-        if objective is not None:
-            self.use_objective(objective)
-        super().compile(optimizer=optimizer, **kwargs)
+        for name in ("metrics", "weighted_metrics"):
+            check_metrics(kwargs.get(name), name)
+            kwargs[name] = kwargs.get(name) or None
+        # In the scope, or trackers would be each worker's own, and so would the reported losses.
+        with self.distribute_strategy.scope():
+            optimizer = keras.optimizers.get(optimizer)
+            if optimizer is not None and not optimizer.built:
+                strategy = keras_private.strategy_of(optimizer)
+                if strategy is not self.distribute_strategy:
+                    optimizer = type(optimizer).from_config(optimizer.get_config())
+            if objective is not None:
+                self.use_objective(objective)
+            keras_private.clear_metrics(self)
+            super().compile(optimizer=optimizer, **kwargs)
+            keras_private.compiled_metrics(self)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compile a loaded model as it was."""
         arguments = keras.saving.deserialize_keras_object(config)
         self.compile(**arguments)
-        if self.optimizer is not None and self.built:
-            self.optimizer.build(self.trainable_variables)
+        self._build_optimizer()
+
+    # The entries of Keras.
 
     def fit(
         self,
         x: Any = None,
         y: Any = None,
-        *,
         batch_size: int | None = None,
         epochs: int = 1,
+        verbose: Any = "auto",
         callbacks: Any = None,
+        validation_split: float = 0.0,
         validation_data: Any = None,
+        shuffle: Any = True,
+        class_weight: Any = None,
         sample_weight: Any = None,
         **kwargs: Any,
     ) -> Any:
-        """Train on data that `CheckedEntries` has read; arguments as for `keras.Model.fit`.
+        """Train the model; arguments as for `keras.Model.fit`.
+
+        Labels play no part in unsupervised objectives, sample weights do. Data are checked first,
+        and a `DivergenceGuard` watches the run unless one is among the callbacks. With
+        several workers, or a `BackupAndRestore` among the callbacks, the order of an array's rows
+        depends only on the number of the epoch; and only the chief's callbacks write. A model that
+        needs no `adapt` takes the names of the columns from the x of its first `fit`.
 
         Raises:
-            ValueError: if labels or weights have another length, weights are negative, or numbers
+            TypeError: if x does not hold real numbers.
+            ValueError: if the model is not adapted, the names of the columns are others than those
+                of `adapt`, or x is empty, of the wrong shape, or has a masked value, a NaN or
+                infinity, or labels or weights have another length, weights are negative, or numbers
                 of rows, steps or epochs are too small.
             TrainingDiverged: if training runs away; the model keeps its last good weights.
+            WorkerLost: if another worker cannot be reached any more.
         """
         fit_arguments.check_counts(batch_size=batch_size, epochs=epochs, **kwargs)
-        runs = epochs - kwargs.get("initial_epoch", 0)
-        fit_arguments.check_validation(validation_data, runs, **kwargs)
-        fit_arguments.check_class_weight(kwargs.get("class_weight"), x, y)
-        self._let_labels_lack(validation_data is not None)
-        y, sample_weight = self._checked(x, y, sample_weight, self._labels_optional)
-        if isinstance(validation_data, tuple | list) and validation_data:
-            own = keras.utils.unpack_x_y_sample_weight(tuple(validation_data))
-            validation_data = (own[0], *self._checked(*own))
-        self._create_variables(x)
-        try:
-            return super().fit(
-                x, y, batch_size=batch_size, epochs=epochs, callbacks=_guarded(callbacks),
-                validation_data=validation_data, sample_weight=sample_weight, **kwargs,
-            )  # fmt: skip
-        finally:
-            # Set by BackupAndRestore, and left there, so that the next fit would skip epochs.
-            self._initial_epoch = None
-
-    def _create_variables(self, x: Any) -> None:
-        """Build model and optimizer outside of any graph, which TensorFlow would trace twice."""
-        with self.distribute_strategy.scope():
-            shape = inputs.shape_of_one(x)
-            if not self.built and shape is not None:
-                self.build((None, *shape))
-            optimizer = getattr(self, "optimizer", None)
-            if self.built and optimizer is not None and not optimizer.built:
-                optimizer.build(self.trainable_variables)
+        first = kwargs.get("initial_epoch", 0)
+        fit_arguments.check_validation(validation_data, epochs - first, **kwargs)
+        with names_of_first(self, x), lost_workers_named(self.distribute_strategy):
+            data = received(self, x, y, sample_weight).weighed(class_weight)
+            held_out = None
+            if validation_data is not None:
+                held_out = received(self, *_parts(validation_data))
+            elif validation_split and data.in_memory:
+                data, held_out = data.split(validation_split)
+            self._require_labels(held_out or data)
+            if data.sample_weight is not None:
+                self._require_labels(data)
+            self._prepare_to_train()
+            run = RunCallbacks(callbacks, self.distribute_strategy)
+            if data.in_memory:
+                order = None
+                if run.numbers_epochs and shuffle is True and not kwargs.get("steps_per_epoch"):
+                    order = range(run.resumed_epoch or first, epochs)
+                stream = data.batches(batch_size, kwargs.get("steps_per_epoch"), shuffle, order)
+                if order is not None:
+                    kwargs["steps_per_epoch"] = data.steps(batch_size)
+            else:  # which Keras weighs, shuffles, and refuses to split
+                stream = data.x
+                kwargs |= {"class_weight": class_weight, "validation_split": validation_split}
+            if held_out is not None:
+                size = kwargs.get("validation_batch_size") or batch_size
+                held_out = held_out.batches(size, kwargs.get("validation_steps"))
+            try:
+                return super().fit(
+                    stream, epochs=epochs, verbose=verbose, callbacks=run.callbacks,
+                    validation_data=held_out, shuffle=shuffle and not data.in_memory, **kwargs,
+                )  # fmt: skip
+            finally:
+                keras_private.forget_resumed_epoch(self)
 
     def evaluate(
         self,
         x: Any = None,
         y: Any = None,
-        *,
         batch_size: int | None = None,
+        verbose: Any = "auto",
         sample_weight: Any = None,
         **kwargs: Any,
     ) -> Any:
         """The objective and metrics on data; arguments as for `keras.Model.evaluate`."""
+        if keras_private.is_validation(kwargs):
+            return super().evaluate(x, verbose=verbose, **kwargs)
         fit_arguments.check_counts(batch_size=batch_size, **kwargs)
-        y, sample_weight = self._checked(x, y, sample_weight)
-        return super().evaluate(x, y, batch_size=batch_size, sample_weight=sample_weight, **kwargs)
+        data = received(self, x, y, sample_weight)
+        self._require_labels(data)
+        batches = data.batches(batch_size, kwargs.get("steps"))
+        return super().evaluate(batches, verbose=verbose, **kwargs)
+
+    def predict(self, x: Any, batch_size: int | None = None, **kwargs: Any) -> np.ndarray:
+        """Reconstructions in raw units; arguments as for `keras.Model.predict`."""
+        batches = received(self, x).batches(batch_size, kwargs.get("steps"))
+        return super().predict(batches, **kwargs)
 
     def train_on_batch(
         self,
@@ -202,234 +237,161 @@ class ObjectiveTraining(WorkerTraining):
         class_weight: Any = None,
         return_dict: bool = False,
     ) -> Any:
-        """One training step on a batch; arguments as for `keras.Model.train_on_batch`."""
-        fit_arguments.check_class_weight(class_weight, x, y)
-        self._let_labels_lack(False)
-        self._create_variables(x)
-        return super().train_on_batch(x, y, sample_weight, class_weight, return_dict)
+        """One step on a batch; arguments as for `keras.Model.train_on_batch`.
 
-    def _let_labels_lack(self, optional: bool) -> None:
-        """Whether a training step without labels leaves out the metrics, as its graph does."""
-        if optional != self._labels_optional:
-            self._labels_optional = optional
-            self.train_function = None
-
-    def _checked(
-        self, x: Any, y: Any, sample_weight: Any, labels_optional: bool = False
-    ) -> tuple[Any, Any]:
-        """Labels and weights after all checks of what is in memory, but for those of x itself.
-
-        Labels are zeros in place of none where Keras would drop the weights for lack of them.
+        As in training on a stream, a step whose x is not finite changes nothing.
         """
-        if not inputs.is_array(x):
-            if not labels_optional and fit_arguments.is_unlabelled(x, y):
-                self._require_no_metrics()
-            return y, sample_weight
-        y = fit_arguments.checked_labels(x, y, self._ranks)
-        sample_weight = fit_arguments.checked_weights(x, sample_weight)
-        if y is None and not labels_optional:
-            self._require_no_metrics()
-        if y is None and sample_weight is not None:
-            self._require_no_metrics()
-            y = np.zeros(len(x))
-        return y, sample_weight
+        with names_of_first(self, x):
+            data = received(self, x, y, sample_weight, finite=False).weighed(class_weight)
+            self._require_labels(data)
+            self._prepare_to_train()
+            return super().train_on_batch(
+                data.x, data.y, data.sample_weight, return_dict=return_dict
+            )
 
-    def _require_no_metrics(self) -> None:
-        if self._compile_metrics is not None:
+    def test_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
+    ) -> Any:
+        """The objective on a batch; arguments as for `keras.Model.test_on_batch`."""
+        data = received(self, x, y, sample_weight)
+        self._require_labels(data)
+        return super().test_on_batch(*data[:3], return_dict=return_dict)
+
+    def predict_on_batch(self, x: Any) -> np.ndarray:
+        """Reconstructions of a batch, in raw units."""
+        return super().predict_on_batch(received(self, x).x)
+
+    def __call__(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """Reconstructions of a batch, in raw units, or a part of a graph."""
+        if isinstance(x, keras.KerasTensor) or not tf.executing_eagerly():
+            require_adapted(self)
+            if tf.executing_eagerly():
+                build_for(self, tuple(x.shape)[1:])
+            return super().__call__(x, *args, **kwargs)
+        if not is_array(x):
+            as_array(x)  # raises, and says what to do
+        # Keras calls the model with tensors where it has taken the names off.
+        x = received(self, x, compare=not isinstance(x, tf.Tensor)).x
+        return super().__call__(x, *args, **kwargs)
+
+    def _require_labels(self, data: Received) -> None:
+        if keras_private.compiled_metrics(self) and not data.labelled:
             raise ValueError(
                 "the metrics given to compile compare labels with the reconstruction error, "
                 "but the data hold no labels y"
             )
 
-    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """One step of the optimizer on the objective; a step that is not finite changes nothing."""
-        x, y, sample_weight = fit_arguments.unpacked(data)
-        z = self._normalize(x)
-        variables = self.trainable_variables
-        self._require_trainable(variables)
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        share = share_of_batch(z)
-        with tf.GradientTape() as tape:
-            with DeferredUpdates() as updates:
-                value = self._compute_share(z, share, training=True)
-            sum_of_losses, regularization = self._loss_parts(value, sample_weight, updates.losses)
-            # Replicas' gradients are summed, so each contributes its share.
-            part = sum_of_losses / tf.cast(share.total, sum_of_losses.dtype)
-            scaled = self.optimizer.scale_loss(part + regularization / replicas)
-        loss = _mean_loss(sum_of_losses, regularization, value)
-        gradients = tape.gradient(scaled, variables)
-        norm = tf.linalg.global_norm([tf.cast(g, "float32") for g in gradients if g is not None])
-        inputs_finite = tf.reduce_all(tf.math.is_finite(z))
-        weights_sound = _sound_weights(sample_weight)
-        sound = inputs_finite & weights_sound & tf.math.is_finite(loss)
-        finite = true_in_all(sound & tf.math.is_finite(norm))
-        self._update_if(finite, gradients, updates)
-
-        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
-            # Gradients that overflow are how it finds its scale, and no sign of divergence.
-            norm /= self.optimizer.scale_loss(tf.ones((), norm.dtype))
-        else:
-            sound = finite
-        norm = tf.where(finite, norm, 0.0)
-        self._trackers["gradient_norm"].update_state(norm * replicas)
-        self._health["nonfinite_inputs"].update_state(tf.cast(~inputs_finite, tf.float32))
-        self._health["bad_weights"].update_state(tf.cast(~weights_sound, tf.float32))
-        self._health["nonfinite_steps"].update_state(tf.cast(~sound, tf.float32))
-        watched = value.watched or (value.reconstruction_error, sum_per_example(tf.square(z)))
-        self._health["watched_error"].update_state(watched[0])
-        self._health["watched_nothing"].update_state(watched[1])
-        return self._update_metrics(loss, value, y, sample_weight, training=True)
-
-    def _update_if(
-        self, finite: tf.Tensor, gradients: list[tf.Tensor | None], updates: DeferredUpdates
-    ) -> None:
-        """Let the optimizer take its step and set what else the step sets, if it is finite."""
-        if not self.optimizer.built:
-            self.optimizer.build(self.trainable_variables)
-        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
-            # It must see what overflows to find its scale, and then leaves out the step itself; but
-            # in each replica it looks at that one's gradients alone.
-            first = next(i for i, g in enumerate(gradients) if g is not None)
-            gradients = list(gradients)
-            gradients[first] = tf.where(finite, gradients[first], np.nan)
-            self._step(gradients)
-            run_if(finite, _assign, updates.variables, updates.values)
-        else:
-            run_if(finite, self._step_and_assign, gradients, updates.variables, updates.values)
-
-    def _step(self, gradients: list[tf.Tensor | None]) -> None:
-        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
-
-    def _step_and_assign(
-        self, gradients: list[tf.Tensor | None], variables: list[Any], values: list[tf.Tensor]
-    ) -> None:
-        self._step(gradients)
-        _assign(variables, values)
-
-    def _require_trainable(self, variables: list[Any]) -> None:
-        if not variables:
+    def _prepare_to_train(self) -> None:
+        """Refuse a frozen model, and create the optimizer's variables outside of any graph."""
+        if self.built and not self.trainable_variables:
             raise ValueError(
                 f"{self.name} has no trainable weights, so there is nothing to fit; set "
                 f"trainable = True on the model or on some of its layers"
             )
+        self._build_optimizer()
 
-    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """The objective and metrics on a batch, without training.
+    def _build_optimizer(self) -> None:
+        optimizer = getattr(self, "optimizer", None)
+        if self.built and optimizer is not None and not optimizer.built:
+            with self.distribute_strategy.scope():
+                optimizer.build(self.trainable_variables)
 
-        Nothing of the model changes, neither random generators nor chains, and each evaluation
-        draws the same random numbers.
-        """
-        x, y, sample_weight = fit_arguments.unpacked(data)
-        z = self._normalize(x)
-        batch = tf.cast(tf.convert_to_tensor(self._evaluated.total), tf.int32)
-        with DeferredUpdates(evaluation_seeds(self, batch)) as updates:
-            value = self._compute_share(z, share_of_batch(z), training=False)
-        self._evaluated.update_state(1.0)
-        parts = self._loss_parts(value, sample_weight, updates.losses)
-        loss = _mean_loss(*parts, value)
-        results = self._update_metrics(loss, value, y, sample_weight, training=False)
-        return {name: result for name, result in results.items() if name != "gradient_norm"}
+    # What Keras calls.
 
-    def _compute_share(self, z: tf.Tensor, share: Share, training: bool) -> ObjectiveValue:
-        """The objective of a replica's rows of the global batch, of which there may be none."""
-        padded = at_least_one_row(z)
-        with share:
-            value = self.objective.compute(self, padded, training=training)
-        if padded is z:
-            return value
-        rows = tf.shape(z)[0]
-        return tf.nest.map_structure(lambda t: t[:rows], value)
-
-    def _loss_parts(
-        self, value: ObjectiveValue, sample_weight: Any, added: list[tf.Tensor]
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Sum over the batch of the weighted losses, and the regularisers of weights and layers."""
-        losses = value.loss
-        if sample_weight is not None:
-            losses = losses * tf.reshape(tf.cast(sample_weight, losses.dtype), (-1,))
-        zero = tf.zeros((), losses.dtype)
-        regularization = [tf.cast(r, losses.dtype) for r in (*added, *self.losses)]
-        return tf.reduce_sum(losses), tf.add_n([zero, *regularization])
-
-    def _update_metrics(
-        self, loss: tf.Tensor, value: ObjectiveValue, y: Any, sample_weight: Any, training: bool
-    ) -> dict[str, tf.Tensor]:
-        self._loss_tracker.update_state(loss, sample_weight=tf.shape(value.loss)[0])
-        for name, per_example in value.terms.items():
-            self._trackers[name].update_state(per_example, sample_weight=sample_weight)
-        error = value.reconstruction_error
-        self._trackers["reconstruction_error"].update_state(error, sample_weight=sample_weight)
-        left_out: set[str] = set()
-        if self._compile_metrics is not None and y is not None:
-            # One column each: Keras averages the last axis before it weighs examples.
-            y = y[:, tf.newaxis] if y.shape.rank == 1 else y
-            self._compile_metrics.update_state(y, error[:, tf.newaxis], sample_weight=sample_weight)
-            left_out = {metric.name for metric in self._ranking_metrics()}
-        elif self._compile_metrics is not None:
-            if not (training and self._labels_optional):
-                self._require_no_metrics()
-            if not self._compile_metrics.built:
-                self._compile_metrics.build(error[:, tf.newaxis], error[:, tf.newaxis])
-            left_out = {metric.name for metric in self._compile_metrics.metrics}
-        results = self.get_metrics_result()
-        return {name: result for name, result in results.items() if name not in left_out}
-
-    def _ranking_metrics(self) -> list[RankingMetric]:
+    @property
+    def ranking_metrics(self) -> list[RankingMetric]:
         """The compiled metrics that sort all scores, which would take too long at every step."""
-        compiled = [] if self._compile_metrics is None else self._compile_metrics.metrics
+        compiled = keras_private.compiled_metrics(self)
         return [metric for metric in compiled if isinstance(metric, RankingMetric)]
 
-    def _get_metrics_result_or_logs(self, logs: Any) -> Any:
-        """Metrics at the end of an epoch: those of the last step, and those that rank."""
-        ranked = {m.name: m.result() for m in self._ranking_metrics() if not m.empty}
-        return {**super()._get_metrics_result_or_logs(logs), **ranked}
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """One step of the optimizer on the objective; see `step.train_step`."""
+        return step.train_step(self, data)
 
-    def get_metrics_result(self) -> dict[str, tf.Tensor]:
-        """Loss, terms of the objective, reconstruction error and compiled metrics."""
-        hidden = {metric.name for metric in (*self._health.values(), self._evaluated)}
-        results = super().get_metrics_result()
-        return {name: value for name, value in results.items() if name not in hidden}
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """The objective and metrics on a batch, without training; see `step.test_step`."""
+        return step.test_step(self, data)
+
+    def make_function(self, function: Callable[[Any], Any], make: Callable[[Any], Any]) -> Any:
+        """A step as a function of an iterator; see `step.step_function`."""
+        workers = has_several_workers(self.distribute_strategy)
+        return step.step_function(function, make, at_once=workers)
+
+    def epoch_results(self, logs: dict[str, Any]) -> dict[str, Any]:
+        """The metrics that the last step has, over all replicas, and those that rank."""
+        results = self.get_metrics_result()
+        if not set(logs) <= set(results):
+            return logs
+        ranked = [metric.name for metric in self.ranking_metrics if not metric.empty]
+        return {name: results[name] for name in (*logs, *ranked)}
 
     def health(self) -> dict[str, float]:
         """What `DivergenceGuard` looks at, over the current epoch so far."""
-        return {
-            name: float(keras.ops.convert_to_numpy(metric.result()))
-            for name, metric in self._health.items()
-        }
+        return self.run_health.numbers()
+
+    # Files.
+
+    def save(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
+        """Write the model as `keras.Model.save` does; of several workers the chief does.
+
+        On this machine `~` is expanded, and the file is written whole or not at all.
+
+        Raises:
+            ValueError: for an `.h5` file, from which Keras cannot load such a model.
+        """
+        if str(filepath).endswith((".h5", ".hdf5")):
+            raise ValueError(
+                f"{type(self).__name__} cannot be saved as {filepath}, for Keras could not load it "
+                f"again; choose a name that ends in .keras, or save_weights to .weights.h5"
+            )
+        if writes_files(self.distribute_strategy):
+            with written(filepath, overwrite, ".keras") as (path, over):
+                super().save(path, overwrite=over, **kwargs)
+
+    def save_weights(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
+        """Write the weights as `save_weights` of Keras does; of several workers the chief does.
+
+        On this machine `~` is expanded, and the file is written whole or not at all.
+        """
+        if writes_files(self.distribute_strategy):
+            with written(filepath, overwrite, ".weights.h5") as (path, over):
+                super().save_weights(path, overwrite=over, **kwargs)
+
+    def load_weights(self, filepath: Any, **kwargs: Any) -> None:
+        """Read weights as `load_weights` of Keras does; `~` is expanded."""
+        super().load_weights(os.path.expanduser(filepath), **kwargs)
+
+    def export(self, filepath: Any, format: str = "tf_saved_model", **kwargs: Any) -> None:
+        """Write the reconstruction as a SavedModel with the endpoint `serve`, as Keras does.
+
+        Inputs are float32 unless `input_signature` says otherwise. `dv.serving.export_saved_model`
+        serves scores, features and decisions too.
+
+        Raises:
+            ValueError: if the model is not ready, or for another format.
+        """
+        if format != "tf_saved_model":
+            other = "dv.serving.export_onnx(model, path)" if format == "onnx" else "a SavedModel"
+            raise ValueError(
+                f"{type(self).__name__} cannot be exported as {format!r} by Keras, whose file "
+                f"would not run; use {other}"
+            )
+        require_ready(self, "exporting")
+        shape, dtype = self.input_shape_or_none, self.normalization.result_dtype
+        if kwargs.get("input_signature") is None:
+            kwargs["input_signature"] = [keras.InputSpec(shape=(None, *shape), dtype=dtype)]
+        self(tf.zeros((1, *shape), dtype))  # Keras wants a call where the signature tells all
+        super().export(filepath, format, **kwargs)
+
+
+def _parts(validation_data: Any) -> tuple[Any, ...]:
+    """x, y and weights of what is given as `validation_data`."""
+    if isinstance(validation_data, tuple | list) and validation_data:
+        return keras.utils.unpack_x_y_sample_weight(tuple(validation_data))
+    return (validation_data,)
 
 
 def _trackers_of(objective: Objective) -> dict[str, keras.metrics.Metric]:
     """The means over an epoch of what training reports beside the loss."""
     names = (*objective.term_names, "reconstruction_error", "gradient_norm")
     return {name: keras.metrics.Mean(name=name) for name in names}
-
-
-def _guarded(callbacks: Any) -> Any:
-    if isinstance(callbacks, keras.callbacks.CallbackList):
-        return callbacks
-    listed = list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks]
-    given = [callback for callback in listed if callback is not None]
-    if any(isinstance(callback, DivergenceGuard) for callback in given):
-        return given
-    return [DivergenceGuard(), *given]
-
-
-def _assign(variables: list[Any], values: list[tf.Tensor]) -> None:
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)
-
-
-def _sound_weights(sample_weight: Any) -> tf.Tensor:
-    """Whether no weight is negative, NaN or infinite."""
-    if sample_weight is None:
-        return tf.constant(True)
-    weights = tf.cast(sample_weight, tf.float32)
-    return tf.reduce_all(tf.math.is_finite(weights) & (weights >= 0))
-
-
-def _mean_loss(
-    sum_of_losses: tf.Tensor, regularization: tf.Tensor, value: ObjectiveValue
-) -> tf.Tensor:
-    """Mean over the batch of the weighted losses, plus the regularisers; 0 of no example."""
-    rows = tf.cast(tf.shape(value.loss)[0], sum_of_losses.dtype)
-    return tf.math.divide_no_nan(sum_of_losses, rows) + regularization

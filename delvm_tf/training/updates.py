@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from delvm_tf import noise
+from delvm_tf import keras_private, noise
 
 _EVALUATION = 0x5EED  # sets the random numbers of evaluation apart from those of training
 
@@ -43,6 +43,11 @@ class DeferredUpdates(keras.StatelessScope):
         """What was assigned to them last."""
         return [value for _, value in self._assigned.values()]
 
+    def assign(self, values: list[tf.Tensor]) -> None:
+        """Set the variables now, to a replica's own values."""
+        for variable, value in zip(self.variables, values, strict=True):
+            variable.assign(value)
+
 
 def run_if(condition: tf.Tensor, function: Callable[..., Any], *args: Any) -> None:
     """Call a function that updates variables, in every replica, if a condition holds.
@@ -56,7 +61,7 @@ def run_if(condition: tf.Tensor, function: Callable[..., Any], *args: Any) -> No
     def nothing() -> None:
         pass
 
-    if tf.__internal__.distribute.strategy_supports_no_merge_call():
+    if keras_private.replicas_update_together():
         tf.cond(condition, lambda: _run(function, args), nothing)
         return
 

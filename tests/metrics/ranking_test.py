@@ -130,7 +130,7 @@ def test_a_saved_model_keeps_them(tmp_path):
     expected = made.evaluate(x, y, verbose=0, return_dict=True)["auroc"]
     found = loaded.evaluate(x, y, verbose=0, return_dict=True)["auroc"]
     assert found == pytest.approx(expected)
-    assert loaded._ranking_metrics()[0].get_config()["capacity"] == 1000
+    assert loaded.ranking_metrics[0].get_config()["capacity"] == 1000
 
 
 def test_they_serve_any_keras_model():

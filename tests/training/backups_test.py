@@ -8,8 +8,7 @@ import pytest
 import tensorflow as tf
 
 import delvm_tf as dv
-from delvm_tf.training.backups import Backup
-from delvm_tf.training.epochs import backed_up_epoch
+from delvm_tf.training.backups import Backup, backed_up_epoch
 
 
 @pytest.fixture

@@ -54,7 +54,7 @@ REFUSED = {
         lambda: ((x(), y()), {"class_weight": [1.0, 2.0]}), TypeError, "must be a dict from",
     ),
     "classes that are names": (
-        lambda: ((x(), y()), {"class_weight": {"0": 1.0}}), TypeError, "numbers of classes",
+        lambda: ((x(), y()), {"class_weight": {"0": 1.0}}), TypeError, "from numbers of classes",
     ),
     "a class of negative weight": (
         lambda: ((x(), y()), {"class_weight": {1: -1.0}}), ValueError, "at least 0, got -1.0",
@@ -100,6 +100,12 @@ REFUSED = {
     ),
     "weights of validation": (
         lambda: ((x(),), {"validation_data": (x(), y(), -np.ones(N))}), ValueError, "negative",
+    ),
+    "labels beside a stream": (
+        lambda: ((stream(x()), y()), {}), ValueError, "part of its batches",
+    ),
+    "weights beside a generator": (
+        lambda: ((batches(),), {"sample_weight": np.ones(N)}), ValueError, "part of its batches",
     ),
     "text as labels": (lambda: ((x(), ["a"] * N), {}), TypeError, "labels y must be numbers"),
     "nothing as labels": (lambda: ((x(), NONE), {}), TypeError, "labels y must be numbers"),

@@ -16,6 +16,7 @@ from delvm_tf.features import (
     random_filters,
     random_patches,
 )
+from delvm_tf.keras_private import all_layers
 from delvm_tf.models.reconstruction_model import ReconstructionModel
 
 HIDDEN = "hidden"  # the encoder that a model brings along, E[h|p]
@@ -148,7 +149,7 @@ def linear_filters(model: ReconstructionModel) -> np.ndarray | None:
     The inputs' normalisation must be a shift and a gain of each, g; the layer's weights W are then
     gW on the inputs.
     """
-    layers = [each for each in model._flatten_layers() if isinstance(each, keras.layers.Dense)]
+    layers = [each for each in all_layers(model) if isinstance(each, keras.layers.Dense)]
     if not layers or model.normalization.mode == "zca":
         return None
     gain = keras.ops.convert_to_numpy(model.normalization.gain).reshape(-1, 1)

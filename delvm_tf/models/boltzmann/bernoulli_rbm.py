@@ -7,18 +7,19 @@ import tensorflow as tf
 
 from delvm_tf import noise
 from delvm_tf.curvature.sums import sum_per_example
+from delvm_tf.models.boltzmann.rbm import BlockGibbs
 from delvm_tf.models.energy_model import EnergyModel
 from delvm_tf.networks.arguments import layer_kernel_initializer, positive_ints
 from delvm_tf.normalization import InputNormalization
 from delvm_tf.objectives.contrastive_divergence import ContrastiveDivergence
 from delvm_tf.objectives.objective import Objective
-from delvm_tf.samplers import Gibbs, Sampler
+from delvm_tf.samplers import Gibbs
 
 NORMALIZATIONS = ("none", "minmax")
 
 
 @keras.saving.register_keras_serializable(package="delvm_tf")
-class BernoulliRBM(EnergyModel):
+class BernoulliRBM(BlockGibbs, EnergyModel):
     """E(v, h) = −bᵀv − hᵀ(Wᵀv + c) with v and h binary; the upper layers of a `DBN`.
 
     Free energy E(v) = −bᵀv − Σₖ softplus(wₖᵀv + cₖ). Inputs are zeros and ones, or probabilities
@@ -156,16 +157,6 @@ class BernoulliRBM(EnergyModel):
         """Refuse objectives that need a score, and chains that move along a gradient."""
         super().check_objective(objective)
         require_gibbs(objective, type(self).__name__)
-
-    @property
-    def chain_sampler(self) -> Sampler:
-        """Block Gibbs."""
-        return Gibbs(visible_noise=1.0)
-
-    @property
-    def density_sampler(self) -> Sampler:
-        """The same block Gibbs, which is exact."""
-        return self.chain_sampler
 
     def get_config(self) -> dict[str, Any]:
         """Configuration for saving."""

@@ -13,16 +13,16 @@ from delvm_tf.models.boltzmann import factorial
 from delvm_tf.models.boltzmann.bernoulli_rbm import BernoulliRBM
 from delvm_tf.models.boltzmann.dbn import DBN, layer_objective, stage_of
 from delvm_tf.models.boltzmann.gaussian_rbm import GaussianRBM
+from delvm_tf.models.boltzmann.rbm import BlockGibbs
 from delvm_tf.models.energy_model import EnergyModel
 from delvm_tf.networks.arguments import layer_kernel_initializer, positive_ints
 from delvm_tf.normalization import InputNormalization
 from delvm_tf.objectives.contrastive_divergence import ContrastiveDivergence
 from delvm_tf.objectives.objective import Objective
-from delvm_tf.samplers import Gibbs, Sampler
 
 
 @keras.saving.register_keras_serializable(package="delvm_tf")
-class DBM(EnergyModel):
+class DBM(BlockGibbs, EnergyModel):
     """A Boltzmann machine with Gaussian visible units and several layers of binary hidden ones.
 
         E(x, h¹, h², …) = ½‖x−b‖² − xᵀW¹h¹ − h¹ᵀW²h² − … − Σ cˡ·hˡ
@@ -223,16 +223,6 @@ class DBM(EnergyModel):
         sizes = [self._input_size, *(self.units[layer] for layer in self._even)]
         flat, *even = tf.split(state, sizes, axis=1)
         return flat, dict(zip(self._even, even, strict=True))
-
-    @property
-    def chain_sampler(self) -> Sampler:
-        """Block Gibbs."""
-        return Gibbs(visible_noise=1.0)
-
-    @property
-    def density_sampler(self) -> Sampler:
-        """The same block Gibbs, which is exact."""
-        return self.chain_sampler
 
     # Training layer by layer.
 

@@ -12,17 +12,17 @@ from delvm_tf.curvature.sums import sum_per_example
 from delvm_tf.models.boltzmann import factorial
 from delvm_tf.models.boltzmann.bernoulli_rbm import BernoulliRBM, require_gibbs
 from delvm_tf.models.boltzmann.gaussian_rbm import GaussianRBM
+from delvm_tf.models.boltzmann.rbm import BlockGibbs
 from delvm_tf.models.energy_model import EnergyModel
 from delvm_tf.networks.arguments import positive_ints
 from delvm_tf.normalization import InputNormalization
 from delvm_tf.objectives.contrastive_divergence import ContrastiveDivergence
 from delvm_tf.objectives.objective import Objective
 from delvm_tf.objectives.stacked import StackedContrastiveDivergence
-from delvm_tf.samplers import Gibbs, Sampler
 
 
 @keras.saving.register_keras_serializable(package="delvm_tf")
-class DBN(EnergyModel):
+class DBN(BlockGibbs, EnergyModel):
     """A `GaussianRBM` with `BernoulliRBM`s on top, each trained on the hidden units below it.
 
     As a density, p(x, h¹, …) = p(x|h¹) p(h¹|h²) … p(hᴸ⁻¹, hᴸ): the top two layers are a Boltzmann
@@ -195,16 +195,6 @@ class DBN(EnergyModel):
 
     def _join(self, z: tf.Tensor, h: tf.Tensor) -> tf.Tensor:
         return tf.concat([tf.reshape(z, (-1, self._input_size)), h], axis=1)
-
-    @property
-    def chain_sampler(self) -> Sampler:
-        """Block Gibbs in the top machine."""
-        return Gibbs(visible_noise=1.0)
-
-    @property
-    def density_sampler(self) -> Sampler:
-        """The same block Gibbs, which is exact."""
-        return self.chain_sampler
 
     def use_objective(self, objective: Objective) -> None:
         """Give each machine an objective of its own like the given one, as the constructor does.

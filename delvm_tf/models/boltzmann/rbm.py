@@ -13,7 +13,18 @@ from delvm_tf.samplers import Gibbs, Sampler
 PRECISIONS = (None, "scalar", "diagonal")
 
 
-class RealRBM(LatentEnergyModel):
+class BlockGibbs:
+    """A model whose conditionals are factorial, so that block Gibbs sampling is exact."""
+
+    @property
+    def chain_sampler(self) -> Sampler:
+        """Block Gibbs, x given h with its noise."""
+        return Gibbs(visible_noise=1.0)
+
+    density_sampler = chain_sampler
+
+
+class RealRBM(BlockGibbs, LatentEnergyModel):
     """E(x, h) = ½(x−b)ᵀΛ(x−b) − hᵀf(x) with a linear f and binary h.
 
     Summed over h, E(x) = ½(x−b)ᵀΛ(x−b) − Σₖ softplus(fₖ(x)). Both conditionals are factorial, so
@@ -49,16 +60,6 @@ class RealRBM(LatentEnergyModel):
     def normalized_features(self, z: tf.Tensor) -> list[tf.Tensor]:
         """The mean of the hidden variables."""
         return [self.normalized_hidden(z)]
-
-    @property
-    def chain_sampler(self) -> Sampler:
-        """Block Gibbs, x given h with its noise."""
-        return Gibbs(visible_noise=1.0)
-
-    @property
-    def density_sampler(self) -> Sampler:
-        """The same block Gibbs, which is exact."""
-        return self.chain_sampler
 
     def get_config(self) -> dict[str, Any]:
         """Configuration for saving; subclasses make the network from their own arguments."""
