@@ -66,7 +66,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     features.add_argument("--pool", type=int, default=2, help="side of the max-pooling; 1 for none")
     features.add_argument("--l2", type=float, nargs="+", default=[1e-4, 1e-3, 1e-2, 0.03, 0.1, 0.3])
     features.add_argument("--probe-epochs", type=int, default=10)
-    features.add_argument("--scratch", type=Path, help="folder for features beyond 1 GB")
+    features.add_argument("--scratch", type=Path, help="folder for tables of features")
     output = parser.add_argument_group("output")
     output.add_argument("--output", type=Path, help="folder; runs/features/<dataset>-<model>")
     args = parser.parse_args(arguments)
@@ -165,7 +165,7 @@ def gain(rows: list[Row], title: str) -> str:
 def run(args: argparse.Namespace, console: Console) -> None:
     """All seeds, from where an interrupted run of the same command stopped."""
     spec = args.recipe
-    new_probe(args, 0).check_settings()
+    new_probe(args, 0)  # refuses wrong settings
     if args.pool < 1:
         raise ValueError(f"--pool must be a positive integer, 1 for no pooling, got {args.pool}")
     if args.scratch is not None and not args.scratch.is_dir():
