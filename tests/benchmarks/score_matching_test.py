@@ -47,7 +47,7 @@ def test_methods_that_disagree_stop_the_program(monkeypatch):
     right = steps.losses(model, few)[0]
     assert program.check_agreement(case)["closed_form"] == pytest.approx(right.mean(), rel=1e-4)
     monkeypatch.setattr(program, "losses", lambda model, x, draws=1: right[None] * error(model))
-    with pytest.raises(SystemExit, match=r"dense 6 → 8: .* gives"):
+    with pytest.raises(ValueError, match=r"dense 6 → 8: .* gives"):
         program.check_agreement(case)
 
 
