@@ -37,6 +37,7 @@ from trainers.experiments.features import (
     raw_pixels,
     score_features,
 )
+from trainers.progress import TrainingProgress
 from trainers.results import Results
 
 FIGURES = {"accuracy": "accuracy", "train seconds": "train s", "probe seconds": "probe s"}
@@ -82,29 +83,27 @@ def takes_images(spec: Specification) -> bool:
 
 
 def train(
-    args: argparse.Namespace, x: np.ndarray, seed: int, log_dir: Path
+    args: argparse.Namespace, x: np.ndarray, seed: int, log_dir: Path, console: Console
 ) -> tuple[dv.ReconstructionModel, dv.ReconstructionModel, float]:
     """A trained model, the same one untrained but adapted, and the seconds of training."""
     spec = args.recipe
     untrained = spec.adapted(x, seed)
     started = time.perf_counter()
-    model = spec.train(
-        x,
-        seed,
-        verbose=2 if len(args.seeds) == 1 else 0,
-        callbacks=[dv.TensorBoard(log_dir, x[:500])],
-    )
+    with TrainingProgress(console) as progress:
+        callbacks = [dv.TensorBoard(log_dir, x[:500]), progress.callback("training")]
+        model = spec.train(x, seed, callbacks=callbacks)
     return model, untrained, time.perf_counter() - started
 
 
 def feature_functions(
-    args: argparse.Namespace, data: Dataset, seed: int, folder: Path
+    args: argparse.Namespace, data: Dataset, seed: int, folder: Path, console: Console
 ) -> dict[str, tuple[FeatureFunction, float]]:
     """By method, what takes images to features, and the seconds of its training."""
     spec = args.recipe
     images = takes_images(spec)
     x = as_inputs(data.x_train, images)
-    model, untrained, seconds = train(args, x, seed, folder / "tensorboard" / f"seed-{seed}")
+    log = folder / "tensorboard" / f"seed-{seed}"
+    model, untrained, seconds = train(args, x, seed, log, console)
     if seed == args.seeds[0]:
         shape = data.x_train.shape[1:]
         for name, shown in (("filters", model), ("filters-random", untrained)):
@@ -137,7 +136,8 @@ def run_seed(args: argparse.Namespace, seed: int, folder: Path, console: Console
     """Train and measure everything under one seed; the first seed also gives pictures."""
     data = load_data(args.dataset, args.train_size, args.validation, seed)
     rows: list[Row] = []
-    for method, (function, seconds) in feature_functions(args, data, seed, folder).items():
+    methods = feature_functions(args, data, seed, folder, console)
+    for method, (function, seconds) in methods.items():
         started = time.perf_counter()
         scored = score_features(function, data, new_probe(args, seed), args.scratch)
         rows.append(
