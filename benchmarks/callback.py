@@ -3,23 +3,22 @@
 The runs take turns, and the median of the rounds' ratios counts.
 """
 
-import os
+from report import Content, run_report
+
+import argparse
 import statistics
+import sys
 import tempfile
 import time
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
 import keras
-from report import Report
+from rich.console import Console
 
 import delvm_tf as dv
 
 
-def main() -> None:
-    """Run, print, write."""
-    report = Report(__file__, __doc__, rounds=3, epochs=150)
-    args = report.args
+def measure(args: argparse.Namespace, console: Console) -> tuple[str, Content]:
+    """The ratios of the times."""
     data = dv.datasets.load("ecg5000", protocol="standard", seed=0).validation_split(seed=0)
     model = dv.DELVM(dv.networks.ffnn((512, 128, 128)), scale=0.35)
     model.adapt(data.x_train)
@@ -39,7 +38,7 @@ def main() -> None:
         for index in range(args.rounds):
             alone.append(seconds([], args.epochs))
             ratios.append(seconds([log(f"{folder}/{index}")], args.epochs) / alone[-1])
-    report.write(
+    return (
         "Training on the heartbeats (dense 512, 128, 128) with `dv.TensorBoard` at its defaults "
         "and validation data, against training without.",
         [
@@ -51,4 +50,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_report(__file__, __doc__, measure, rounds=3, epochs=150))

@@ -3,16 +3,18 @@
 Both use all cores of the machine. They take turns, and the median of the rounds' ratios counts.
 """
 
-import os
+from report import Content, run_report
+
+import argparse
 import statistics
+import sys
 import time
 from typing import Any
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
 import keras
+import pandas as pd
 import tensorflow as tf
-from report import Report
+from rich.console import Console
 
 import delvm_tf as dv
 
@@ -59,17 +61,11 @@ def trained(shape: tuple[int, ...], layers: Any, side: int | None, rows: int, na
     return run
 
 
-def main() -> None:
-    """Run, print, write."""
-    report = Report(__file__, __doc__, rounds=7, steps=10)
-    args = report.args
+def measure(args: argparse.Namespace, console: Console) -> tuple[str, Content]:
+    """A row for each case."""
     (cpu,) = tf.config.list_physical_devices("CPU")
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-    lines = [
-        "| network | global batch | ms on one | two / one, median | smallest to largest | "
-        "two / one of the shortest steps |",
-        "|---|---|---|---|---|---|",
-    ]  # fmt: skip
+    rows_of_table = []
     for title, (shape, layers, side, rows) in CASES.items():
         one, two = (
             trained(shape, layers, side, rows, name, args.steps) for name in ("one", "mirrored")
@@ -77,17 +73,19 @@ def main() -> None:
         times = [(one(), two()) for _ in range(args.rounds)]
         ratios = sorted(b / a for a, b in times)
         best = min(b for _, b in times) / min(a for a, _ in times)
-        alone = 1000 * statistics.median(a for a, _ in times)
-        lines.append(
-            f"| {title} | {rows} | {alone:.0f} | {statistics.median(ratios):.2f} | "
-            f"{ratios[0]:.2f} to {ratios[-1]:.2f} | {best:.2f} |"
-        )
-    report.write(
+        rows_of_table.append({
+            "network": title, "global batch": rows,
+            "ms on one": f"{1000 * statistics.median(a for a, _ in times):.0f}",
+            "two / one, median": f"{statistics.median(ratios):.2f}",
+            "smallest to largest": f"{ratios[0]:.2f} to {ratios[-1]:.2f}",
+            "two / one of the shortest steps": f"{best:.2f}",
+        })  # fmt: skip
+    return (
         f"A training step on two logical CPU devices (MirroredStrategy) against one, same global "
         f"batch, float32, {args.rounds} rounds of {args.steps} steps.",
-        lines,
+        [pd.DataFrame(rows_of_table)],
     )
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_report(__file__, __doc__, measure, rounds=7, steps=10))

@@ -5,25 +5,23 @@ turns, round by round, and the median of the rounds' ratios is reported, of the 
 and of the CPU time of all threads.
 """
 
+from report import Rows, run_program
+
 import argparse
-import os
 import statistics
+import sys
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
 from cases import BATCH, Case
 from rich.console import Console
-from rich.table import Table
 from steps import autoencoder_step, random_inputs, ready, training_step
 from timing import Times, median_ratio, ratios, rounds_of_times
 
 from delvm_tf.catalog import MODELS, make_model, make_objective
 from delvm_tf.curvature.cost import multiplications
-from delvm_tf.storage.ownership import claim, write_text
+from delvm_tf.storage.ownership import claim
 from delvm_tf.storage.paths import local_path
-from trainers.evaluation.tables import csv_table
 
 AUTOENCODER = "AE, tied weights"
 CASES: dict[str, list[Case]] = {
@@ -112,27 +110,23 @@ def _against_score_matching(name: Any, times: dict[Any, Times]) -> str:
     return "" if reference is None else f"{median_ratio(times[name].clock, reference.clock):.3g}"
 
 
-def main() -> None:
-    """Run and write."""
+def parse_arguments() -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scale", default="cpu", choices=list(CASES))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--output", type=Path, default=Path("results/benchmarks/models"))
-    args = parser.parse_args()
-    console = Console()
-    args.output = claim(local_path(args.output, "--output"), "a benchmark of models")
-    rows: list[Row] = []
+    return parser.parse_args()
+
+
+def run(args: argparse.Namespace, console: Console) -> None:
+    """Time, show and write, case by case."""
+    folder = claim(local_path(args.output, "--output"), "a benchmark of models")
+    table = Rows(folder / "models.csv", console)
     for case in CASES[args.scale]:
-        made = time_case(case, args.rounds, console)
-        table = Table(title=case.name)
-        for column in made[0]:
-            table.add_column(column)
-        for one in made:
-            table.add_row(*map(str, one.values()))
-        console.print(table)
-        rows += made
-        write_text(args.output / "models.csv", csv_table(rows))
+        table.add(case.name, time_case(case, args.rounds, console))
+    console.print(f"\nTable: {folder / 'models.csv'}", soft_wrap=True, highlight=False)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_program(parse_arguments, run))

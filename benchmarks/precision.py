@@ -3,17 +3,19 @@
 The settings take turns, and the median of the rounds' ratios counts.
 """
 
-import os
+from report import Content, run_report
+
+import argparse
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
 import keras
+import pandas as pd
 import tensorflow as tf
-from report import Report
+from rich.console import Console
 
 import delvm_tf as dv
 from delvm_tf.catalog import make_objective
@@ -48,7 +50,7 @@ def steps_of(network: str, objective: str, setting: str, steps: int) -> Callable
 
     def run() -> float:
         started = time.perf_counter()
-        model.fit(data, epochs=1, verbose=0)
+        model.fit(data, epochs=1, verbose=0, shuffle=False)
         return (time.perf_counter() - started) / steps
 
     run()
@@ -56,30 +58,25 @@ def steps_of(network: str, objective: str, setting: str, steps: int) -> Callable
     return run
 
 
-def main() -> None:
-    """Run, print, write."""
-    report = Report(__file__, __doc__, rounds=5, steps=20)
-    args = report.args
-    lines = [
-        "| network | objective | ms with neither | XLA | mixed_bfloat16 |", "|---|---|---|---|---|",
-    ]  # fmt: skip
+def measure(args: argparse.Namespace, console: Console) -> tuple[str, Content]:
+    """A row for each network and objective."""
+    rows = []
     for network in NETWORKS:
         for objective in OBJECTIVES:
             runs = {name: steps_of(network, objective, name, args.steps) for name in SETTINGS}
             times = [{name: run() for name, run in runs.items()} for _ in range(args.rounds)]
-            ratios = [
-                statistics.median(t[name] / t["neither"] for t in times)
-                for name in SETTINGS if name != "neither"
-            ]  # fmt: skip
             alone = 1000 * statistics.median(t["neither"] for t in times)
-            lines.append(f"| {network} | {objective} | {alone:.1f} | {ratios[0]:.2f} | "
-                         f"{ratios[1]:.2f} |")  # fmt: skip
-    report.write(
-        f"A training step with XLA (`jit_compile=True`) and in `mixed_bfloat16` against neither, "
-        f"batches of {BATCH}, median of {args.rounds} rounds.",
-        lines,
+            rows.append({
+                "network": network, "objective": objective, "ms": f"{alone:.1f}",
+                **{name: f"{statistics.median(t[name] / t['neither'] for t in times):.2f}"
+                   for name in SETTINGS if name != "neither"},
+            })  # fmt: skip
+    return (
+        f"A training step with XLA (`jit_compile=True`) and in `mixed_bfloat16` against neither "
+        f"(ms), batches of {BATCH}, median of {args.rounds} rounds.",
+        [pd.DataFrame(rows)],
     )
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_report(__file__, __doc__, measure, rounds=5, steps=20))

@@ -1,51 +1,84 @@
-"""The command line of a measurement, and the report that it writes."""
+"""What measurements share: a quiet start, the command line, and what they write and show."""
+
+from trainers.program import run_program
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import tensorflow as tf
+from rich.console import Console
 
 from delvm_tf.storage.ownership import make_folder, refuse_foreign_file, write_text
 from delvm_tf.storage.paths import local_path
+from trainers.evaluation.tables import csv_table, markdown_table, print_table
+
+tf.get_logger().setLevel("ERROR")  # every step that is timed is a function of its own
+Content = Sequence[str | pd.DataFrame]  # paragraphs and tables
+# Headings of wide tables, as they are shown
+SHORT = {
+    "ms an example": "ms", "mean squared error of the trace": "squared error",
+    "times the autoencoder": "× AE", "times its CPU time": "× its CPU", "times its SM step": "× SM",
+    "times the arithmetic limit": "× limit",
+}  # fmt: skip
+Measurement = Callable[[argparse.Namespace, Console], tuple[str, Content]]
 
 
-class Report:
-    """Numbers given on the command line, and lines of markdown under the command that made them.
+def run_report(program: str, doc: str, measure: Measurement, **numbers: float) -> int:
+    """Measure, and write what was found under the command that found it; the exit status.
 
     Args:
         program: file of the measurement; the report has its name.
         doc: what it does; the first line is the help text.
+        measure: gives what was measured, in words, and the report's paragraphs and tables.
         **numbers: options and their defaults.
     """
+    name = Path(program).stem
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
+    for option, value in numbers.items():
+        flag = "--" + option.replace("_", "-")
+        parser.add_argument(flag, type=type(value), default=value, metavar="N")
+    parser.add_argument("--output", type=Path, default=Path("results/benchmarks") / f"{name}.md")
 
-    def __init__(self, program: str, doc: str, **numbers: float):
-        name = Path(program).stem
-        parser = argparse.ArgumentParser(description=doc.splitlines()[0])
-        for option, value in numbers.items():
-            parser.add_argument(
-                "--" + option.replace("_", "-"), type=type(value), default=value, metavar="N"
-            )
-        folder = Path("results/benchmarks")
-        parser.add_argument("--output", type=Path, default=folder / f"{name}.md")
-        self.args = parser.parse_args()
-        self.args.output = local_path(self.args.output, "--output")
-        given = (f"--{o.replace('_', '-')} {getattr(self.args, o):g}" for o in numbers)
-        self._program = f"benchmarks/{name}.py"
-        self._command = " ".join([f"    python {self._program}", *given])
-        self._check()  # before any measurement
+    def run(args: argparse.Namespace, console: Console) -> None:
+        output = local_path(args.output, "--output")
+        command = f"    python benchmarks/{name}.py"
+        refuse_foreign_file(output, output.is_file() and command in output.read_text())
+        make_folder(output.parent)  # before any measurement
+        given = [f"--{o.replace('_', '-')} {getattr(args, o):g}" for o in numbers]
+        heading, content = measure(args, console)
+        heading = f"{heading} {os.cpu_count()} CPU cores, {date.today()}."
+        parts = [each if isinstance(each, str) else markdown_table(each) for each in content]
+        write_text(output, "\n\n".join([heading, " ".join([command, *given]), *parts]) + "\n")
+        for each in content:
+            if isinstance(each, str):
+                console.print(each, highlight=False)
+            else:
+                print_table(console, name, each)
+        console.print(f"\nReport: {output}", soft_wrap=True, highlight=False)
 
-    def write(self, heading: str, lines: Sequence[str]) -> None:
-        """Write the report: what was measured, on what and when, the command, the lines."""
-        where = f"{os.cpu_count()} CPU cores, {date.today()}."
-        text = "\n".join([f"{heading} {where}", "", self._command, "", *lines]) + "\n"
-        self._check()
-        write_text(self.args.output, text)
-        print(text)
+    return run_program(parser.parse_args, run)
 
-    def _check(self) -> None:
-        """Refuse a file that is no report of this program."""
-        output = self.args.output
-        ours = output.is_file() and f"    python {self._program}" in output.read_text()
-        refuse_foreign_file(output, ours)
-        make_folder(output.parent)
+
+class Rows:
+    """Rows of one table, kept as CSV as they come.
+
+    Args:
+        path: of the file.
+        console: where they are shown.
+    """
+
+    def __init__(self, path: Path, console: Console):
+        self._path, self._console = path, console
+        self.rows: list[dict[str, Any]] = []
+
+    def add(self, title: str, rows: Sequence[dict[str, Any]]) -> None:
+        """Write all rows, and show the new ones; the title is to say the network."""
+        self.rows += rows
+        write_text(self._path, csv_table(self.rows))
+        shown = pd.DataFrame(rows).drop(columns="network").rename(columns=SHORT)
+        print_table(self._console, title, shown)

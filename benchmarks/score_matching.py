@@ -7,25 +7,30 @@ multiplications at the rate of a large matrix product in the same run. All metho
 loss, or the program fails.
 """
 
+from report import Rows, run_program
+
 import argparse
 import json
 import os
 import statistics
+import subprocess
+import sys
 import tempfile
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
 import tensorflow as tf
 from cases import BATCH, CASES, GROWTH, MEMORY, PEER_CASES, SPACINGS, Case
+from charts import plot_growth, plot_methods, plot_spacings
 from peers.protocol import peak_megabytes
 from rich.console import Console
-from rich.table import Table
 from steps import (
+    Step,
     autoencoder_step,
     losses,
     make_cd_model,
@@ -34,14 +39,12 @@ from steps import (
     random_inputs,
     training_step,
 )
-from timing import Times, in_new_process, median_ratio, ratios, rounds_of_times
+from timing import median_ratio, ratios, rounds_of_times
 
 import delvm_tf as dv
 from delvm_tf.curvature.cost import multiplications
-from delvm_tf.plots.figure import new_figure, save_figure
-from delvm_tf.storage.ownership import claim, write_text
+from delvm_tf.storage.ownership import claim
 from delvm_tf.storage.paths import local_path
-from trainers.evaluation.tables import csv_table
 
 EXACT_TOLERANCE = 1e-3  # relative, in float32
 STANDARD_ERRORS = 6.0  # that an estimate may be from the exact loss
@@ -54,109 +57,88 @@ PEERS = {
     "TorchEBM exact": ("torchebm_step.py", ["--method", "exact"]),
     "TorchEBM approx": ("torchebm_step.py", ["--method", "approx"]),
 }
-SECTIONS = ["methods", "memory", "growth", "spacings", "peers"]
 # For two layers: half a minute an image, and folx 13 GB.
 TOO_LARGE = ("folx, dense Jacobian", "JAX, Hessian's trace")
 Row = dict[str, Any]
 
 
-def check_agreement(case: Case) -> dict[str, float]:
-    """The loss at the initial weights by each method.
+def step_of(case: Case, method: str) -> Step:
+    """The autoencoder's step, CD-1's, or that of score matching with a trace."""
+    if method == AUTOENCODER:
+        return autoencoder_step(case.network())
+    if method == "CD-1":
+        return training_step(make_cd_model(case.network()))
+    return training_step(make_model(case.network(), method))
+
+
+def check_agreement(case: Case) -> dict[str, tuple[Any, float]]:
+    """The plan of each trace, and its loss at the initial weights.
 
     Raises:
-        SystemExit: if two methods disagree.
+        ValueError: if two methods disagree.
     """
     few = random_inputs(case.shape, 2)
     exact = losses(make_model(case.network(), "exact"), few)[0]
-    means = {}
+    found = {}
     for trace in case.batches:
         model = make_model(case.network(), trace)
         plan = model.objective.plan(model)
         values = losses(model, few, 1 if plan.exact else DRAWS)
-        means[trace] = float(values.mean())
+        found[trace] = plan, float(values.mean())
         allowed = EXACT_TOLERANCE * np.abs(exact)
         if not plan.exact:
             allowed = allowed + STANDARD_ERRORS * values.std(axis=0, ddof=1) / np.sqrt(DRAWS)
         if np.any(np.abs(values.mean(axis=0) - exact) > allowed):
-            raise SystemExit(f"{case.name}: {trace} gives {values.mean(axis=0)}, not {exact}")
-    return means
+            raise ValueError(f"{case.name}: {trace} gives {values.mean(axis=0)}, not {exact}")
+    return found
 
 
 def time_case(case: Case, rounds: int, console: Console) -> list[Row]:
     """A row for the autoencoder, CD-1 and each trace."""
     console.print(f"timing {case.name}")
-    loss = check_agreement(case)
+    plans = check_agreement(case)
     full = max(case.batches.values())
     product, factor, operations = matrix_product(2048, 4096)
-    steps: dict[str, Any] = {"product": (product, factor)}
-    for batch in sorted(set(case.batches.values())):
-        x = random_inputs(case.shape, batch)
-        steps[f"{AUTOENCODER} {batch}"] = (autoencoder_step(case.network()), x)
-    x = random_inputs(case.shape, full)
-    steps["CD-1"] = (training_step(make_cd_model(case.network())), x)
-    models = {trace: make_model(case.network(), trace) for trace in case.batches}
-    for trace, model in models.items():
-        x = random_inputs(case.shape, case.batches[trace])
-        steps[trace] = (training_step(model), x)
-    times = rounds_of_times(steps, rounds)
-    # Seconds that a multiplication and an addition take in each round.
-    unit = [seconds * len(factor) / operations for seconds in times["product"].clock]
-    forward = multiplications(case.network()).forward
+    wanted = {(AUTOENCODER, batch) for batch in case.batches.values()}
+    wanted |= {("CD-1", full), *case.batches.items()}
+    steps = {(m, n): (step_of(case, m), random_inputs(case.shape, n)) for m, n in wanted}
+    times = rounds_of_times({"product": (product, factor), **steps}, rounds)
+    # An autoencoder's step takes 6 times the multiplications of a pass, each with an addition.
+    forward = 12 * multiplications(case.network()).forward * len(factor) / operations
 
-    def row(method: str, batch: int, taken: Times, cost: float | None) -> Row:
-        limit = "" if cost is None else f"{_limit_ratio(taken.clock, cost, forward, unit):.3g}"
+    def row(name: str, key: tuple[str, int], cost: float | None, **more: Any) -> Row:
+        taken, batch = times[key], key[1]
+        limit = [forward * (cost or 0) * seconds for seconds in times["product"].clock]
         return {
-            "network": case.name, "method": method, "exact": "", "probes": "", "batch": batch,
+            "network": case.name, "method": name, "exact": "", "probes": "", "batch": batch,
             "ms an example": f"{1e3 * statistics.median(taken.clock):.4g}",
-            **ratios(taken, times[f"{AUTOENCODER} {batch}"]),
-            "times the arithmetic limit": limit,
-            "peak MB": "", "loss": "",
+            **ratios(taken, times[AUTOENCODER, batch]),
+            "times the arithmetic limit": f"{median_ratio(taken.clock, limit):.3g}" if cost else "",
+            "peak MB": "", "loss": "", **more,
         }  # fmt: skip
 
-    rows = [row(AUTOENCODER, full, times[f"{AUTOENCODER} {full}"], 1.0)]
-    rows.append(row("CD-1", full, times["CD-1"], None))
-    for trace, model in models.items():
-        plan = model.objective.plan(model)
-        name = f"SM, {trace.replace('_', ' ')}"
-        if trace == "auto":
-            name += f" ({plan.method})"
-        made = row(name, case.batches[trace], times[trace], plan.cost)
-        made |= {
-            "exact": "yes" if plan.exact else "no", "loss": f"{loss[trace]:.6g}",
-            "probes": "" if plan.probes is None else plan.probes.count,
-        }  # fmt: skip
-        rows.append(made)
+    rows = [row(AUTOENCODER, (AUTOENCODER, full), 1.0), row("CD-1", ("CD-1", full), None)]
+    for key in case.batches.items():
+        plan, loss = plans[key[0]]
+        method = f" ({plan.method})" if key[0] == "auto" else ""
+        rows.append(row(
+            f"SM, {key[0].replace('_', ' ')}{method}", key, plan.cost,
+            exact="yes" if plan.exact else "no", loss=f"{loss:.6g}",
+            probes="" if plan.probes is None else plan.probes.count,
+        ))  # fmt: skip
     return rows
 
 
-def _limit_ratio(seconds: list[float], cost: float, forward: int, unit: list[float]) -> float:
-    """Median over rounds of a step's time over that of its multiplications alone.
-
-    An autoencoder's step takes 6 times the `forward` multiplications, each with an addition.
-    """
-    operations = 12.0 * forward * cost
-    return median_ratio(seconds, [operations * u for u in unit])
+def memory_of(case: Case, method: str, batch: int) -> int:
+    """What a new process that takes a step holds at its peak, in megabytes."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(_memory_of_step, case, method, batch).result()
 
 
-def memory_of(case_index: str, method: str, batch: int, scale: str) -> dict[str, float]:
-    """What a process that takes a step holds at its peak, in megabytes."""
-    program = Path(__file__)
-    return in_new_process(program, "--scale", scale, "--memory-of", case_index, method, str(batch))
-
-
-def measure_memory(case: Case, method: str, batch: int) -> None:
-    """Take a step and print the peak of this process; for `memory_of`."""
-    x = random_inputs(case.shape, batch)
-    if method == AUTOENCODER:
-        step = autoencoder_step(case.network())
-    elif method == "CD-1":
-        step = training_step(make_cd_model(case.network()))
-    elif method == "nothing":
-        step = tf.function(tf.reduce_sum)
-    else:
-        step = training_step(make_model(case.network(), method))
-    loss = float(step(x))
-    print(json.dumps({"peak MB": round(peak_megabytes()), "loss": loss}))
+def _memory_of_step(case: Case, method: str, batch: int) -> int:
+    step = tf.function(tf.reduce_sum) if method == "nothing" else step_of(case, method)
+    step(random_inputs(case.shape, batch))
+    return round(peak_megabytes())
 
 
 def peer_rows(case: Case, interpreters: dict[str, str], rounds: int, console: Console) -> list[Row]:
@@ -191,14 +173,26 @@ def peer_rows(case: Case, interpreters: dict[str, str], rounds: int, console: Co
             python = interpreters.get(program)
             if python is None or (len(case.layers) > 1 and name in TOO_LARGE):
                 continue
-            path = Path(__file__).parent / "peers" / program
-            answer = in_new_process(path, "--network", str(file), *arguments, python=python)
+            answer = run_peer(python, program, "--network", str(file), *arguments)
             exact = "approx" not in name
             if exact and abs(answer["loss"] / expected - 1) > EXACT_TOLERANCE:
-                raise SystemExit(f"{name} gives the loss {answer['loss']}, not {expected}")
+                raise ValueError(f"{name} gives the loss {answer['loss']}, not {expected}")
             label = f"{name} ({answer['library']})"
             rows.append(row(label, exact, answer["batch"], answer["ms_per_image"], answer["loss"]))
     return rows
+
+
+def run_peer(python: str, program: str, *arguments: str) -> dict[str, Any]:
+    """What another library's program answers on its last line.
+
+    Raises:
+        ChildProcessError: if the program fails; with what it wrote.
+    """
+    command = [python, str(Path(__file__).parent / "peers" / program), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ChildProcessError(f"{' '.join(command)} failed:\n{done.stderr[-3000:]}")
+    return json.loads(done.stdout.strip().splitlines()[-1])
 
 
 def spacing_rows(scale: str, rounds: int, console: Console) -> list[Row]:
@@ -245,86 +239,13 @@ def growth_rows(scale: str, rounds: int, console: Console) -> list[Row]:
         made = time_case(case, rounds, console)
         rows += [
             {
-                "side": case.shape[0], "depth": len(case.layers),
+                "network": case.name, "side": case.shape[0], "depth": len(case.layers),
                 **{k: r[k] for k in ("method", "exact", "probes", "ms an example",
                                      "times the autoencoder", "times its CPU time")},
             }
             for r in made
         ]  # fmt: skip
     return rows
-
-
-def plot_growth(rows: list[Row], path: Path) -> None:
-    """Milliseconds an example over image size and over depth."""
-    figure, axes = new_figure(9.0, 3.8, columns=2)
-    depth = min(r["depth"] for r in rows if r["side"] == max(r["side"] for r in rows))
-    side = rows[-1]["side"]
-    for axis, key, chosen in (
-        (axes[0, 0], "side", [r for r in rows if r["depth"] == depth]),
-        (axes[0, 1], "depth", [r for r in rows if r["side"] == side]),
-    ):
-        kinds = {"exact": "SM, exact", "auto": "SM, default"}
-        for kind in (AUTOENCODER, "CD-1", *kinds):
-            points = {
-                r[key]: float(r["ms an example"])
-                for r in chosen
-                if r["method"] == kind or r["method"].startswith(f"SM, {kind}")
-            }
-            axis.plot(*zip(*sorted(points.items()), strict=True), "o-", label=kinds.get(kind, kind))
-        axis.set_yscale("log")
-        axis.set_xlabel({"side": "side of the image", "depth": "convolutional layers"}[key])
-        axis.set_ylabel("ms an example and step")
-    axes[0, 0].legend(frameon=False)
-    save_figure(figure, path)
-
-
-def plot_spacings(rows: list[Row], path: Path) -> None:
-    """Error of the trace estimate against the cost of a step."""
-    figure, axes = new_figure(5.5, 3.8)
-    axis = axes[0, 0]
-    estimated = rows[:-1]
-    axis.plot(
-        [float(r["times the autoencoder"]) for r in estimated],
-        [float(r["relative to spacing 1"]) for r in estimated], "o-",
-    )  # fmt: skip
-    for r in estimated:
-        at = float(r["times the autoencoder"]), float(r["relative to spacing 1"])
-        axis.annotate(f" {r['spacing']}", at)
-    axis.set_xscale("log")
-    axis.set_yscale("log")
-    axis.set_xlabel("cost of a step, in steps of an autoencoder")
-    axis.set_ylabel("variance, relative to one random probe")
-    axis.set_title("lattice spacings")
-    save_figure(figure, path)
-
-
-def plot_methods(rows: list[Row], path: Path) -> None:
-    """Every method's cost, network by network."""
-    figure, axes = new_figure(8.0, 0.27 * len(rows) + 1.2)
-    axis = axes[0, 0]
-    labels = [f"{r['network']}: {r['method']}" for r in rows]
-    colors = ["#2a6f97" if r["exact"] == "yes" else "#9fbfd1" for r in rows]
-    axis.barh(labels, [float(r["times the autoencoder"]) for r in rows], color=colors)
-    axis.invert_yaxis()
-    axis.set_xscale("log")
-    axis.tick_params(labelsize=7)
-    axis.set_xlabel("cost of a step, in steps of an autoencoder (dark: exact)")
-    save_figure(figure, path)
-
-
-def write_csv(rows: list[Row], path: Path) -> None:
-    """Write rows of equal keys."""
-    write_text(path, csv_table(rows))
-
-
-def show(rows: list[Row], title: str, console: Console) -> None:
-    """Print rows as a table."""
-    table = Table(title=title)
-    for column in rows[0]:
-        table.add_column(column, justify="left" if column in ("network", "method") else "right")
-    for row in rows:
-        table.add_row(*(str(value) for value in row.values()))
-    console.print(table)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -337,97 +258,96 @@ def parse_arguments() -> argparse.Namespace:
         help="only networks whose name in the table contains this, for methods",
     )  # fmt: skip
     parser.add_argument("--traces", nargs="+", help="only these traces, for methods")
-    parser.add_argument(
-        "--sections", nargs="+", default=SECTIONS, choices=SECTIONS,
-    )  # fmt: skip
+    sections = list(SECTIONS)
+    parser.add_argument("--sections", nargs="+", default=sections, choices=sections)
     parser.add_argument("--folx-python", help="an interpreter that has jax and folx")
     parser.add_argument("--torchebm-python", help="an interpreter that has torchebm")
     parser.add_argument("--output", type=Path, default=Path("runs/benchmarks"))
-    parser.add_argument("--memory-of", nargs=3, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
-def chosen_cases(args: argparse.Namespace) -> list[tuple[int, Case]]:
-    """The networks and traces that the command line asks for, with their places in the list.
+def chosen_cases(args: argparse.Namespace) -> list[Case]:
+    """The networks and traces that the command line asks for.
 
     Raises:
-        SystemExit: if there is none.
+        ValueError: if there is none.
     """
     cases = [
-        (index, replace(case, batches={
+        replace(case, batches={
             trace: batch for trace, batch in case.batches.items()
             if args.traces is None or trace in args.traces
-        }))
-        for index, case in enumerate(CASES[args.scale]) if args.networks in case.name
+        })
+        for case in CASES[args.scale] if args.networks in case.name
     ]  # fmt: skip
-    cases = [(index, case) for index, case in cases if case.batches]
+    cases = [case for case in cases if case.batches]
     if not cases:
-        raise SystemExit(
+        raise ValueError(
             f"no network of scale {args.scale} has {args.networks!r} in its name and a trace among "
             f"{args.traces or 'all'}"
         )
     return cases
 
 
-def main() -> None:
-    """Measure and print; write CSV and PNG."""
-    args = parse_arguments()
-    if args.memory_of:
-        index, method, batch = args.memory_of
-        measure_memory(CASES[args.scale][int(index)], method, int(batch))
-        return
-    args.output = claim(local_path(args.output, "--output"), "benchmarks of score matching")
-    console = Console(width=170)
-    interpreters = {
-        name: python
-        for name, python in (
-            ("folx_step.py", args.folx_python), ("torchebm_step.py", args.torchebm_python),
-        )
-        if python
+def methods(args: argparse.Namespace, folder: Path, console: Console) -> None:
+    """Times of all methods on all networks, and their memory if that is asked for too."""
+    table = Rows(folder / "methods.csv", console)
+    for case in chosen_cases(args):
+        made = time_case(case, args.rounds, console)
+        if "memory" in args.sections:
+            for row, method in zip(made, [AUTOENCODER, "CD-1", *case.batches], strict=True):
+                row["peak MB"] = memory_of(case, method, row["batch"])
+        table.add(case.name, made)
+        keras.utils.clear_session()
+    plot_methods(table.rows, folder / "methods.png")
+
+
+def memory(args: argparse.Namespace, folder: Path, console: Console) -> None:
+    """The peak of an exact step at the full batch."""
+    case, method, batch = MEMORY[args.scale]
+    row = {
+        "network": case.name, "method": f"SM, {method}", "batch": batch,
+        "peak MB": memory_of(case, method, batch),
+        "peak MB of TensorFlow alone": memory_of(case, "nothing", 1),
     }  # fmt: skip
-    if "methods" in args.sections:
-        rows: list[Row] = []
-        for index, case in chosen_cases(args):
-            made = time_case(case, args.rounds, console)
-            if "memory" in args.sections:
-                traces = [AUTOENCODER, "CD-1", *case.batches]
-                for row, method in zip(made, traces, strict=True):
-                    batch = int(row["batch"])
-                    row["peak MB"] = memory_of(str(index), method, batch, args.scale)["peak MB"]
-            show(made, case.name, console)
-            rows += made
-            write_csv(rows, args.output / "methods.csv")
-            keras.utils.clear_session()
-        plot_methods(rows, args.output / "methods.png")
-    if "memory" in args.sections:
-        case, method, batch = MEMORY[args.scale]
-        index = str(CASES[args.scale].index(case))
-        alone = memory_of(index, "nothing", 1, args.scale)["peak MB"]
-        peak = memory_of(index, method, batch, args.scale)["peak MB"]
-        rows = [
-            {"network": case.name, "method": f"SM, {method}", "batch": batch, "peak MB": peak,
-             "peak MB of TensorFlow alone": alone},
-        ]  # fmt: skip
-        show(rows, "memory of an exact step", console)
-        write_csv(rows, args.output / "memory.csv")
-    if "growth" in args.sections:
-        rows = growth_rows(args.scale, args.rounds, console)
-        show(rows, "growth with image size and depth", console)
-        write_csv(rows, args.output / "growth.csv")
-        plot_growth(rows, args.output / "growth.png")
-    if "spacings" in args.sections:
-        rows = spacing_rows(args.scale, args.rounds, console)
-        show(rows, "lattice spacings", console)
-        write_csv(rows, args.output / "spacings.csv")
-        plot_spacings(rows, args.output / "spacings.png")
-    if "peers" in args.sections and interpreters:
-        rows = []
-        for case in PEER_CASES[args.scale]:
-            rows += peer_rows(case, interpreters, args.rounds, console)
-            show(rows, "other libraries", console)
-            write_csv(rows, args.output / "peers.csv")
-    console.print(f"written to {args.output}")
+    Rows(folder / "memory.csv", console).add(f"memory of an exact step, {case.name}", [row])
+
+
+def growth(args: argparse.Namespace, folder: Path, console: Console) -> None:
+    """Times over the size of the image and over depth."""
+    table = Rows(folder / "growth.csv", console)
+    table.add("growth with image size and depth", growth_rows(args.scale, args.rounds, console))
+    plot_growth(table.rows, folder / "growth.png")
+
+
+def spacings(args: argparse.Namespace, folder: Path, console: Console) -> None:
+    """What the error of an estimate costs."""
+    table = Rows(folder / "spacings.csv", console)
+    table.add("lattice spacings", spacing_rows(args.scale, args.rounds, console))
+    plot_spacings(table.rows, folder / "spacings.png")
+
+
+def peers(args: argparse.Namespace, folder: Path, console: Console) -> None:
+    """Times of other libraries whose interpreters are given."""
+    given = {"folx_step.py": args.folx_python, "torchebm_step.py": args.torchebm_python}
+    interpreters = {program: python for program, python in given.items() if python}
+    table = Rows(folder / "peers.csv", console)
+    for case in PEER_CASES[args.scale] if interpreters else ():
+        table.add(case.name, peer_rows(case, interpreters, args.rounds, console))
+
+
+SECTIONS = {
+    "methods": methods, "memory": memory, "growth": growth, "spacings": spacings, "peers": peers,
+}  # fmt: skip
+
+
+def run(args: argparse.Namespace, console: Console) -> None:
+    """Measure, show and write, section by section."""
+    folder = claim(local_path(args.output, "--output"), "benchmarks of score matching")
+    for name, section in SECTIONS.items():
+        if name in args.sections:
+            section(args, folder, console)
+    console.print(f"\nTables and figures: {folder}", soft_wrap=True, highlight=False)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_program(parse_arguments, run))

@@ -3,7 +3,9 @@
 The models take turns request by request, so that the noise of the machine meets all of them.
 """
 
-import os
+from report import Content, run_report
+
+import argparse
 import statistics
 import subprocess
 import sys
@@ -14,13 +16,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
 import keras
 import numpy as np
 import onnxruntime
+import pandas as pd
 import tensorflow as tf
-from report import Report
+from rich.console import Console
 
 import delvm_tf as dv
 
@@ -104,13 +105,13 @@ def start_up(folder: Path) -> float:
     return float(done.stdout.split()[-1])
 
 
-def rows_of(name: str, folder: Path, rounds: int) -> list[str]:
-    """The lines of the table for one network."""
+def rows_of(name: str, folder: Path, rounds: int) -> list[dict[str, Any]]:
+    """The rows of the table for one network."""
     shape, network = NETWORKS[name]
     folders = {k: exported(shape, network, k, folder) for k in ("autoencoder", *VARIANTS)}
     served = {k: tf.saved_model.load(str(f)).signatures for k, f in folders.items()}
     sessions = onnx_sessions(shape, network, folder)
-    lines = []
+    rows = []
     for batch in BATCHES:
         x = tf.random.stateless_normal((batch, *shape), (0, 0))
         for signature in SIGNATURES:
@@ -121,35 +122,41 @@ def rows_of(name: str, folder: Path, rounds: int) -> list[str]:
             times = milliseconds(calls, max(20, int(rounds / batch**0.5)))
             base = statistics.median(times["autoencoder"])
             own = np.asarray(times["float32"])
-            ratios = [statistics.median(times[kind]) / base for kind in (*VARIANTS, "ONNX")]
-            lines.append(
-                f"| {name} | {batch} | {signature} | {np.median(own):.2f} | "
-                f"{np.quantile(own, 0.99):.2f} | {1000 * batch / np.median(own):.0f} | "
-                + " | ".join(f"{ratio:.2f}" for ratio in ratios) + " |"
-            )  # fmt: skip
-    first = {kind: start_up(f) for kind, f in folders.items() if kind != "mixed_bfloat16"}
-    told = ", ".join(f"{kind} {seconds:.2f} s" for kind, seconds in first.items())
-    return [*lines, f"| {name} | 1 | start: loading and first answer | {told} | | | | | | |"]
+            rows.append({
+                "request": f"{signature}, {batch} rows",
+                "p50, ms": f"{np.median(own):.2f}", "p99, ms": f"{np.quantile(own, 0.99):.2f}",
+                "rows / s": f"{1000 * batch / np.median(own):.0f}",
+                **{kind.removeprefix("mixed_"): f"{statistics.median(times[kind]) / base:.2f}"
+                   for kind in (*VARIANTS, "ONNX")},
+            })  # fmt: skip
+    return rows
 
 
-def main() -> None:
-    """Run, print, write."""
-    report = Report(__file__, __doc__, rounds=400)
-    lines = [
-        "| network | batch | signature | p50, ms | p99, ms | rows a second | "
-        "float32 / autoencoder | XLA / autoencoder | bfloat16 / autoencoder | ONNX / autoencoder |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]  # fmt: skip
-    with tempfile.TemporaryDirectory() as folder:
+def starts(folder: Path) -> str:
+    """How long each model takes from loading to its first answer."""
+    models = {file.parents[1].name: file.parent for file in folder.rglob("saved_model.pb")}
+    seconds = [f"{name} {start_up(version):.2f} s" for name, version in sorted(models.items())]
+    return f"Loading and first answer: {', '.join(seconds)}."
+
+
+def measure(args: argparse.Namespace, console: Console) -> tuple[str, Content]:
+    """A table for each network."""
+    content: list[str | pd.DataFrame] = []
+    with tempfile.TemporaryDirectory() as temporary:
         for number, name in enumerate(NETWORKS):
-            lines += rows_of(name, Path(folder) / str(number), report.args.rounds)
-    report.write(
+            folder = Path(temporary) / str(number)
+            content += [
+                f"{name}:",
+                pd.DataFrame(rows_of(name, folder, args.rounds)),
+                starts(folder),
+            ]
+    return (
         "Requests to exported signatures in one process. Ratios of medians to the same signature "
-        "of an autoencoder with the same network and its mirror as decoder. ONNX: the same float32 "
-        "model in ONNX Runtime.",
-        lines,
+        "of an autoencoder (AE) with the same network and its mirror as decoder. ONNX: the same "
+        "float32 model in ONNX Runtime.",
+        content,
     )
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_report(__file__, __doc__, measure, rounds=400))

@@ -5,16 +5,17 @@ batch that is in memory and against reading alone: the input is the bottleneck w
 ratio is far above one.
 """
 
-import os
-import resource
+from report import Content, run_report
+
+import argparse
+import sys
 import time
 from collections.abc import Iterator
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
 import numpy as np
+import pandas as pd
 import tensorflow as tf
-from report import Report
+from peers.protocol import peak_megabytes
 from rich.console import Console
 
 import delvm_tf as dv
@@ -30,11 +31,8 @@ def images(number: int) -> Iterator[np.ndarray]:
         yield kept[k % 256]
 
 
-def main() -> None:
-    """Run, print, write."""
-    report = Report(__file__, __doc__, gigabytes=10.0, batch_size=256)
-    args = report.args
-    console = Console(width=120)
+def measure(args: argparse.Namespace, console: Console) -> tuple[str, Content]:
+    """Seconds and memory."""
     rows = int(args.gigabytes * 1e9 / ROW_BYTES)
     stream = dv.datasets.streams.stream(lambda: images(rows), args.batch_size, shuffle=2000)
     model = dv.DELVM(dv.networks.cnn((32,), 8, strides=8, seed=0), normalization="center")
@@ -44,11 +42,11 @@ def main() -> None:
     steps = -(-rows // args.batch_size)
     model.fit(batch, batch_size=args.batch_size, epochs=2, verbose=0)  # traces
 
+    console.print(f"training on {rows:,} images, and scoring them")
     seconds = {}
     started = time.perf_counter()
-    model.fit(stream, epochs=1, verbose=2, steps_per_epoch=steps)
+    model.fit(stream, epochs=1, verbose=0, shuffle=False, steps_per_epoch=steps)
     seconds["training on the stream"] = time.perf_counter() - started
-    console.print(f"trained: {peak():.0f} MB")
     started = time.perf_counter()
     errors = model.reconstruction_error(stream)
     seconds["scoring the stream"] = time.perf_counter() - started
@@ -56,7 +54,7 @@ def main() -> None:
     few = max(1, steps // 10)
     cached = tf.data.Dataset.from_tensors(batch).repeat(few)
     started = time.perf_counter()
-    model.fit(cached, epochs=1, verbose=0)
+    model.fit(cached, epochs=1, verbose=0, shuffle=False)
     seconds["as many steps on one batch in memory"] = (time.perf_counter() - started) * steps / few
     started = time.perf_counter()
     for _ in stream:
@@ -64,24 +62,24 @@ def main() -> None:
     seconds["reading alone"] = time.perf_counter() - started
 
     memory = seconds["as many steps on one batch in memory"]
-    lines = [
-        f"Peak memory of the process, TensorFlow included: {peak():.0f} MB.", "",
-        "| | seconds | against steps in memory |", "|---|---|---|",
-        *(f"| {name} | {value:.0f} | {value / memory:.2f} |" for name, value in seconds.items()),
-        "", "Steps in memory are measured on a tenth of them.",
-    ]  # fmt: skip
-    report.write(
+    table = pd.DataFrame(
+        {
+            "": list(seconds),
+            "seconds": [f"{value:.0f}" for value in seconds.values()],
+            "against steps in memory": [f"{value / memory:.2f}" for value in seconds.values()],
+        }
+    )
+    return (
         f"A stream of {rows * ROW_BYTES / 1e9:.1f} GB: {rows:,} images of 64×64×3 float32 from a "
         f"generator, batches of {args.batch_size}, a buffer of 2,000 rows; one layer of 32 filters "
         f"of 8×8, stride 8, exact score matching.",
-        lines,
+        [
+            f"Peak memory of the process, TensorFlow included: {peak_megabytes():.0f} MB.",
+            table,
+            "Steps in memory are measured on a tenth of them.",
+        ],
     )
 
 
-def peak() -> float:
-    """Largest memory of this process so far, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
 if __name__ == "__main__":
-    main()
+    sys.exit(run_report(__file__, __doc__, measure, gigabytes=10.0, batch_size=256))

@@ -1,16 +1,12 @@
-"""Measuring: times as ratios within a run, memory in a process of its own.
+"""Measuring times, as ratios within a run.
 
 The clock says what a step takes while other work may hold the cores; CPU time, summed over all
 threads, says what it takes of them, and is the steadier number on a shared machine.
 """
 
-import json
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -66,15 +62,3 @@ def ratios(times: Times, reference: Times) -> dict[str, str]:
         "times the autoencoder": f"{median_ratio(times.clock, reference.clock):.3g}",
         "times its CPU time": f"{median_ratio(times.cpu, reference.cpu):.3g}",
     }
-
-
-def in_new_process(program: Path, *arguments: str, python: str = sys.executable) -> dict[str, Any]:
-    """Run a program that ends its output with a line of JSON.
-
-    Raises:
-        SystemExit: if the program fails; with what it wrote.
-    """
-    result = subprocess.run([python, str(program), *arguments], capture_output=True, text=True)
-    if result.returncode:
-        raise SystemExit(f"{program} {' '.join(arguments)} failed:\n{result.stderr[-3000:]}")
-    return json.loads(result.stdout.strip().splitlines()[-1])

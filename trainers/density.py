@@ -19,7 +19,6 @@ from typing import Any
 import keras
 import numpy as np
 import pandas as pd
-import tensorflow as tf
 from rich.console import Console
 from sklearn.mixture import GaussianMixture
 
@@ -36,26 +35,22 @@ from trainers.arguments import (
 )
 from trainers.evaluation.densities import (
     GaussianMixtureDensity,
-    fisher_divergence,
     five_gaussians,
     kernel_density,
     one_gaussian,
 )
-from trainers.evaluation.grid import GridIntegral, SquareGrid, integrate
-from trainers.evaluation.tables import markdown_table, print_table
+from trainers.evaluation.model_density import PANEL, ModelDensity, figures
+from trainers.evaluation.tables import markdown_table, print_table, summarize
 from trainers.plots.density import plot_densities, plot_trajectories
 from trainers.recipes import recipes_in
 from trainers.results import Results
 
 TRAIN, VALIDATION, TEST, CHAINS = range(4)  # streams of random numbers under one seed
-GRID, WIDE = SquareGrid(15.0, 301), SquareGrid(150.0, 301)
-PANEL = SquareGrid(6.5, 101)
 BANDWIDTHS = (0.1, 0.14, 0.2, 0.28)
 CHAIN_STEP = 0.05  # of the Langevin chains of the figure, squared normalised units
-BATCH = 65536  # points scored at a time
 FIGURES = {
-    "fisher": ("Fisher divergence", 3), "log_likelihood": ("log-likelihood", 3),
-    "modes_off": ("mode weights off", 3), "train_seconds": ("train s", 1),
+    "fisher": "Fisher divergence", "log_likelihood": "log-likelihood",
+    "modes_off": "mode weights off", "train_seconds": "train s",
 }  # fmt: skip
 
 
@@ -92,56 +87,6 @@ def cosine(rate: float, epochs: int) -> keras.callbacks.Callback:
     return keras.callbacks.LearningRateScheduler(
         lambda epoch, _: 0.5 * rate * (1 + math.cos(math.pi * epoch / epochs))
     )
-
-
-class ModelDensity:
-    """A trained model as a density over raw units, log Z found on a grid.
-
-    An energy is a function of z = normalization(x), and log p(x) = −E(z(x)) − log Z with Z over x,
-    so that log Z = log Z_z − log|det ∂z/∂x|. The score of x is (∂z/∂x)ᵀ times that of z.
-    """
-
-    def __init__(self, model: dv.EnergyModel, grid: SquareGrid = GRID, wide: SquareGrid = WIDE):
-        self.model = model
-        self.integral: GridIntegral = integrate(self._minus_energy, grid, wide)
-
-    def _minus_energy(self, x: Any) -> np.ndarray:
-        points = np.asarray(x, np.float32)
-        return -self.model.energy(points, BATCH).numpy().astype(np.float64)
-
-    def log_density(self, x: Any) -> np.ndarray:
-        """Log p(x) in nats, (n, 2) to (n,)."""
-        return self._minus_energy(x) - self.integral.log_normalizer
-
-    def score(self, x: Any) -> np.ndarray:
-        """∇ₓ log p(x), shape of x."""
-        points = tf.constant(x, self.model.normalization.result_dtype)
-        with tf.GradientTape() as tape:
-            tape.watch(points)
-            z = self.model.normalization(points)
-        score = self.model.score(points, BATCH)
-        return tape.gradient(z, points, output_gradients=score).numpy().astype(np.float64)
-
-
-def figures(
-    truth: GaussianMixtureDensity, density: Any, points: np.ndarray, problem: str = ""
-) -> dict[str, Any]:
-    """What the table says of a density, and its log-density on the grid of the panels."""
-    panel = density.log_density(PANEL.points)
-    row: dict[str, Any] = {
-        "fisher": fisher_divergence(truth.score(points), density.score(points)),
-        "log_likelihood": math.nan, "modes_off": math.nan,
-    }  # fmt: skip
-    masses = np.full(len(truth.weights), math.nan)
-    if problem:
-        panel = panel - np.logaddexp.reduce(panel) - 2 * math.log(PANEL.step)
-    else:
-        row["log_likelihood"] = float(density.log_density(points).mean())
-        shares = np.exp(panel)[:, np.newaxis] * truth.responsibilities(PANEL.points)
-        masses = shares.sum(axis=0) * PANEL.step**2
-        row["modes_off"] = float(0.5 * np.abs(masses - truth.weights).sum())
-    row |= {f"mode_{k}": float(mass) for k, mass in enumerate(masses, start=1)}
-    return {"row": row | {"problem": problem}, "panel": np.round(panel, 3).tolist()}
 
 
 def draw(args: argparse.Namespace, seed: int, stream: int) -> np.ndarray:
@@ -239,44 +184,26 @@ def run_baselines(args: argparse.Namespace, seed: int) -> dict[str, Any]:
     return done
 
 
-def cell(rows: Sequence[dict[str, Any]], figure: str, digits: int) -> str:
-    """Mean ± standard deviation over the seeds that have the figure, or a dash."""
-    values = [row[figure] for row in rows if not math.isnan(row[figure])]
-    if not values:
-        return "–"
-    text = f"{np.mean(values):.{digits}f}"
-    if len(values) > 1:
-        text += f" ± {np.std(values, ddof=1):.{digits}f}"
-    return text if len(values) == len(rows) else f"{text} ({len(values)} of {len(rows)} seeds)"
-
-
 def summary(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
     """The cells of the table by method, the last column for what went wrong."""
-    table: dict[str, list[str]] = {}
-    for title in dict.fromkeys(row["method"] for row in rows):
-        own = [row for row in rows if row["method"] == title]
-        problems = "; ".join(
-            f"seed {row['seed']}: {row['problem']}" for row in own if row["problem"]
-        )
-        table[title] = [*(cell(own, key, n) for key, (_, n) in FIGURES.items()), problems]
-    headings = [*(heading for heading, _ in FIGURES.values()), "remark"]
-    frame = pd.DataFrame.from_dict(table, orient="index", columns=headings)
-    return frame.rename_axis("method")
+    table = summarize(rows, ["fisher", "log_likelihood", "modes_off"], digits=3)
+    table["train_seconds"] = summarize(rows, ["train_seconds"], digits=1)
+    remarks: dict[str, list[str]] = {title: [] for title in table.index}
+    for row in rows:
+        if row["problem"]:
+            remarks[row["method"]].append(f"seed {row['seed']}: {row['problem']}")
+    table["remark"] = ["; ".join(each) for each in remarks.values()]
+    return table.rename(columns=FIGURES)
 
 
-def modes_table(rows: Sequence[dict[str, Any]], chains: dict[str, Any]) -> str:
-    """The mass of each of the true Gaussians under every method, as markdown."""
-    count = len(five_gaussians().weights)
-    modes = [f"mode {k}" for k in range(1, count + 1)]
-    lines: list[list[str]] = []
-    for title in dict.fromkeys(row["method"] for row in rows):
-        own = [row for row in rows if row["method"] == title]
-        cells = [cell(own, f"mode_{k}", 3) for k in range(1, count + 1)]
-        lines.append([title, *cells])
+def modes_table(rows: Sequence[dict[str, Any]], chains: dict[str, Any]) -> pd.DataFrame:
+    """The mass of each of the true Gaussians under every method and of chains."""
+    modes = range(1, len(five_gaussians().weights) + 1)
+    table = summarize(rows, [f"mode_{k}" for k in modes], digits=3)
     for title, shares in chains.items():
         if title != "text":
-            lines.append([title, *(f"{share:.3f}" for share in shares)])
-    return markdown_table(pd.DataFrame(lines, columns=["method", *modes]))
+            table.loc[title] = [f"{share:.3f}" for share in shares]
+    return table.rename(columns={f"mode_{k}": f"mode {k}" for k in modes})
 
 
 def run(args: argparse.Namespace, console: Console) -> None:
@@ -328,7 +255,7 @@ def report(args: argparse.Namespace, rows: Sequence[dict[str, Any]], chains: dic
     return (
         markdown_table(summary(rows))
         + f"\nMass of the true Gaussians; at the end {chains['text']}.\n\n"
-        + modes_table(rows, chains)
+        + markdown_table(modes_table(rows, chains))
         + "\nSettings (normalised units; the learning rate of Adam falls to 0 as a cosine):\n\n"
         + "".join(f"- {each.title}: {settings_text(each)}\n" for each in args.recipes.values())
     )

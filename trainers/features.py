@@ -37,6 +37,7 @@ from trainers.experiments.features import (
     raw_pixels,
     score_features,
 )
+from trainers.progress import TrainingProgress
 from trainers.results import Results
 
 FIGURES = {"accuracy": "accuracy", "train seconds": "train s", "probe seconds": "probe s"}
@@ -66,7 +67,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     features.add_argument("--pool", type=int, default=2, help="side of the max-pooling; 1 for none")
     features.add_argument("--l2", type=float, nargs="+", default=[1e-4, 1e-3, 1e-2, 0.03, 0.1, 0.3])
     features.add_argument("--probe-epochs", type=int, default=10)
-    features.add_argument("--scratch", type=Path, help="folder for features beyond 1 GB")
+    features.add_argument("--scratch", type=Path, help="folder for tables of features")
     output = parser.add_argument_group("output")
     output.add_argument("--output", type=Path, help="folder; runs/features/<dataset>-<model>")
     args = parser.parse_args(arguments)
@@ -82,29 +83,27 @@ def takes_images(spec: Specification) -> bool:
 
 
 def train(
-    args: argparse.Namespace, x: np.ndarray, seed: int, log_dir: Path
+    args: argparse.Namespace, x: np.ndarray, seed: int, log_dir: Path, console: Console
 ) -> tuple[dv.ReconstructionModel, dv.ReconstructionModel, float]:
     """A trained model, the same one untrained but adapted, and the seconds of training."""
     spec = args.recipe
     untrained = spec.adapted(x, seed)
     started = time.perf_counter()
-    model = spec.train(
-        x,
-        seed,
-        verbose=2 if len(args.seeds) == 1 else 0,
-        callbacks=[dv.TensorBoard(log_dir, x[:500])],
-    )
+    with TrainingProgress(console) as progress:
+        callbacks = [dv.TensorBoard(log_dir, x[:500]), progress.callback("training")]
+        model = spec.train(x, seed, callbacks=callbacks)
     return model, untrained, time.perf_counter() - started
 
 
 def feature_functions(
-    args: argparse.Namespace, data: Dataset, seed: int, folder: Path
+    args: argparse.Namespace, data: Dataset, seed: int, folder: Path, console: Console
 ) -> dict[str, tuple[FeatureFunction, float]]:
     """By method, what takes images to features, and the seconds of its training."""
     spec = args.recipe
     images = takes_images(spec)
     x = as_inputs(data.x_train, images)
-    model, untrained, seconds = train(args, x, seed, folder / "tensorboard" / f"seed-{seed}")
+    log = folder / "tensorboard" / f"seed-{seed}"
+    model, untrained, seconds = train(args, x, seed, log, console)
     if seed == args.seeds[0]:
         shape = data.x_train.shape[1:]
         for name, shown in (("filters", model), ("filters-random", untrained)):
@@ -137,7 +136,8 @@ def run_seed(args: argparse.Namespace, seed: int, folder: Path, console: Console
     """Train and measure everything under one seed; the first seed also gives pictures."""
     data = load_data(args.dataset, args.train_size, args.validation, seed)
     rows: list[Row] = []
-    for method, (function, seconds) in feature_functions(args, data, seed, folder).items():
+    methods = feature_functions(args, data, seed, folder, console)
+    for method, (function, seconds) in methods.items():
         started = time.perf_counter()
         scored = score_features(function, data, new_probe(args, seed), args.scratch)
         rows.append(
@@ -165,7 +165,7 @@ def gain(rows: list[Row], title: str) -> str:
 def run(args: argparse.Namespace, console: Console) -> None:
     """All seeds, from where an interrupted run of the same command stopped."""
     spec = args.recipe
-    new_probe(args, 0).check_settings()
+    new_probe(args, 0)  # refuses wrong settings
     if args.pool < 1:
         raise ValueError(f"--pool must be a positive integer, 1 for no pooling, got {args.pool}")
     if args.scratch is not None and not args.scratch.is_dir():

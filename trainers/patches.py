@@ -85,7 +85,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     features.add_argument("--grid", type=int, default=2, help="parts of the image along each side")
     features.add_argument("--l2", type=float, nargs="+", default=[0.01, 0.03, 0.1, 0.3, 1.0, 3.0])
     features.add_argument("--probe-epochs", type=int, default=10)
-    features.add_argument("--scratch", type=Path, help="folder for features beyond 1 GB")
+    features.add_argument("--scratch", type=Path, help="folder for tables of features")
     output = parser.add_argument_group("output")
     output.add_argument("--output", type=Path, help="folder; runs/patches/<dataset>")
     args = parser.parse_args(arguments)
@@ -151,7 +151,7 @@ def check(args: argparse.Namespace) -> None:
         ValueError: saying which argument, and what is expected.
         TypeError: if a model cannot be learned by its objective.
     """
-    new_probe(args, 0).check_settings()
+    new_probe(args, 0)  # refuses wrong settings
     for name in ("filters", "patches", "grid"):
         if getattr(args, name) < 1:
             raise ValueError(f"--{name} must be a positive integer, got {getattr(args, name)}")

@@ -1,5 +1,6 @@
 """Training as one line on the screen."""
 
+import time
 from types import TracebackType
 from typing import Any, Self
 
@@ -7,6 +8,7 @@ import keras
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+QUIET_SECONDS = 60  # at least, between lines where there is no terminal
 # Metrics that are shown, and what they are called.
 SHOWN = {"loss": "loss", "reconstruction_error": "reconstruction error"}
 
@@ -14,8 +16,8 @@ SHOWN = {"loss": "loss", "reconstruction_error": "reconstruction error"}
 class TrainingProgress:
     """A bar for each model in training, with the epochs, the seconds and the loss.
 
-    Use as a context, and hand `callback` to every `fit` in it. Where the console is no terminal
-    each bar is written once, when all is done.
+    Use as a context, and hand `callback` to every `fit` in it. Where the console is not a terminal
+    each bar is written once, when all is done, and before that a line about every minute.
     """
 
     def __init__(self, console: Console):
@@ -44,6 +46,7 @@ class _Bar(keras.callbacks.Callback):
     def __init__(self, progress: Progress, name: str):
         super().__init__()
         self._progress, self._name = progress, name
+        self._last = time.monotonic()
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._task = self._progress.add_task(self._name, total=self.params["epochs"], figures="")
@@ -52,3 +55,8 @@ class _Bar(keras.callbacks.Callback):
         known = logs or {}
         figures = [f"{words} {known[name]:.4g}" for name, words in SHOWN.items() if name in known]
         self._progress.update(self._task, completed=epoch + 1, figures=", ".join(figures))
+        console = self._progress.console
+        if not console.is_terminal and time.monotonic() - self._last > QUIET_SECONDS:
+            self._last = time.monotonic()
+            done = f"{self._name} {epoch + 1}/{self.params['epochs']} epochs"
+            console.print(", ".join([done, *figures]), highlight=False)

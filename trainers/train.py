@@ -22,6 +22,7 @@ from delvm_tf.storage.ownership import claim, write_json
 from delvm_tf.storage.paths import local_path
 from delvm_tf.training.backups import Backup
 from trainers.arguments import add_recipe_arguments, chosen_recipe, new_parser
+from trainers.progress import TrainingProgress
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -75,20 +76,16 @@ def train(args: argparse.Namespace, console: Console) -> None:
     with strategy.scope():
         model = spec.adapted(data.x_train, args.seed)
     if chief:
-        console.print(
-            f"{spec.title} on {len(data.x_train)} examples of {args.dataset}, "
-            f"{strategy.num_replicas_in_sync} replicas, {type(strategy).__name__}"
-        )
-    spec.fit(
-        model,
-        data.x_train,
-        verbose=2 if chief else 0,
-        callbacks=[
-            Backup(args.output / "backup"),
-            keras.callbacks.TensorBoard(args.output / "tensorboard", write_graph=False),
-            keras.callbacks.CSVLogger(args.output / "history.csv"),
-        ],
-    )
+        replicas = strategy.num_replicas_in_sync
+        where = "one device" if replicas == 1 else f"{replicas} replicas, {type(strategy).__name__}"
+        console.print(f"{spec.title} on {len(data.x_train)} examples of {args.dataset}, {where}")
+    callbacks = [
+        Backup(args.output / "backup"),
+        keras.callbacks.TensorBoard(args.output / "tensorboard", write_graph=False),
+        keras.callbacks.CSVLogger(args.output / "history.csv"),
+    ]
+    with TrainingProgress(console if chief else Console(quiet=True)) as progress:
+        spec.fit(model, data.x_train, callbacks=[*callbacks, progress.callback("training")])
     model.save(args.output / "model.keras")
     if chief:
         write_json(args.output / "specification.json", dataclasses.asdict(spec))

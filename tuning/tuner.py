@@ -1,5 +1,6 @@
 """KerasTuner with a `Specification` as what is tuned."""
 
+import contextlib
 import dataclasses
 import json
 from pathlib import Path
@@ -85,7 +86,8 @@ def make_tuner(
     oracle = _oracle(kt, space, tuner, measure, trials, seed)
     oracle.verbose = 0
     folder = local_path(folder, "the folder of the search")
-    made = SpecificationTuner(oracle, space.declare, str(folder), "trials")
+    with contextlib.redirect_stdout(None):  # KerasTuner prints where it goes on
+        made = SpecificationTuner(oracle, space.declare, str(folder), "trials")
     if role() != "worker" and Path(oracle._get_oracle_fname()).exists():
         oracle.reload()  # KerasTuner does so only for a process of the same name
     # A trial that had finished when the search was killed need not be tried again.

@@ -11,7 +11,6 @@ from delvm_tf.datasets import files, streams
 from delvm_tf.plots.figure import new_figure, save_figure
 from delvm_tf.serving.scoring import score_files
 from delvm_tf.storage.paths import check_checkpoint_path, local_path, matching
-from trainers.evaluation.feature_store import FeatureStore
 from trainers.results import Results
 from tuning import SPACES, make_tuner
 
@@ -90,7 +89,6 @@ def writers(model, x):
         "Results": lambda path: Results(path, {}),
         "score_files": lambda path: score_files(None, "*.npz", path),
         "save_figure": lambda path: save_figure(new_figure()[0], path),
-        "FeatureStore": lambda path: FeatureStore(lambda batch: batch, folder=path),
         "make_tuner": tuner,
     }
 

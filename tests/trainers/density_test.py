@@ -115,13 +115,6 @@ def test_the_command_line_takes_the_place_of_a_methods_own_settings(density):
     assert density.parse_arguments([]).recipes == dict(recipes_in("density"))
 
 
-def test_seeds_without_a_figure_are_counted_and_never_averaged_in(density):
-    rows = [{"f": 1.0}, {"f": float("nan")}, {"f": 3.0}]
-    assert density.cell(rows, "f", 1) == "2.0 ± 1.4 (2 of 3 seeds)"
-    assert density.cell(rows[1:2], "f", 1) == "–"
-    assert density.cell(rows[:1], "f", 2) == "1.00"
-
-
 def test_every_method_has_a_name_of_its_own(density):
     recipes = density.parse_arguments([]).recipes
     assert len({recipe.title for recipe in recipes.values()}) == len(recipes) == 11

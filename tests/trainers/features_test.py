@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from trainers.experiments.features import load_data
 
@@ -153,7 +154,7 @@ def test_every_model_gives_features_and_filters_to_look_at(tmp_path, features, m
         ["--dataset", "digits", "--model", model, "--train-size", "60", "--epochs", "1", *layers]
     )
     data = load_data(args.dataset, args.train_size, args.validation, 0)
-    methods = features.feature_functions(args, data, 0, tmp_path)
+    methods = features.feature_functions(args, data, 0, tmp_path, Console(quiet=True))
     trained, random, pixels, components = (f(data.x_test[:9]) for f, _ in methods.values())
     assert trained.shape == random.shape
     assert np.isfinite(trained).all()
@@ -171,7 +172,7 @@ def test_other_objectives_train_too(tmp_path, features, objective):
     steps = ["--k", "2"] if objective == "langevin-cd" else []
     args = features.parse_arguments([*TINY, "--objective", objective, "--train-size", "60", *steps])
     data = load_data(args.dataset, args.train_size, args.validation, 0)
-    title, *_ = features.feature_functions(args, data, 0, tmp_path)
+    title, *_ = features.feature_functions(args, data, 0, tmp_path, Console(quiet=True))
     assert title.endswith("-DELVM")
     assert not title.startswith("SM-")
 

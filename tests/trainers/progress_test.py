@@ -4,18 +4,32 @@ import numpy as np
 from rich.console import Console
 
 import delvm_tf as dv
+from trainers import progress as progress_module
 from trainers.progress import TrainingProgress
 
 
-def test_a_model_is_one_line_with_epochs_and_loss():
+def trained():
+    """What is shown, line by line, and the history of the loss."""
     console = Console(width=100, file=io.StringIO())
     x = np.random.default_rng(0).normal(size=(20, 3)).astype("float32")
     model = dv.DELVM(dv.networks.ffnn([4]))
     model.adapt(x)
     model.compile("adam")
     with TrainingProgress(console) as progress:
-        loss = model.fit(x, epochs=3, verbose=0, callbacks=[progress.callback("ours")])
-    (line,) = console.file.getvalue().strip().splitlines()
+        history = model.fit(x, epochs=3, verbose=0, callbacks=[progress.callback("ours")])
+    return console.file.getvalue().strip().splitlines(), history.history["loss"]
+
+
+def test_a_model_is_one_line_with_epochs_and_loss():
+    (line,), loss = trained()
     assert line.startswith("ours ")
     assert "3/3 epochs" in line
-    assert f"loss {loss.history['loss'][-1]:.4g}, reconstruction error " in line
+    assert f"loss {loss[-1]:.4g}, reconstruction error " in line
+
+
+def test_a_log_of_a_long_training_is_not_silent(monkeypatch):
+    monkeypatch.setattr(progress_module, "QUIET_SECONDS", 0)
+    lines, loss = trained()
+    for epoch, line in enumerate(lines[:3]):
+        assert line.startswith(f"ours {epoch + 1}/3 epochs, loss {loss[epoch]:.4g}, ")
+    assert len(lines) == 4

@@ -33,7 +33,7 @@ def data():
     return dataclasses.replace(split, x_train=split.x_train[:200], y_train=split.y_train[:200])
 
 
-def test_a_grid_visits_all_and_goes_on_after_trials_that_diverge(data, tmp_path):
+def test_a_grid_visits_all_and_goes_on_after_trials_that_diverge(data, tmp_path, capsys):
     """The test set, here full of NaN, plays no part."""
     tuner = make_tuner(SPACE, data, "grid", "auroc", 10, 0, tmp_path)
     tuner.search()
@@ -49,7 +49,9 @@ def test_a_grid_visits_all_and_goes_on_after_trials_that_diverge(data, tmp_path)
     assert {row["units"] for row in rows} == {"4", "8"}
     assert len({tuple(row) for row in rows}) == 1
     assert plot_search(trials, "auroc").axes
+    capsys.readouterr()
     again = make_tuner(SPACE, data, "grid", "auroc", 10, 0, tmp_path)
+    assert capsys.readouterr().out == ""
     again.search()
     assert trials_of(again, SPACE, "auroc") == trials
 

@@ -1,10 +1,12 @@
 """Integrals over the plane, and whether they exist."""
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.special import logsumexp
 
 BORDER = 0.05  # share of the grid's side, at each end, that counts as its border
 MASS = 1e-3  # share of the mass that may lie at the border and beyond
@@ -97,26 +99,19 @@ def integrate(
         raise ValueError(
             f"the wide grid ({wide.half_width}) must be wider than the grid ({grid.half_width})"
         )
-    values = grid.square(log_density(grid.points))
-    log_z = _log_sum(values) + 2 * np.log(grid.step)
-    coarse = _log_sum(values[::2, ::2]) + 2 * np.log(2 * grid.step)
-    inner = (1 - 2 * BORDER) * grid.half_width
-    border = np.abs(grid.points).max(axis=1) > inner
-    border_log = _log_sum(values.ravel()[border]) + 2 * np.log(grid.step)
+    border = np.abs(grid.points).max(axis=1) > (1 - 2 * BORDER) * grid.half_width
     around = wide.points[np.abs(wide.points).max(axis=1) > grid.half_width]
-    beyond_log = _log_sum(np.asarray(log_density(around), np.float64)) + 2 * np.log(wide.step)
+    values = grid.square(log_density(grid.points))
     with np.errstate(over="ignore", invalid="ignore"):
+        log_z = _log_integral(values, grid.step)
+        at_border = _log_integral(values.ravel()[border], grid.step)
+        beyond = _log_integral(np.asarray(log_density(around), np.float64), wide.step)
+        coarse = _log_integral(values[::2, ::2], 2 * grid.step)
         return GridIntegral(
-            float(log_z),
-            float(np.exp(border_log - log_z)),
-            float(np.exp(beyond_log - log_z)),
-            float(abs(log_z - coarse)),
-        )
+            log_z, float(np.exp(at_border - log_z)), float(np.exp(beyond - log_z)),
+            abs(log_z - coarse),
+        )  # fmt: skip
 
 
-def _log_sum(values: np.ndarray) -> float:
-    """Log of the sum of exponentials; NaN or infinite if a value is."""
-    largest = values.max()
-    if not np.isfinite(largest):
-        return float(largest)
-    return float(largest + np.log(np.exp(values - largest).sum()))
+def _log_integral(values: np.ndarray, step: float) -> float:
+    return float(logsumexp(values)) + 2 * math.log(step)

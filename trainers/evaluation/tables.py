@@ -13,28 +13,34 @@ Row = Mapping[str, Any]  # a method's figures under one seed: method, seed and n
 FOLDED = 42  # width to which columns of words may be narrowed
 
 
-def summarize(rows: Sequence[Row], figures: Sequence[str]) -> pd.DataFrame:
+def summarize(
+    rows: Sequence[Row], figures: Sequence[str], digits: int | None = None
+) -> pd.DataFrame:
     """Mean and, over several seeds, standard deviation of each figure of each method.
 
     Args:
         rows: one for each method and seed, with the keys `method` and those in `figures`.
         figures: names of the numbers to summarise.
+        digits: decimals; if not given, 4, and 1 of figures above 2.
 
     Returns:
-        Texts such as `0.9931 ± 0.0012`, methods in order of appearance by figures. A seed without a
-        number (NaN) leaves its method without one.
+        Texts such as `0.9931 ± 0.0012`, methods in order of appearance by figures. Where a seed has
+        no number (NaN), how many have is said.
     """
     frame = pd.DataFrame(rows)
-    digits = {figure: 1 if frame[figure].max() > 2 else 4 for figure in figures}
     groups = frame.groupby("method", sort=False)
-    return pd.DataFrame(
-        {figure: groups[figure].agg(_mean_std, digits=digits[figure]) for figure in figures}
-    )
+    decimals = {f: (1 if frame[f].max() > 2 else 4) if digits is None else digits for f in figures}
+    return pd.DataFrame({f: groups[f].agg(_mean_std, digits=decimals[f]) for f in figures})
 
 
 def _mean_std(values: pd.Series, digits: int) -> str:
-    mean = f"{values.mean(skipna=False):.{digits}f}"
-    return mean if len(values) == 1 else f"{mean} ± {values.std(skipna=False):.{digits}f}"
+    known = values.dropna()
+    if known.empty:
+        return "–"
+    text = f"{known.mean():.{digits}f}"
+    if len(known) > 1:
+        text += f" ± {known.std():.{digits}f}"
+    return text if len(known) == len(values) else f"{text} ({len(known)} of {len(values)} seeds)"
 
 
 def markdown_table(frame: pd.DataFrame) -> str:

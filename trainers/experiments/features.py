@@ -1,5 +1,6 @@
 """Scoring features by a linear classifier: what the programs on features share."""
 
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,7 +10,7 @@ from sklearn.decomposition import PCA
 
 from delvm_tf.datasets import Dataset, load, names, protocols
 from delvm_tf.models.reconstruction_model import ReconstructionModel
-from trainers.evaluation.feature_store import FeatureStore
+from trainers.evaluation.feature_table import feature_table
 from trainers.evaluation.probe import LinearProbe
 from trainers.experiments.subsets import subset
 
@@ -52,16 +53,16 @@ def score_features(
         function: inputs to features.
         data: a classification protocol.
         probe: the classifier.
-        scratch: folder for features beyond 1 GB.
+        scratch: folder for the tables of features; the system's for temporary files if None.
 
     Raises:
         ValueError: if features are not finite.
     """
-    with FeatureStore(function, folder=scratch) as store:
-        table = store.fit(data.x_train)
+    with tempfile.TemporaryDirectory(prefix="features-", dir=scratch) as folder:
+        table = feature_table(function, data.x_train, Path(folder) / "train")
         probe.fit(table, data.y_train)
-        accuracy = probe.score(store.transform(data.x_test), data.y_test)
-        return FeatureScore(float(accuracy), table.shape[1], float(probe.l2_))
+        test = feature_table(function, data.x_test, Path(folder) / "test")
+        return FeatureScore(probe.score(test, data.y_test), table.shape[1], probe.l2_)
 
 
 def model_features(

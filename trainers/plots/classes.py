@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
+import pandas as pd
 
 from delvm_tf.plots.figure import new_figure
 
@@ -21,20 +21,13 @@ def plot_class_scores(table: Sequence[Mapping[str, Any]], label: str = "AUROC") 
     Returns:
         A matplotlib figure with at most six methods, the best first.
     """
-    classes = [name for name in table[0] if name not in ("method", "seed", "mean")]
-    methods = {
-        method: np.mean(
-            [[row[c] for c in [*classes, "mean"]] for row in table if row["method"] == method],
-            axis=0,
-        )
-        for method in dict.fromkeys(row["method"] for row in table)
-    }
-    best = sorted(methods, key=lambda method: -methods[method][-1])[:KEPT]
+    means = pd.DataFrame(table).drop(columns="seed").groupby("method", sort=False).mean()
+    best = means.nlargest(KEPT, "mean")
+    classes = best.columns.drop("mean")
     figure, axes = new_figure(9.0, 4.5)
     ax = axes[0, 0]
-    for method in best:
-        values = methods[method]
-        ax.plot(classes, values[:-1], marker="o", lw=1, label=f"{method} ({values[-1]:.4f})")
+    for method, row in best.iterrows():
+        ax.plot(classes, row[classes], marker="o", lw=1, label=f"{method} ({row['mean']:.4f})")
     ax.axhline(0.5, color="black", linestyle=":", lw=1)
     ax.set_ylabel(label)
     ax.set_xlabel("normal class")

@@ -21,16 +21,8 @@ def plot_densities(
 
     Returns:
         A matplotlib figure. The first density sets the scale: brightest at its peak, and beyond.
-
-    Raises:
-        ValueError: if there is no density, or one is no square.
     """
     grids = {title: np.asarray(grid, np.float64) for title, grid in log_densities.items()}
-    for title, grid in grids.items():
-        if grid.ndim != 2 or grid.shape[0] != grid.shape[1]:
-            raise ValueError(f"expected a square grid for {title!r}, got {grid.shape}")
-    if not grids:
-        raise ValueError("there is no density to show")
     count = len(grids) + (points is not None)
     columns = min(columns, count)
     rows = -(-count // columns)
@@ -62,13 +54,8 @@ def plot_trajectories(
         half_width: the grid reaches from −half_width to half_width.
         shown: chains whose path is drawn.
         title: of the left panel.
-
-    Raises:
-        ValueError: if the trajectory is of another shape.
     """
     places = np.asarray(trajectory)
-    if places.ndim != 3 or places.shape[2] != 2:
-        raise ValueError(f"expected a trajectory (T, n, 2), got {places.shape}")
     figure, axes = new_figure(10.0, 5.0, 1, 2)
     grid = np.asarray(log_density, np.float64)
     for panel in axes[0]:

@@ -92,22 +92,9 @@ def test_the_fitted_gaussian_has_the_moments_of_the_points(rng):
     assert fitted.log_density(x).mean() > shifted.log_density(x).mean()
 
 
-@pytest.mark.parametrize(
-    ("weights", "means", "covariances", "message"),
-    [
-        ([0.5, 0.5], [[0.0, 0.0]], [np.eye(2)], "weights"),
-        ([1.0], [0.0, 0.0], [np.eye(2)], "means"),
-        ([1.0], [[0.0, 0.0]], [np.eye(3)], "covariances"),
-        ([0.7], [[0.0, 0.0]], [np.eye(2)], "sum to 1"),
-        ([1.5, -0.5], [[0.0], [1.0]], [[[1.0]], [[1.0]]], "positive"),
-        ([1.0], [[0.0, np.nan]], [np.eye(2)], "finite"),
-        ([1.0], [[0.0, 0.0]], [[[1.0, 0.2], [0.0, 1.0]]], "symmetric"),
-        ([1.0], [[0.0, 0.0]], [[[1.0, 2.0], [2.0, 1.0]]], "not positive definite"),
-    ],
-)  # fmt: skip
-def test_what_is_no_density_is_refused(weights, means, covariances, message):
-    with pytest.raises(ValueError, match=message):
-        GaussianMixtureDensity(weights, means, covariances)
+def test_a_matrix_that_cannot_be_a_covariance_is_refused():
+    with pytest.raises(np.linalg.LinAlgError, match="not positive definite"):
+        GaussianMixtureDensity([1.0], [[0.0, 0.0]], [[[1.0, 2.0], [2.0, 1.0]]])
 
 
 @pytest.mark.parametrize("x", [np.zeros(2), np.zeros((3, 1)), np.zeros((0, 2))])
@@ -115,12 +102,3 @@ def test_points_of_another_shape_are_refused(x):
     for function in (five_gaussians().log_density, five_gaussians().score):
         with pytest.raises(ValueError, match=r"expected points \(n, 2\)"):
             function(x)
-
-
-def test_wrong_numbers_are_refused():
-    with pytest.raises(ValueError, match="n must be a positive integer"):
-        five_gaussians().sample(0)
-    with pytest.raises(ValueError, match="bandwidth must be a positive number"):
-        kernel_density([[0.0, 1.0]], 0.0)
-    with pytest.raises(ValueError, match="one shape"):
-        fisher_divergence(np.zeros((3, 2)), np.zeros((2, 2)))

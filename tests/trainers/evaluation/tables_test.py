@@ -31,9 +31,14 @@ def test_one_seed_has_no_deviation_and_methods_keep_their_order():
     assert summary["auroc"]["PCA"] == "0.8500"
 
 
-def test_a_seed_without_a_number_is_not_left_out_of_the_mean():
-    rows = [{"method": "m", "auroc": 0.5}, {"method": "m", "auroc": float("nan")}]
-    assert summarize(rows, ["auroc"])["auroc"]["m"] == "nan ± nan"
+def test_seeds_without_a_figure_are_counted_and_never_averaged_in():
+    rows = [
+        {"method": name, "f": value}
+        for name, values in {"some": [1, np.nan, 3], "none": [np.nan], "one": [1]}.items()
+        for value in values
+    ]
+    summary = summarize(rows, ["f"], digits=1)["f"]
+    assert summary.to_dict() == {"some": "2.0 ± 1.4 (2 of 3 seeds)", "none": "–", "one": "1.0"}
 
 
 def test_the_markdown_table_holds_every_cell_of_the_summary():

@@ -50,12 +50,3 @@ def test_paths_and_ends_of_chains(grids, rng, tmp_path):
     np.testing.assert_allclose(ends.collections[0].get_offsets(), trajectory[-1])
     assert (paths.get_title(), ends.get_title()) == ("paths", "ends of 50 chains")
     assert save_figure(figure, tmp_path / "f.png").stat().st_size > 8_000
-
-
-def test_wrong_shapes_are_refused():
-    with pytest.raises(ValueError, match="no density"):
-        plot_densities({}, 3.0)
-    with pytest.raises(ValueError, match="square grid for 'flat'"):
-        plot_densities({"flat": np.zeros(9)}, 3.0)
-    with pytest.raises(ValueError, match=r"trajectory \(T, n, 2\)"):
-        plot_trajectories(np.zeros((5, 2)), np.zeros((3, 3)), 3.0)
