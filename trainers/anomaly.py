@@ -24,6 +24,7 @@ import delvm_tf as dv
 from delvm_tf.datasets import Dataset
 from delvm_tf.plots import plot_error_histogram, plot_reconstructions, plot_roc_curves
 from delvm_tf.plots.figure import save_figure
+from delvm_tf.serving import ModelCard
 from delvm_tf.storage.ownership import make_folder
 from delvm_tf.storage.paths import check_checkpoint_path, local_path
 from trainers.arguments import (
@@ -38,7 +39,6 @@ from trainers.experiments.anomaly import (
     add_anomaly_data_arguments,
     all_abnormal,
     baseline_detectors,
-    calibrate,
     detectors_of,
     ensembles_of,
     load_anomalies,
@@ -102,13 +102,11 @@ def tensorboard(args: argparse.Namespace, data: Dataset, folder: Path) -> dv.Ten
     return dv.TensorBoard(folder, shown, normal=data.x_train, hparams=hparams)
 
 
-def served_detector(args: argparse.Namespace, model: Any, data: Dataset) -> dv.AnomalyDetector:
-    """A detector of one model, to export."""
+def served_row(args: argparse.Namespace, model: Any) -> str:
+    """The row of the table whose detector is exported: what the recipe makes of its models."""
     usual = "energy" if hasattr(model, "energy") else "reconstruction_error"
     detection = args.recipe.detection
-    criterion = detection.criterion or usual
-    detector = dv.AnomalyDetector(model, threshold=detection.threshold, criterion=criterion)
-    return calibrate(detector, data)
+    return method_name(args, detection.criterion or usual) + detection.together
 
 
 def run_seed(args: argparse.Namespace, seed: int, folder: Path, console: Console) -> list[Row]:
@@ -138,11 +136,11 @@ def run_seed(args: argparse.Namespace, seed: int, folder: Path, console: Console
 
     if seed == args.seeds[0]:
         save_plots(args, data, detectors, scores, folder)
-        served = served_detector(args, models[0], data)
-        test = row("", seed, data, served.anomaly_score(data.x_test), served.threshold_, seconds[0])
-        about = {"data": args.dataset, "protocol": args.protocol, "seed": seed}
+        name = served_row(args, models[0])
+        (test,) = (each for each in rows if each["method"] == name)
+        about = {"data": args.dataset, "protocol": args.protocol, "seed": seed, "detector": name}
         about["test"] = {k: float(v) for k, v in test.items() if k not in ("method", "seed")}
-        dv.export_saved_model(served, args.saved_models / args.dataset, about=about)
+        dv.export_saved_model(detectors[name][0], args.saved_models / args.dataset, about=about)
         models[0].save(folder / "model.keras")
     return rows
 
@@ -212,8 +210,10 @@ def show(
     versions = args.saved_models / args.dataset
     newest = max((int(p.name) for p in versions.iterdir() if p.name.isdecimal()), default=0)
     served = versions / str(newest)
+    name = ModelCard.read(served).about["detector"]
     console.print(
-        f"\nTable and plots: {output}\nModel: {output / 'model.keras'}\nSavedModel: {served}\n\n"
+        f"\nTable and plots: {output}\nModel: {output / 'model.keras'}\n"
+        f"SavedModel: {served}, which serves {name!r}\n\n"
         f"Next:\n  look at the training: tensorboard --logdir {output / 'tensorboard'}\n"
         f"  score your own files: python trainers/score.py --model {served} \\\n"
         f"    --input 'data/*.csv' --output scores.csv\n"

@@ -19,16 +19,20 @@ from rich.console import Console
 
 import delvm_tf as dv
 from delvm_tf.datasets import Dataset
+from delvm_tf.storage.ownership import make_folder
+from delvm_tf.storage.paths import check_checkpoint_path, local_path
 from trainers.arguments import add_recipe_argument, new_parser, parse_seeds
 from trainers.evaluation.tables import Row, markdown_table, print_table, summarize
 from trainers.experiments.anomaly import FIGURES, all_abnormal, row
-from trainers.experiments.held_out import hold_out
+from trainers.experiments.held_out import HeldOut, hold_out
 from trainers.experiments.one_vs_rest import (
     Scored,
     add_patch_arguments,
     baseline_scores,
     contrast_normalized,
+    patch_detector,
     patch_recipes,
+    patch_row,
     patch_scores,
     patch_settings,
 )
@@ -54,6 +58,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add_recipe_argument(parser, "one-vs-rest-patches")
     add_patch_arguments(parser)
     parser.add_argument("--output", type=Path, help="folder; runs/anomaly-patches/<dataset>")
+    parser.add_argument(
+        "--saved-models", type=Path, help="export the first method's detector of the first seed"
+    )
     args = parser.parse_args(arguments)
     args.patch_recipes = patch_recipes(args, args.recipe)
     return args
@@ -79,13 +86,35 @@ def run_seed(args: argparse.Namespace, seed: int, console: Console) -> list[Row]
     for title, (scores, seconds) in found.items():
         threshold = held.threshold(scores)
         rows.append(row(title, seed, data, held.of_test(scores), threshold, seconds))
+    if args.saved_models is not None and seed == args.seeds[0]:
+        export(args, held, seed, {str(row["method"]): row for row in rows}, found)
     best = max(rows, key=lambda each: each["f1"])
     console.print(f"  best F1: {best['f1']:.4f}, {best['method']}", highlight=False)
     return rows
 
 
+def export(
+    args: argparse.Namespace, held: HeldOut, seed: int, rows: dict[str, Row],
+    found: dict[str, Scored],
+) -> None:  # fmt: skip
+    """Write the first method's detector, with the threshold of its row, as a SavedModel."""
+    name, recipe = next(iter(args.patch_recipes.items()))
+    images = held.data.x_train
+    detector = patch_detector(name, recipe, images, seed, patch_settings(args))
+    row = patch_row(recipe)
+    served = dv.AnomalyDetector(detector, threshold=held.threshold(found[row].scores)).fit(images)
+    test = {k: float(v) for k, v in rows[row].items() if k not in ("method", "seed")}
+    about = {"data": args.dataset, "protocol": args.protocol, "seed": seed, "detector": row}
+    folder = args.saved_models / args.dataset
+    dv.export_saved_model(served, folder, about={**about, "test": test}, max_batch_size=64)
+
+
 def run(args: argparse.Namespace, console: Console) -> None:
     """All seeds, from where an interrupted run of the same command stopped."""
+    if args.saved_models is not None:
+        args.saved_models = local_path(args.saved_models, "--saved-models")
+        check_checkpoint_path(args.saved_models)
+        make_folder(args.saved_models / args.dataset)  # before any training
     output = args.output or Path("runs/anomaly-patches") / args.dataset
     results = Results.of_run(output, args)
     first = load_data(args, args.seeds[0])

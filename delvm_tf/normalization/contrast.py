@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from delvm_tf.inputs.arrays import as_array
 from delvm_tf.normalization.statistics import Statistics
@@ -10,14 +11,14 @@ from delvm_tf.normalization.statistics import Statistics
 ROWS = 1024  # examples computed at a time, in float64
 
 
-def normalize_contrast(x: Any, offset: float = 0.0) -> np.ndarray:
+def normalize_contrast(x: Any, offset: float = 0.0) -> Any:
     """(x − mean x) / √(var x + offset), with mean and variance over the values of each example.
 
     Brightness and contrast of an image are lost, so this is no `InputNormalization`, which a
     reconstruction must be taken back through. A constant example becomes 0.
 
     Args:
-        x: examples, (n, ...), of any real type.
+        x: examples, (n, ...), of any real type; or a tensor of a graph, which it becomes part of.
         offset: added to the variance, in squared units of x.
 
     Returns:
@@ -30,12 +31,13 @@ def normalize_contrast(x: Any, offset: float = 0.0) -> np.ndarray:
     Example:
         >>> model.adapt(normalize_contrast(data.x_train))
     """
-    x = as_array(x)
-    x = np.asarray(x)
-    if x.ndim < 2 or x.size == 0:
-        raise ValueError(f"expected examples of shape (n, ...), got shape {x.shape}")
     if not offset >= 0:
         raise ValueError(f"offset must not be negative, got {offset!r}")
+    if tf.is_tensor(x) and not tf.executing_eagerly():
+        return _in_graph(x, offset)
+    x = np.asarray(as_array(x))
+    if x.ndim < 2 or x.size == 0:
+        raise ValueError(f"expected examples of shape (n, ...), got shape {x.shape}")
     result = np.empty(x.shape, np.float32)
     for start in range(0, len(x), ROWS):
         rows = x[start : start + ROWS]
@@ -48,3 +50,15 @@ def normalize_contrast(x: Any, offset: float = 0.0) -> np.ndarray:
         root = np.sqrt(np.where(variance > 0, variance, 1.0))
         result[start : start + ROWS] = (centred / root[:, None]).reshape(rows.shape)
     return result
+
+
+def _in_graph(x: tf.Tensor, offset: float) -> tf.Tensor:
+    flat = tf.reshape(tf.cast(x, tf.float64), (tf.shape(x)[0], -1))
+    mean = tf.reduce_mean(flat, axis=1, keepdims=True)
+    centred = flat - mean
+    variance = tf.reduce_mean(tf.square(centred), axis=1, keepdims=True)
+    rounding = np.finfo(np.float32).eps * tf.reduce_max(tf.abs(flat), axis=1, keepdims=True)
+    constant = variance <= tf.square(rounding)
+    root = tf.sqrt(tf.where(constant, tf.ones_like(variance), variance) + offset)
+    result = tf.where(constant, tf.zeros_like(centred), centred / root)
+    return tf.cast(tf.reshape(result, tf.shape(x)), tf.float32)

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from delvm_tf.normalization import normalize_contrast
 
@@ -49,3 +50,12 @@ def test_a_large_offset_and_rounding_do_not_spoil_the_contrast(rng):
     )
     almost = np.where(np.arange(8) % 2, 0.3, 0.1 * 3)[None]
     np.testing.assert_array_equal(normalize_contrast(almost), np.zeros((1, 8)))
+
+
+@pytest.mark.parametrize("offset", [0.0, 10.0])
+def test_in_a_graph_it_is_the_same(rng, offset):
+    x = rng.integers(0, 256, size=(6, 5, 4, 2)).astype(np.float32)
+    x[2], x[3] = 7.3, 0.0
+    graph = tf.function(lambda x: normalize_contrast(x, offset))
+    expected = normalize_contrast(x, offset)
+    np.testing.assert_allclose(graph(tf.constant(x)), expected, rtol=1e-5, atol=1e-6)

@@ -7,6 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from sklearn.metrics import f1_score
+
+import delvm_tf as dv
+from trainers.experiments.subsets import subset
 
 PROGRAM = Path(__file__).parents[2] / "trainers" / "anomaly_patches.py"
 TINY = [
@@ -26,12 +30,18 @@ def run(tmp_path, *arguments, **environment):
 @pytest.mark.slow
 def test_a_short_run_writes_everything_it_promises(tmp_path, require_data):
     require_data("cifar10")
-    done = run(tmp_path, *TINY)
+    done = run(tmp_path, *TINY, "--saved-models", str(tmp_path / "saved"))
     assert done.returncode == 0, done.stdout + done.stderr
     rows = {r["method"]: r for r in csv.DictReader((tmp_path / "out" / "results.csv").open())}
     assert {
         "all abnormal", "isolation forest", "random filters of patches, neighbours and pixels",
     } <= set(rows)  # fmt: skip
+    served = dv.serving.load(tmp_path / "saved" / "cifar10")
+    line = rows[served.card.about["detector"]]
+    assert line["method"] == "random filters of patches, neighbours and pixels"
+    data = subset(dv.datasets.load("cifar10", protocol="paper", seed=0), 600, 400, 0)
+    found = served.predict(data.x_test)["is_anomaly"]
+    assert f1_score(data.y_test, found) == pytest.approx(float(line["f1"]), abs=0.01)
     trivial = rows.pop("all abnormal")
     assert float(trivial["recall"]) == 1.0
     assert 0.8 < float(trivial["f1"]) < 0.9

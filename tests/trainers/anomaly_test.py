@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import tensorflow as tf
+from sklearn.metrics import f1_score
 
 import delvm_tf as dv
 
@@ -51,10 +52,16 @@ def test_a_short_run_writes_everything_it_promises(tmp_path):
     for picture in ("histogram-energy", "histogram-reconstruction_error", "roc", "reconstructions"):
         assert (out / f"{picture}.png").stat().st_size > 10_000
     assert list((out / "tensorboard").rglob("events*"))
-    about = dv.serving.load(tmp_path / "saved" / "ecg5000").card.about
-    (line,) = (r for r in rows if r["method"] == "SM-DELVM, energy" and r["seed"] == "0")
+    served = dv.serving.load(tmp_path / "saved" / "ecg5000")
+    about = served.card.about
     assert about["data"] == "ecg5000"
-    assert about["test"]["auroc"] == pytest.approx(float(line["auroc"]), abs=1e-6)
+    assert about["detector"] == "SM-DELVM, energy, power 2"  # what the recipe makes of the model
+    assert about["detector"] in done.stdout
+    (line,) = (r for r in rows if r["method"] == about["detector"] and r["seed"] == "0")
+    data = dv.datasets.load("ecg5000", protocol="standard", seed=0)
+    found = served.predict(data.x_test)["is_anomaly"]
+    assert f1_score(data.y_test, found) == pytest.approx(float(line["f1"]), abs=1e-6)
+    assert about["test"]["f1"] == pytest.approx(float(line["f1"]), abs=1e-6)
     served = tf.saved_model.load(str(tmp_path / "saved" / "ecg5000" / "1"))
     assert "serving_default" in served.signatures
     assert not list(tmp_path.rglob("*.partial*"))

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+import tensorflow as tf
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -38,6 +39,7 @@ from trainers.recipes import recipes_in
 HELD_OUT = 0.2
 NOISE_LEVELS = (0.0, 0.3, 1.0, 3.0)
 COMPONENTS = 256  # of features, that distances are measured in
+BEST = "neighbours and pixels"  # by held-out training images
 PIXELS = (1.0, 0.5)  # weights of the standardised scores by features and by pixels
 
 
@@ -120,7 +122,7 @@ def feature_detectors(features: int, seed: int) -> dict[str, Any]:
     return {
         "Gaussian": of_features(PrincipalGaussian(COMPONENTS, seed=seed)),
         "neighbours": neighbours,
-        "neighbours and pixels": ScoreCombination([neighbours, pixels], seed=seed, weights=PIXELS),
+        BEST: ScoreCombination([neighbours, pixels], seed=seed, weights=PIXELS),
     }
 
 
@@ -279,6 +281,29 @@ def patch_recipes(args: argparse.Namespace, file: str) -> dict[str, PatchRecipe]
     return {name: patch_recipe(recipes, name, args.patch_filters) for name in args.patch_methods}
 
 
+def patch_features(
+    name: str, recipe: PatchRecipe, images: np.ndarray, seed: int, settings: PatchSettings
+) -> PatchFeatures:
+    """Features by filters learned on patches of normal images.
+
+    Args:
+        name: of the method, as in `patch_recipe`.
+        recipe: its recipe.
+        images: normal ones, (n, height, width, channels).
+        seed: of patches and filters.
+        settings: of the features.
+
+    Raises:
+        TrainingDiverged: if a model ran away.
+    """
+    raw = sample_patches(images, settings.size, settings.patches, seed)
+    whiten = PatchWhitening(raw)
+    patches = whiten(raw).numpy()
+    learned = learn(name, recipe, patches, settings.filters, seed)
+    encode = learned.encoder(recipe.encoder, recipe.threshold)
+    return PatchFeatures(settings.size, whiten, encode, settings.grid)
+
+
 def patch_scores(
     name: str,
     recipe: PatchRecipe,
@@ -301,18 +326,32 @@ def patch_scores(
         TrainingDiverged: if a model ran away.
     """
     started = time.perf_counter()
-    raw = sample_patches(data.x_train, settings.size, settings.patches, seed)
-    whiten = PatchWhitening(raw)
-    patches = whiten(raw).numpy()
-    learned = learn(name, recipe, patches, settings.filters, seed)
-    encode = learned.encoder(recipe.encoder, recipe.threshold)
-    function = PatchFeatures(settings.size, whiten, encode, settings.grid)
+    function = patch_features(name, recipe, data.x_train, seed, settings)
     train, test = function(data.x_train), function(data.x_test)
     seconds = time.perf_counter() - started
     return {
-        f"{recipe.title} of patches, {detector}": scored
+        patch_row(recipe, detector): scored
         for detector, scored in score_tables(train, test, pixels, seed, seconds).items()
     }
+
+
+def patch_row(recipe: PatchRecipe, detector: str = BEST) -> str:
+    """What tables call a detector of patch features."""
+    return f"{recipe.title} of patches, {detector}"
+
+
+def patch_detector(
+    name: str, recipe: PatchRecipe, images: np.ndarray, seed: int, settings: PatchSettings
+) -> FeatureDetector:
+    """The last detector of `patch_scores` as one of images, which can be exported."""
+    function = patch_features(name, recipe, images, seed, settings)
+
+    def table(x: Any) -> tf.Tensor:
+        pixels = normalize_contrast(x)
+        return tf.concat([function(x), tf.reshape(pixels, (tf.shape(pixels)[0], -1))], axis=1)
+
+    features = function(images[:1]).shape[1]
+    return FeatureDetector(table, feature_detectors(features, seed)[BEST]).fit(images)
 
 
 def class_table(rows: list[Mapping[str, Any]], figure: str = "auroc") -> list[dict[str, Any]]:
