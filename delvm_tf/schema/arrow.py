@@ -1,0 +1,113 @@
+"""Any table as one of pyarrow, and its columns as arrays that TensorFlow takes."""
+
+from typing import Any
+
+import numpy as np
+
+DATES = "numbers"  # seconds since 1970
+
+
+def as_table(x: Any) -> Any:
+    """A pyarrow table of pandas, polars or pyarrow, or of what has the dataframe interchange.
+
+    Raises:
+        TypeError: for what is no table, or names of columns that are not text.
+        ValueError: if two columns have the same name, or a column holds values of several types.
+    """
+    import pyarrow as pa
+    from pyarrow.interchange import from_dataframe
+
+    if isinstance(x, pa.RecordBatch):
+        x = pa.Table.from_batches([x])
+    elif not isinstance(x, pa.Table):
+        package = type(x).__module__.split(".")[0]
+        try:
+            if package == "pandas":
+                _check_names(list(x.columns))
+                x = pa.Table.from_pandas(x, preserve_index=False)
+            elif hasattr(x, "to_arrow"):
+                x = x.to_arrow()
+            elif hasattr(x, "__dataframe__"):
+                x = from_dataframe(x)
+            else:
+                raise TypeError(f"expected a table with named columns, got {type(x).__name__}")
+        except pa.ArrowException as error:
+            raise ValueError(
+                f"a column holds several types of values; make all of them numbers or text. {error}"
+            ) from error
+    _check_names(x.column_names)
+    return x
+
+
+def _check_names(names: list[Any]) -> None:
+    if strange := [name for name in names if not isinstance(name, str)]:
+        raise TypeError(
+            f"names of columns must be text, got {strange[:5]!r}; convert them: "
+            f"x.columns = x.columns.astype(str)"
+        )
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"several columns have the same name: {', '.join(twice[:5])}; rename them")
+
+
+def kind_of(column: Any) -> str:
+    """What a column holds: `number`, `text`, `date`, `nothing`, or pyarrow's name for the rest."""
+    from pyarrow import types
+
+    kind = column.type
+    if types.is_dictionary(kind):
+        kind = kind.value_type
+        if types.is_integer(kind) or types.is_boolean(kind):
+            return "text"  # codes of categories
+    if types.is_null(kind) or column.null_count == len(column):
+        return "nothing"
+    if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
+        return "text"
+    if types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind):
+        return "number"
+    if types.is_decimal(kind):
+        return "number"
+    return "date" if types.is_temporal(kind) else str(kind)
+
+
+def numbers(column: Any, name: str) -> np.ndarray:
+    """A column of numbers, truth values or dates as float64, (rows,); NaN where one is missing.
+
+    Dates and times become seconds, since 1970 or midnight.
+
+    Raises:
+        ValueError: for integers that float64 cannot hold, or infinity.
+    """
+    import pyarrow as pa
+    from pyarrow import types
+
+    kind = column.type
+    try:
+        if types.is_boolean(kind):
+            column = column.cast("uint8")
+        elif types.is_date(kind) or types.is_timestamp(kind):
+            column = column.cast(pa.timestamp("us"), safe=False).cast("int64").cast("float64")
+            return _finite(column.to_numpy() / 1e6, name)
+        elif types.is_time(kind) or types.is_duration(kind):
+            unit = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}[kind.unit]
+            whole = "int32" if types.is_time32(kind) else "int64"
+            return _finite(column.cast(whole).cast("float64").to_numpy() / unit, name)
+        return _finite(column.cast("float64").to_numpy(), name)
+    except pa.ArrowException as error:
+        raise ValueError(
+            f"the column {name!r} cannot be read as numbers without loss: {error}"
+        ) from error
+
+
+def texts(column: Any) -> np.ndarray:
+    """A column of text or categories as strings, (rows,) objects; "" where one is missing."""
+    return np.asarray(column.cast("string").fill_null("").to_pylist(), object)
+
+
+def _finite(values: np.ndarray, name: str) -> np.ndarray:
+    if np.isinf(values).any():
+        rows = np.flatnonzero(np.isinf(values))
+        raise ValueError(
+            f"the column {name!r} is infinite in {len(rows)} rows (first: {rows[:5].tolist()}); "
+            f"remove them, or leave the cells empty if the values are not known"
+        )
+    return values

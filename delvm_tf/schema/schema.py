@@ -1,0 +1,154 @@
+"""The columns of a table, and the one function that makes numbers of them."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+import tensorflow as tf
+
+from delvm_tf.schema import arrow
+from delvm_tf.schema.kinds import KINDS, Category, Number
+
+Column = Number | Category
+
+
+@dataclasses.dataclass(frozen=True)
+class Schema:
+    """What the columns of a table are, learned from training rows, and what they become.
+
+    A row of a table becomes numbers, (outputs,): values as they are, with the training median where
+    one is missing and an indicator where that happened in training; categories as one 1 among
+    zeros. `encode` does so in Python and `in_graph` in a graph, by the same operations.
+
+    Attributes:
+        columns: in the order of the training table.
+        most_missing: cells of a row that may be missing.
+    """
+
+    columns: tuple[Column, ...]
+    most_missing: int
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns of a table."""
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the numbers that a row becomes."""
+        return tuple(name for column in self.columns for name in column.outputs)
+
+    @property
+    def plain(self) -> bool:
+        """Whether all columns are numbers that become themselves, none of which may be missing."""
+        return self.outputs == self.names and all(isinstance(c, Number) for c in self.columns)
+
+    def encode(self, table: Any) -> np.ndarray:
+        """The numbers of a table, (rows, outputs) float64.
+
+        Columns are matched by name, in any order; others are left out.
+
+        Raises:
+            TypeError: for what is no table, or columns that hold something else than in training.
+            ValueError: if columns are missing, values are infinite, or rows miss too many cells.
+        """
+        cells = self.cells(table)
+        self._check_missing(cells)
+        return np.asarray(self._encoded({k: tf.constant(v) for k, v in cells.items()}))
+
+    def in_graph(self, cells: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """The numbers of rows whose cells come as one tensor a column, (rows,) each.
+
+        NaN and empty text are missing values. A row with too many of them, or infinity, is an
+        error of the graph.
+        """
+        asserts = [
+            tf.debugging.Assert(
+                tf.reduce_all(~tf.math.is_inf(cells[column.name])),
+                [f"the column {column.name!r} has infinite values"],
+            )
+            for column in self.columns if isinstance(column, Number)
+        ]  # fmt: skip
+        few = tf.reduce_all(self._missing(cells) <= self.most_missing)
+        asserts.append(tf.debugging.Assert(few, [self._too_many]))
+        with tf.control_dependencies(asserts):
+            return tf.identity(self._encoded(cells))
+
+    def cells(self, table: Any) -> dict[str, np.ndarray]:
+        """The cells of a table by column, as `in_graph` takes them."""
+        table = arrow.as_table(table)
+        if missing := [name for name in self.names if name not in table.column_names]:
+            raise ValueError(
+                f"the table lacks the columns {_some(missing)}; it has {_some(table.column_names)}"
+            )
+        return {column.name: _cells(table.column(column.name), column) for column in self.columns}
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON."""
+        kinds: dict[Any, str] = {kind: name for name, kind in KINDS.items()}
+        columns = [{"kind": kinds[type(c)], **dataclasses.asdict(c)} for c in self.columns]
+        return {"columns": columns, "most_missing": self.most_missing}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """What `to_json` wrote.
+
+        Raises:
+            ValueError: if it did not.
+        """
+        try:
+            columns = []
+            for each in value["columns"]:
+                settings = {k: tuple(v) if isinstance(v, list) else v for k, v in each.items()}
+                columns.append(KINDS[str(settings.pop("kind"))](**settings))
+            return cls(tuple(columns), int(value["most_missing"]))
+        except (AttributeError, KeyError, TypeError) as error:
+            raise ValueError(f"expected the columns of a table, got {value!r}") from error
+
+    def _encoded(self, cells: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        return tf.concat([column.encode(cells[column.name]) for column in self.columns], axis=1)
+
+    def _missing(self, cells: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """How many cells of each row are missing, (rows,)."""
+        return tf.add_n([tf.cast(c.missing(cells[c.name]), tf.int32) for c in self.columns])
+
+    def _check_missing(self, cells: dict[str, np.ndarray]) -> None:
+        count = np.asarray(self._missing({k: tf.constant(v) for k, v in cells.items()}))
+        bad = np.flatnonzero(count > self.most_missing)
+        if len(bad):
+            raise ValueError(
+                f"{len(bad)} rows (first: {bad[:5].tolist()}) cannot be scored: {self._too_many}"
+            )
+
+    @property
+    def _too_many(self) -> str:
+        return (
+            f"at most {self.most_missing} of the {len(self.columns)} cells of a row may be missing"
+        )
+
+
+def _cells(cells: Any, column: Column) -> np.ndarray:
+    found = arrow.kind_of(cells)
+    if found == "nothing":
+        empty = np.nan if isinstance(column, Number) else ""
+        return np.full(len(cells), empty, np.float64 if isinstance(column, Number) else object)
+    if isinstance(column, Category):
+        if found != "text":
+            raise _retyped(column, "text", found)
+        return arrow.texts(cells)
+    expected = "date" if column.date else "number"
+    if found != expected:
+        raise _retyped(column, expected, found)
+    return arrow.numbers(cells, column.name)
+
+
+def _retyped(column: Column, expected: str, found: str) -> TypeError:
+    return TypeError(
+        f"the column {column.name!r} held {expected} in training, and holds {found} now; convert it"
+    )
+
+
+def _some(names: Any) -> str:
+    names = list(names)
+    return ", ".join(names[:10]) + (f", ... ({len(names)})" if len(names) > 10 else "")
