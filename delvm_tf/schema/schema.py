@@ -1,6 +1,8 @@
 """The columns of a table, and the one function that makes numbers of them."""
 
 import dataclasses
+import itertools
+import re
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -40,6 +42,28 @@ class Schema:
         return tuple(name for column in self.columns for name in column.outputs)
 
     @property
+    def inputs(self) -> dict[str, tf.TensorSpec]:
+        """What a graph takes: one tensor a column, by its `input_name`.
+
+        Where two columns would have the same, the later ones get numbers.
+        """
+        specs: dict[str, tf.TensorSpec] = {}
+        for column in self.columns:
+            stem = input_name(column.name)
+            places = itertools.chain([stem], (f"{stem}_{k}" for k in itertools.count(2)))
+            name = next(place for place in places if place not in specs)
+            specs[name] = tf.TensorSpec((None,), column.dtype, name=name)
+        return specs
+
+    def typical(self, rows: int) -> dict[str, np.ndarray]:
+        """Cells of usual rows, by the names of `inputs`."""
+        cells = [c.fill if isinstance(c, Number) else c.values[0] for c in self.columns]
+        return {
+            name: np.full(rows, cell, object if isinstance(cell, str) else np.float64)
+            for name, cell in zip(self.inputs, cells, strict=True)
+        }
+
+    @property
     def plain(self) -> bool:
         """Whether all columns are numbers that become themselves, none of which may be missing."""
         return self.outputs == self.names and all(isinstance(c, Number) for c in self.columns)
@@ -58,7 +82,7 @@ class Schema:
         return np.asarray(self._encoded({k: tf.constant(v) for k, v in cells.items()}))
 
     def in_graph(self, cells: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """The numbers of rows whose cells come as one tensor a column, (rows,) each.
+        """The numbers of rows whose cells come by the names of columns, (rows,) each.
 
         NaN and empty text are missing values. A row with too many of them, or infinity, is an
         error of the graph.
@@ -66,7 +90,7 @@ class Schema:
         asserts = [
             tf.debugging.Assert(
                 tf.reduce_all(~tf.math.is_inf(cells[column.name])),
-                [f"the column {column.name!r} has infinite values"],
+                [f"infinite values in the column {column.name}"],
             )
             for column in self.columns if isinstance(column, Number)
         ]  # fmt: skip
@@ -126,6 +150,12 @@ class Schema:
         return (
             f"at most {self.most_missing} of the {len(self.columns)} cells of a row may be missing"
         )
+
+
+def input_name(column: str) -> str:
+    """A column's name in a graph, which knows letters without accents, digits and `_` alone."""
+    name = re.sub(r"\W", "_", column, flags=re.ASCII).lower()
+    return name if name[:1].isalpha() else f"c_{name}"
 
 
 def _cells(cells: Any, column: Column) -> np.ndarray:

@@ -1,11 +1,12 @@
 """Checking rows and images before they are computed or sent."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from delvm_tf.inputs import batches as inputs
+from delvm_tf.schema import arrow, input_name
 
 
 def checked_rows(x: Any, shape: Any) -> np.ndarray:
@@ -26,6 +27,46 @@ def checked_images(images: Any) -> np.ndarray:
     array = np.empty(len(images), object)
     array[:] = list(images)
     return array
+
+
+def checked_cells(table: Any, dtypes: Mapping[str, str]) -> dict[str, np.ndarray]:
+    """The cells of a table by the inputs of a signature, (rows,) each.
+
+    Args:
+        table: of pandas, polars or pyarrow; columns that the model has not are left out.
+        dtypes: `float64` or `string`, by the name of the input.
+
+    Raises:
+        TypeError: for what is no table, or a column of text where numbers are expected.
+        ValueError: if columns are missing or two have one name, or values are infinite.
+    """
+    table = arrow.as_table(table)
+    places: dict[str, str] = {}
+    for column in table.column_names:
+        other = places.setdefault(input_name(column), column)
+        if other != column and input_name(column) in dtypes:
+            raise ValueError(
+                f"a server cannot tell the columns {other!r} and {column!r} apart, both are "
+                f"{input_name(column)!r} to it; rename one"
+            )
+    if missing := [name for name in dtypes if name not in places]:
+        raise ValueError(
+            f"the table lacks the columns {', '.join(missing[:20])}; it has "
+            f"{', '.join(table.column_names[:20])}"
+        )
+    return {name: _cells(table.column(places[name]), name, dtypes[name]) for name in dtypes}
+
+
+def _cells(column: Any, name: str, dtype: str) -> np.ndarray:
+    found = arrow.kind_of(column)
+    if found == "nothing":
+        return np.full(len(column), "" if dtype == "string" else np.nan, _OF[dtype])
+    if found not in ({"text"} if dtype == "string" else {"number", "date"}):
+        raise TypeError(f"the column {name!r} holds {found}, and the model takes {dtype}")
+    return arrow.texts(column) if dtype == "string" else arrow.numbers(column, name)
+
+
+_OF: dict[str, Any] = {"string": object, "float64": np.float64}
 
 
 def in_order(row: Any, columns: Sequence[str] | None) -> Any:

@@ -8,11 +8,11 @@ import numpy as np
 import requests
 
 from delvm_tf.inputs.columns import check_names, names_of
-from delvm_tf.serving.checks import checked_images, checked_rows
+from delvm_tf.serving.checks import checked_cells, checked_images, checked_rows
 from delvm_tf.serving.errors import RequestRefusedError, ServerError, ServerUnavailableError
 from delvm_tf.serving.rest import RestTransport
 from delvm_tf.serving.rpc import GrpcTransport
-from delvm_tf.serving.signatures import COLUMNS, DEFAULT, IMAGE_BYTES
+from delvm_tf.serving.signatures import COLUMNS, DEFAULT, IMAGE_BYTES, TABLE
 from delvm_tf.serving.transport import Endpoint, SignatureInfo
 
 
@@ -104,20 +104,24 @@ class Client:
         if info is None:
             names = ", ".join(sorted(self.signatures()))
             raise ValueError(f"unknown signature {signature!r}; the server has {names}")
-        (name, wanted), *more = info.inputs.items()
-        if more:
-            raise ValueError(f"signature {signature!r} has several inputs, expected one")
-        if name == IMAGE_BYTES:
-            rows = checked_images(x)
-        else:
-            if signature != COLUMNS:
-                check_names(names_of(x), self.columns(), "the model")
-            rows = checked_rows(x, wanted.shape[1:])
+        inputs = self._inputs(x, signature, info)
+        count = len(next(iter(inputs.values())))
         parts = []
-        for start in range(0, len(rows), self.batch_size):
-            batch = {name: rows[start : start + self.batch_size]}
+        for start in range(0, count, self.batch_size):
+            batch = {name: rows[start : start + self.batch_size] for name, rows in inputs.items()}
             parts.append(self._transport.predict(batch, signature, info))
         return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+
+    def _inputs(self, x: Any, signature: str, info: SignatureInfo) -> dict[str, np.ndarray]:
+        """The checked inputs of a signature by name."""
+        if signature == TABLE:
+            return checked_cells(x, {name: tensor.dtype for name, tensor in info.inputs.items()})
+        ((name, wanted),) = info.inputs.items()
+        if name == IMAGE_BYTES:
+            return {name: checked_images(x)}
+        if signature != COLUMNS:
+            check_names(names_of(x), self.columns(), "the model")
+        return {name: checked_rows(x, wanted.shape[1:])}
 
     def columns(self) -> tuple[str, ...] | None:
         """Names of the columns of x, or None if the model has none; requested once."""

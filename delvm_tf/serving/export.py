@@ -10,6 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from delvm_tf.distribution.chief import writes_files
+from delvm_tf.schema import Schema
 from delvm_tf.serving import model_card
 from delvm_tf.serving.drift import ScoreHistogram
 from delvm_tf.serving.model_card import ModelCard
@@ -29,6 +30,7 @@ def export_saved_model(
     white: float | None = None,
     jit_compile: bool = False,
     warmup: tuple[int, ...] = (1, 32),
+    schema: Schema | None = None,
 ) -> Path:
     """Write `<base_dir>/<next integer>/`, as TensorFlow Serving expects it.
 
@@ -43,6 +45,8 @@ def export_saved_model(
     | `encoded_images`       | the same of `image_bytes`, strings of PNG (8 or 16 bits),     |
     |                        | JPEG, BMP or GIF of one frame; of models of images of 1 or 3  |
     |                        | channels only                                                 |
+    | `table`                | those of `serving_default`, of the columns of a table, one    |
+    |                        | input each (see `Schema.inputs`); with a `schema` only        |
     | `columns`              | `columns`, the names of the columns of x, (batch, features);  |
     |                        | of models that know them only                                 |
     | `features`             | `features`, (batch, features), of models and feature detectors|
@@ -73,6 +77,7 @@ def export_saved_model(
             `"minmax"`) exceeds. Images of files are scaled by it.
         jit_compile: let XLA compile the graph at the first request of each batch size.
         warmup: rows of the requests that warm up the server; none for `()`.
+        schema: of the tables whose numbers, `schema.encode(table)`, were the training data.
 
     Returns:
         The folder of the new version. Of several workers only the chief writes, and the others
@@ -98,7 +103,12 @@ def export_saved_model(
         about = json.loads(json.dumps(about or {}, allow_nan=False))
     except (TypeError, ValueError) as error:
         raise TypeError(f"about must be what JSON can hold: {error}") from error
-    options = Options(max_batch_size, jit_compile, subject.white(white))
+    if schema is not None and subject.shape != (len(schema.outputs),):
+        raise ValueError(
+            f"the schema makes {len(schema.outputs)} numbers of a row, and the inputs have shape "
+            f"{subject.shape}; give the schema that encoded the training data"
+        )
+    options = Options(max_batch_size, jit_compile, schema, subject.white(white))
     writes = writes_files(subject.strategy)
     if writes:
         make_folder(base)  # before any scores are computed
@@ -114,7 +124,7 @@ def export_saved_model(
         folder = partial / "model"
         tf.saved_model.save(module, str(folder), signatures=served)
         if warmup:
-            write_warmup(folder, subject, [*served], options.white, warmup)
+            write_warmup(folder, subject, [*served], options, warmup)
         _card(subject, options, served, histogram, about, folder).write(folder)
         return _publish(folder, base)
     finally:
@@ -123,8 +133,13 @@ def export_saved_model(
 
 def _variables(served: dict[str, Any]) -> list[tf.Variable]:
     """The variables that the graphs read, each once."""
-    graphs = [function.get_concrete_function() for function in served.values()]
+    graphs = [_concrete(function) for function in served.values()]
     return [*{id(v): v for graph in graphs for v in graph.variables}.values()]
+
+
+def _concrete(function: Any) -> Any:
+    traced = hasattr(function, "structured_outputs")
+    return function if traced else function.get_concrete_function()
 
 
 def _card(
@@ -132,7 +147,7 @@ def _card(
     histogram: ScoreHistogram | None, about: dict[str, Any], folder: Path,
 ) -> ModelCard:  # fmt: skip
     def outputs(function: Any) -> dict[str, Any]:
-        structured = function.get_concrete_function().structured_outputs
+        structured = _concrete(function).structured_outputs
         return {
             n: {"dtype": t.dtype.name, "shape": t.shape.as_list()} for n, t in structured.items()
         }
@@ -142,6 +157,7 @@ def _card(
         input={
             "name": "x", "dtype": "float32", "shape": [None, *subject.shape],
             "columns": subject.columns, "units": "raw", "max_batch_size": options.max_batch_size,
+            "schema": None if options.schema is None else options.schema.to_json(),
         },
         signatures={name: outputs(function) for name, function in served.items()},
         threshold=model_card.rule(subject.detector),

@@ -12,10 +12,11 @@ import numpy as np
 import tensorflow as tf
 
 from delvm_tf.models.reconstruction_model import ReconstructionModel
+from delvm_tf.schema import Schema
 from delvm_tf.serving.drift import ScoreHistogram
 
 FILE = "model_card.json"
-FORMAT = 2
+FORMAT = 3
 
 
 class DamagedModelError(ValueError):
@@ -70,6 +71,12 @@ class ModelCard:
         names = self.input.get("columns")
         return None if names is None else tuple(names)
 
+    @property
+    def schema(self) -> Schema | None:
+        """The columns of the tables that the signature `table` takes."""
+        value = self.input.get("schema")
+        return None if value is None else Schema.from_json(value)
+
     def write(self, folder: Path) -> None:
         """Write the card into a folder."""
         content = asdict(self)
@@ -115,6 +122,8 @@ class ModelCard:
         return card
 
     def _check_columns(self) -> None:
+        if self.schema is not None and self.shape != (len(self.schema.outputs),):
+            raise ValueError(f"input.schema must make the {self.shape} values of a row")
         names = self.input.get("columns")
         if names is None:
             return

@@ -1,6 +1,7 @@
 """Requests over HTTP and JSON."""
 
 import base64
+import json
 from typing import Any, Self
 
 import numpy as np
@@ -84,7 +85,10 @@ class RestTransport:
     def _ask(self, method: str, url: str, body: Any = None) -> dict[str, Any]:
         try:
             answer = self._session.request(
-                method, url, json=body, timeout=self._timeout,
+                method, url, timeout=self._timeout,
+                # TensorFlow Serving reads NaN, which is a missing value; requests refuses it.
+                data=None if body is None else json.dumps(body),
+                headers={"Content-Type": "application/json"},
                 verify=self._session.verify,  # or REQUESTS_CA_BUNDLE would override it
             )  # fmt: skip
         except (requests.RequestException, ConnectTimeoutError) as error:
@@ -120,8 +124,8 @@ class RestTransport:
 
 
 def _json(value: np.ndarray) -> Any:
-    if value.dtype == object:
-        return [{"b64": base64.b64encode(v).decode()} for v in value]
+    if value.dtype == object:  # bytes, or text
+        return [{"b64": base64.b64encode(v).decode()} if isinstance(v, bytes) else v for v in value]
     return value.tolist()
 
 

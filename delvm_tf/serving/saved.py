@@ -14,7 +14,7 @@ from tensorflow.python.framework import op_def_registry
 from delvm_tf.inputs.columns import check_names, names_of
 from delvm_tf.serving.checks import checked_images, checked_rows
 from delvm_tf.serving.model_card import DamagedModelError, ModelCard
-from delvm_tf.serving.signatures import DEFAULT, ENCODED, IMAGE_BYTES
+from delvm_tf.serving.signatures import DEFAULT, ENCODED, IMAGE_BYTES, TABLE
 from delvm_tf.storage.paths import check_checkpoint_path, local_path
 
 # Operations that count as having effects and that a model needs: weights and their shapes, control
@@ -62,8 +62,9 @@ class ServedModel:
         """All outputs of a signature by name, the first axis being that of x.
 
         Args:
-            x: (n, ...) in raw units; for `encoded_images` a list of bytes. A data frame must have
-                the columns of the training data in their order, `x[list(card.columns)]`.
+            x: (n, ...) in raw units; for `encoded_images` a list of bytes; for `table` a table,
+                whose columns are matched by name. Elsewhere a data frame must have the columns of
+                the training data in their order, `x[list(card.columns)]`.
             signature: its name.
             batch_size: rows computed at a time, no more than the card allows.
 
@@ -78,24 +79,30 @@ class ServedModel:
                 f"{', '.join(sorted(self.card.signatures))}"
             )
         function = self._signatures[signature]
-        if signature == ENCODED:
-            rows = checked_images(x)
-        else:
-            check_names(names_of(x), self.card.columns, "the model")
-            rows = checked_rows(x, self.card.shape)
+        inputs = self._inputs(x, signature)
+        count = len(next(iter(inputs.values())))
         step = max(1, min(batch_size, self.card.max_batch_size))
         parts = []
-        for start in range(0, len(rows), step):
-            batch = tf.constant(rows[start : start + step])
-            name = IMAGE_BYTES if signature == ENCODED else "x"
+        for start in range(0, count, step):
+            batch = {name: tf.constant(rows[start : start + step]) for name, rows in inputs.items()}
             try:
-                outputs = function(**{name: batch})
+                outputs = function(**batch)
             except tf.errors.InvalidArgumentError as error:
                 raise ValueError(
-                    f"the model refuses rows {start} to {start + len(batch) - 1}: {error.message}"
+                    f"the model refuses rows {start} to {min(start + step, count) - 1}: "
+                    f"{error.message}"
                 ) from error
             parts.append({key: value.numpy() for key, value in outputs.items()})
         return {k: np.concatenate([part[k] for part in parts]) for k in parts[0]}
+
+    def _inputs(self, x: Any, signature: str) -> dict[str, Any]:
+        """The checked inputs of a signature by name."""
+        if signature == ENCODED:
+            return {IMAGE_BYTES: checked_images(x)}
+        if signature == TABLE and (schema := self.card.schema) is not None:
+            return dict(zip(schema.inputs, schema.cells(x).values(), strict=True))
+        check_names(names_of(x), self.card.columns, "the model")
+        return {"x": checked_rows(x, self.card.shape)}
 
 
 def load(folder: str | os.PathLike[str], version: int | None = None) -> ServedModel:

@@ -8,10 +8,12 @@ import numpy as np
 import tensorflow as tf
 
 from delvm_tf.datasets.streams import images
+from delvm_tf.schema import Schema
 from delvm_tf.serving.subject import DEFAULT, Outputs, Subject
 
 ENCODED = "encoded_images"
 COLUMNS = "columns"
+TABLE = "table"
 IMAGE_BYTES = "image_bytes"
 
 
@@ -20,6 +22,7 @@ class Options(NamedTuple):
 
     max_batch_size: int
     jit_compile: bool
+    schema: Schema | None  # of the tables whose numbers the model takes
     white: float | None  # of encoded images; None where inputs are not images
 
 
@@ -45,6 +48,8 @@ def signatures(subject: Subject, options: Options) -> dict[str, Any]:
             lambda x: {COLUMNS: tf.repeat([columns], tf.shape(x)[0], axis=0)},
             input_signature=[x], autograph=False,
         )  # fmt: skip
+    if options.schema is not None:
+        served[TABLE] = _of_tables(by_name[DEFAULT], options.schema, options.max_batch_size)
     if options.white is not None:
         default, white = by_name[DEFAULT], options.white
         served[ENCODED] = tf.function(
@@ -55,6 +60,27 @@ def signatures(subject: Subject, options: Options) -> dict[str, Any]:
             autograph=False,
         )
     return served
+
+
+def _of_tables(default: Callable[[tf.Tensor], Outputs], schema: Schema, most: int) -> Any:
+    """A function of the cells of tables, one input a column."""
+    inputs = schema.inputs
+
+    def of_cells(**cells: tf.Tensor) -> Outputs:
+        first = next(iter(cells.values()))
+        rows = tf.shape(_counted(first, most))[0]
+        same = [
+            tf.debugging.Assert(tf.shape(column)[0] == rows, ["the columns differ in length"])
+            for column in cells.values()
+        ]
+        with tf.control_dependencies(same):
+            named = {
+                column: tf.identity(cells[name])
+                for column, name in zip(schema.names, inputs, strict=True)
+            }
+        return default(schema.in_graph(named))
+
+    return tf.function(of_cells, autograph=False).get_concrete_function(**inputs)
 
 
 def _counted(x: tf.Tensor, most: int) -> tf.Tensor:

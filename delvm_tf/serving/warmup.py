@@ -6,14 +6,14 @@ import numpy as np
 import tensorflow as tf
 
 from delvm_tf.serving.messages import message, predict_request
-from delvm_tf.serving.signatures import ENCODED, IMAGE_BYTES
+from delvm_tf.serving.signatures import ENCODED, IMAGE_BYTES, TABLE, Options
 from delvm_tf.serving.subject import Subject
 
 FILE = "assets.extra/tf_serving_warmup_requests"  # the name that TensorFlow Serving looks for
 
 
 def write_warmup(
-    folder: Path, subject: Subject, names: list[str], white: float | None,
+    folder: Path, subject: Subject, names: list[str], options: Options,
     batch_sizes: tuple[int, ...],
 ) -> None:  # fmt: skip
     """Write requests of every signature, at each batch size, all of the mean training example.
@@ -22,7 +22,7 @@ def write_warmup(
         folder: of the SavedModel.
         subject: what is served.
         names: of the signatures.
-        white: value of a white pixel, where inputs are images.
+        options: how it is served.
         batch_sizes: rows of the requests.
     """
     mean = subject.example.astype(np.float32)
@@ -32,8 +32,10 @@ def write_warmup(
         for name in names:
             for rows in batch_sizes:
                 inputs = {"x": np.repeat(mean[None], rows, axis=0)}
-                if name == ENCODED and white is not None:
-                    inputs = {IMAGE_BYTES: np.array([_png(mean, white)] * rows, object)}
+                if name == ENCODED and options.white is not None:
+                    inputs = {IMAGE_BYTES: np.array([_png(mean, options.white)] * rows, object)}
+                elif name == TABLE and options.schema is not None:
+                    inputs = options.schema.typical(rows)
                 log = message("PredictionLog")()
                 request = predict_request(inputs, subject.name, name)
                 log.predict_log.request.CopyFrom(request)

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import tensorflow as tf
 
-DTYPES = {"float32": "DT_FLOAT", "bool": "DT_BOOL", "string": "DT_STRING"}
+DTYPES = {"float32": "DT_FLOAT", "float64": "DT_DOUBLE", "bool": "DT_BOOL", "string": "DT_STRING"}
 
 
 class Trouble:
@@ -104,12 +104,16 @@ class RestServer:
 
     def predict(self, body):
         function = self.served[body["signature_name"]]
-        ((name, value),) = body["inputs"].items()
-        if name == "image_bytes":
-            value = tf.constant([base64.b64decode(v["b64"]) for v in value])
+        specs = function.structured_input_signature[1]
         try:
-            outputs = function(**{name: value if name != "x" else tf.constant(value, tf.float32)})
-        except (tf.errors.InvalidArgumentError, TypeError) as error:
+            outputs = function(**{
+                name: tf.constant(
+                    [base64.b64decode(v["b64"]) for v in value] if name == "image_bytes" else value,
+                    specs[name].dtype,
+                )
+                for name, value in body["inputs"].items()
+            })  # fmt: skip
+        except (tf.errors.InvalidArgumentError, KeyError, TypeError) as error:
             return 400, {"error": str(error)}
         outputs = {
             n: (v.numpy().astype(str) if v.dtype == tf.string else v.numpy()).tolist()
