@@ -44,7 +44,9 @@ __version__ = "0.1.0"
 
 catalog.models.import_all()  # also what has no name here, or files of it could not be loaded
 
-_LAZY_MODULES = {"datasets", "detection", "features", "plots", "serving", "tensorboard"}
+_LAZY_MODULES = {
+    "datasets", "detection", "features", "plots", "schema", "serving", "tensorboard",
+}  # fmt: skip
 _LAZY_NAMES = {
     "AnomalyDetector": "delvm_tf.detection.detector",
     "TensorBoard": "delvm_tf.tensorboard.callback",

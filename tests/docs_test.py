@@ -184,6 +184,13 @@ def test_the_detection_page_fits_and_validates():
     assert names["detector"].threshold_ == 12.5
 
 
+def test_the_columns_page_encodes_and_serves_a_table(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = run("docs/columns.md")
+    found = dv.serving.load(names["folder"]).predict(names["table"], "table")["is_anomaly"]
+    np.testing.assert_array_equal(found, names["columns"].is_anomaly(names["rows"]))
+
+
 def test_the_serving_page_exports_loads_and_watches(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     x = np.random.default_rng(0).normal(size=(400, 6)).astype("float32")

@@ -19,7 +19,9 @@ LAYERS = [
     "samplers", "curvature",
 ]  # fmt: skip
 # These know no model and not each other.
-INDEPENDENT = ["datasets", "distribution", "features", "metrics", "networks", "normalization"]
+INDEPENDENT = [
+    "datasets", "distribution", "features", "metrics", "networks", "normalization", "schema",
+]  # fmt: skip
 # These may be used by all and use nothing.
 FOUNDATIONS = ["inputs", "storage"]
 # The laboratory imports the library; no program imports another.
