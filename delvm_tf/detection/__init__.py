@@ -5,6 +5,7 @@ from delvm_tf.detection.combination import ScoreCombination
 from delvm_tf.detection.criterion import Criterion, anomaly_function
 from delvm_tf.detection.detector import AnomalyDetector
 from delvm_tf.detection.ensemble import ModelEnsemble
+from delvm_tf.detection.explanation import Explanation, NotExplainedError
 from delvm_tf.detection.feature_detector import FeatureDetector
 from delvm_tf.detection.neighbours import NeighbourDistance
 from delvm_tf.detection.principal import PCAResidual, PrincipalGaussian
@@ -18,12 +19,14 @@ __all__ = [
     "AnomalyDetector",
     "Criterion",
     "DistanceToMean",
+    "Explanation",
     "FeatureDetector",
     "Flatten",
     "LayerScores",
     "ModelEnsemble",
     "NeighbourDistance",
     "NoiseScores",
+    "NotExplainedError",
     "PCAResidual",
     "PrincipalGaussian",
     "ScoreCombination",

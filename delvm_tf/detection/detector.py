@@ -2,6 +2,7 @@
 
 import math
 import numbers
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import keras
@@ -19,6 +20,7 @@ from delvm_tf.detection.criterion import (
     anomaly_function,
     rows_for,
 )
+from delvm_tf.detection.explanation import Explanation, by_rows, explanation_function
 from delvm_tf.detection.labels import NO_CLASSES, read_labels, training_labels
 from delvm_tf.detection.thresholds import THRESHOLDS
 from delvm_tf.inputs import columns
@@ -198,6 +200,26 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         """Whether each example is abnormal, (n,)."""
         check_is_fitted(self)
         return self.anomaly_score(X) > self.threshold_
+
+    def explain(self, X: Any) -> Explanation:
+        """How much each value contributes to the anomaly score; see `explanation_function`.
+
+        Args:
+            X: examples, (n, ...).
+
+        Raises:
+            NotExplainedError: if the score has no gradient, as that of trees.
+        """
+        check_is_fitted(self)
+        array = validation.checked(self, X, reset=False)
+        return by_rows(self.explanation_, array)
+
+    @property
+    def explanation_(self) -> Callable[[Any], Explanation]:
+        """The function behind `explain`, of rows and of tensors of a graph."""
+        mean = getattr(self, "mean_", None)
+        mean = self.model_.normalization.shift.numpy() if mean is None else mean  # of a stream
+        return explanation_function(self.decision_, self.model_, self._criterion, mean)
 
     def score(self, X: Any, y: Any = None) -> float:
         """AUROC of the anomaly scores: how often an abnormal example scores above a normal one.

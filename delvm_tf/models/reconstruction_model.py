@@ -109,8 +109,12 @@ class ReconstructionModel(ObjectiveTraining):
         """Reconstruction error ‖z − ẑ‖² in normalised units, (batch,)."""
         return self.apply("reconstruction_error", self._squared_residual, x, batch_size)
 
+    def normalized_squared_residual(self, z: tf.Tensor) -> tf.Tensor:
+        """The terms of the reconstruction error, (z − ẑ)², shape of z."""
+        return tf.square(z - self.normalized_reconstruction(z))
+
     def _squared_residual(self, z: tf.Tensor) -> tf.Tensor:
-        return sum_per_example(tf.square(z - self.normalized_reconstruction(z)))
+        return sum_per_example(self.normalized_squared_residual(z))
 
     def hidden(self, x: Any, batch_size: int = BATCH_SIZE) -> tf.Tensor:
         """Mean of the hidden variables E[h|x], (batch, ...)."""

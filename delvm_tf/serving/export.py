@@ -31,6 +31,7 @@ def export_saved_model(
     jit_compile: bool = False,
     warmup: tuple[int, ...] = (1, 32),
     schema: Schema | None = None,
+    explain: bool = False,
 ) -> Path:
     """Write `<base_dir>/<next integer>/`, as TensorFlow Serving expects it.
 
@@ -47,6 +48,8 @@ def export_saved_model(
     |                        | channels only                                                 |
     | `table`                | those of `serving_default`, of the columns of a table, one    |
     |                        | input each (see `Schema.inputs`); with a `schema` only        |
+    | `explain`              | `contributions`, shape of x, `baseline`, and of one model     |
+    |                        | `reconstruction`; with `explain=True` only                    |
     | `columns`              | `columns`, the names of the columns of x, (batch, features);  |
     |                        | of models that know them only                                 |
     | `features`             | `features`, (batch, features), of models and feature detectors|
@@ -78,14 +81,15 @@ def export_saved_model(
         jit_compile: let XLA compile the graph at the first request of each batch size.
         warmup: rows of the requests that warm up the server; none for `()`.
         schema: of the tables whose numbers, `schema.encode(table)`, were the training data.
+        explain: serve how much each value contributes to the score of a detector.
 
     Returns:
         The folder of the new version. Of several workers only the chief writes, and the others
         get `base_dir`.
 
     Raises:
-        TypeError: if there is nothing to export, a detector scores in Python alone, or `about` is
-            not JSON.
+        TypeError: if there is nothing to export, a detector scores in Python alone or cannot be
+            explained, or `about` is not JSON.
         ValueError: if the model has no weights yet or is not adapted, the detector not fitted, or
             an option is out of range; if the folder is an address such as `gs://`, or has `[` or a
             backslash in its path, with which TensorFlow could not load the model.
@@ -108,7 +112,9 @@ def export_saved_model(
             f"the schema makes {len(schema.outputs)} numbers of a row, and the inputs have shape "
             f"{subject.shape}; give the schema that encoded the training data"
         )
-    options = Options(max_batch_size, jit_compile, schema, subject.white(white))
+    if explain and subject.detector is None:
+        raise ValueError("explain needs a detector: dv.AnomalyDetector(model).fit(x_normal)")
+    options = Options(max_batch_size, jit_compile, explain, schema, subject.white(white))
     writes = writes_files(subject.strategy)
     if writes:
         make_folder(base)  # before any scores are computed

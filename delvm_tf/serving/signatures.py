@@ -22,6 +22,7 @@ class Options(NamedTuple):
 
     max_batch_size: int
     jit_compile: bool
+    explain: bool
     schema: Schema | None  # of the tables whose numbers the model takes
     white: float | None  # of encoded images; None where inputs are not images
 
@@ -31,6 +32,8 @@ def signatures(subject: Subject, options: Options) -> dict[str, Any]:
     shape, columns = subject.shape, subject.columns
     x = tf.TensorSpec((None, *shape), tf.float32, name="x")
     by_name = subject.functions()
+    if options.explain:
+        by_name["explain"] = subject.explain
 
     def compiled(function: Callable[[tf.Tensor], Outputs]) -> Any:
         inner = tf.function(

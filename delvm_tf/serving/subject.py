@@ -131,6 +131,13 @@ class Subject(NamedTuple):
             by_name["score"] = lambda x: {"score": model.score(x)}
         return by_name
 
+    def explain(self, x: tf.Tensor) -> Outputs:
+        """`contributions`, `baseline` and, of one model, `reconstruction`."""
+        assert self.detector is not None
+        contributions, baseline, expected = self.detector.explanation_(x)
+        outputs = {"contributions": contributions, "baseline": baseline}
+        return outputs if expected is None else {**outputs, "reconstruction": expected}
+
     def _default(self, x: tf.Tensor) -> Outputs:
         outputs: Outputs = {}
         scores: Any = None
