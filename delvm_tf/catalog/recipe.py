@@ -168,15 +168,17 @@ class Recipes(Mapping[str, Kind], Generic[Kind]):
         self.path = path
         self._kind = kind
         names = {field.name for field in dataclasses.fields(kind)}
+        self._defaults: Mapping[str, Any] | None = None
         if not table or names & table.keys():
             table = {os.path.splitext(os.path.basename(path))[0]: table}
+        elif isinstance(table.get(DEFAULTS), Mapping):
+            self._defaults = table.pop(DEFAULTS)
         for name, value in table.items():
             if not isinstance(value, Mapping):
                 raise ValueError(
                     f"{path}: {name}: unknown key; expected a table [{name}] with a recipe, or one "
                     f"of {', '.join(sorted(names))}"
                 )
-        self._defaults: Mapping[str, Any] | None = table.pop(DEFAULTS, None)
         self._found = {name: self._made(value, name) for name, value in table.items()}
 
     def _made(self, table: Mapping[str, Any], name: str) -> Kind:

@@ -1,6 +1,7 @@
 """A model with everything that decides what training makes of it."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,6 +27,10 @@ class Specification:
         learning_rate: of Adam; one for all layers or one for each, if it is layer by layer.
         clipnorm: bound on the norm of each gradient, or None.
         layerwise: whether layers are trained one at a time.
+
+    Raises:
+        ValueError: for numbers out of range, or several learning rates of layers that are trained
+            together.
     """
 
     model: str = "delvm"
@@ -37,6 +42,23 @@ class Specification:
     learning_rate: float | tuple[float, ...] = 1e-3
     clipnorm: float | None = None
     layerwise: bool = False
+
+    def __post_init__(self) -> None:
+        if self.epochs < 0:
+            raise ValueError(f"epochs must be 0 or more, got {self.epochs}")
+        if self.batch_size < 1:
+            raise ValueError(f"batch_size must be 1 or more, got {self.batch_size}")
+        several = isinstance(self.learning_rate, tuple | list)
+        if several and not self.layerwise:
+            raise ValueError(
+                f"learning_rate must be one number unless layerwise is true, got "
+                f"{self.learning_rate}"
+            )
+        rates = self.learning_rate if several else (self.learning_rate,)
+        if not rates or not all(0 < rate < math.inf for rate in rates):
+            raise ValueError(f"learning_rate must be positive and finite, got {self.learning_rate}")
+        if self.clipnorm is not None and not 0 < self.clipnorm < math.inf:
+            raise ValueError(f"clipnorm must be positive and finite, got {self.clipnorm}")
 
     @property
     def objective_name(self) -> str:

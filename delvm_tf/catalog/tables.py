@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import sys
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,7 +29,7 @@ def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is no TOML: {error}") from error
 
@@ -42,8 +43,8 @@ def from_table(kind: type[Made], table: Mapping[str, Any], where: str = "") -> M
         where: put before names in messages, such as `"recipe.toml: detection."`.
 
     Raises:
-        ValueError: for an unknown or missing name, or a value of the wrong type: its name, what
-            came and what is expected.
+        ValueError: for an unknown or missing name, a value of the wrong type, or one that the
+            dataclass refuses: its name, what came and what is expected.
     """
     fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     hints = get_type_hints(kind)
@@ -54,7 +55,11 @@ def from_table(kind: type[Made], table: Mapping[str, Any], where: str = "") -> M
         needed = field.default is field.default_factory is dataclasses.MISSING
         if needed and name not in table:
             raise ValueError(f"{where}{name}: missing; expected {words(hints[name])}")
-    return kind(**{name: typed(hints[name], value, where + name) for name, value in table.items()})
+    values = {name: typed(hints[name], value, where + name) for name, value in table.items()}
+    try:
+        return kind(**values)
+    except ValueError as error:
+        raise ValueError(f"{where}{error}") from error
 
 
 def typed(kind: Any, value: Any, where: str) -> Any:
@@ -91,7 +96,7 @@ def _as(kind: Any, value: Any, where: str) -> Any:
         return {k: typed(of, v, f"{where}.{k}") for k, v in value.items()} if fits else _MISMATCH
     if item_of(kind) is not None:
         return _sequence(kind, value, where)
-    if kind is float and type(value) is int:
+    if kind is float and type(value) is int and abs(value) <= sys.float_info.max:
         return float(value)
     return value if type(value) is kind else _MISMATCH
 

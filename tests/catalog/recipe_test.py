@@ -43,6 +43,12 @@ def test_a_file_with_one_recipe(read):
     assert recipes["r"].make((6,), 0).normalization.mode == "center"
 
 
+@pytest.mark.parametrize("name", ["defaults", "model", "r"])
+def test_a_file_with_one_recipe_may_have_any_name_and_a_byte_order_mark(tmp_path, name):
+    (tmp_path / f"{name}.toml").write_text("\ufeff" + ONE, encoding="utf-8")
+    assert Recipes(tmp_path / f"{name}.toml")[name].epochs == 20
+
+
 SEVERAL = """
 [defaults]
 model_settings = { filters = [8], kernel_size = 3, normalization = "center", scale = 2.0 }
@@ -125,7 +131,18 @@ def test_a_sampler_with_settings_of_its_own(read):
         ("objective_settings = { sigma = 1.0 }", "'score-matching' has no setting sigma"),
         ('objective_settings = { trace = "x" }', "trace: expected one of auto, exact"),
         ('detection = { threshold = "f1" }', "threshold: expected one of 'mean_std', 'quantile'"),
-        ("detection = { ensemble = 0 }", "ensemble must be 1 or more, got 0"),
+        ("detection = { ensemble = 0 }", "r.toml: r.detection.ensemble must be 1 or more, got 0"),
+        ("detection = { power = nan }", "r.detection.power must be positive and finite, got nan"),
+        ("epochs = -3", "r.toml: r.epochs must be 0 or more, got -3"),
+        ("batch_size = 0", "r.batch_size must be 1 or more, got 0"),
+        ("learning_rate = nan", "r.learning_rate must be positive and finite, got nan"),
+        ("learning_rate = -1", "r.learning_rate must be positive and finite, got -1"),
+        ("learning_rate = [1e-3, inf]\nlayerwise = true", "learning_rate must be positive and fin"),
+        ("learning_rate = []\nlayerwise = true", "learning_rate must be positive and finite, got"),
+        ("learning_rate = [1e-3, 1e-3]", "learning_rate must be one number unless layerwise is"),
+        (f"learning_rate = 1{'0' * 400}", "learning_rate: expected a number or a list of numb"),
+        ("clipnorm = nan", "r.clipnorm must be positive and finite, got nan"),
+        ("[defaults]\nepochs = -1\n[a]\nmodel = 'dem'", "r.toml: a.epochs must be 0 or more"),
         ("detection = { members = 2 }", "detection.members: unknown key; expected one of ens"),
         ('objective = "cd"\nobjective_settings = { sampler = { name = "langevin", step = 1 } }',
          "sampler: the sampler 'langevin' has no setting step; it has step_size"),
