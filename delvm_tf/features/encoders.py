@@ -5,6 +5,7 @@ whatever norms and biases, are coded in the same way.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,40 +18,35 @@ Encoder = Callable[[tf.Tensor], tf.Tensor]  # whitened patches (n, d) to codes (
 
 def rectifier(filters: Any, threshold: float = 0.0) -> Encoder:
     """max(0, pᵀw − α), the soft threshold, for filters w divided by their norms."""
-    kernel = unit_norms(filters)
-    return lambda p: tf.nn.relu(tf.matmul(p, kernel) - threshold)
+    return partial(_rectified, unit_norms(filters), threshold)
 
 
 def signed(filters: Any, threshold: float = 0.0) -> Encoder:
     """max(0, pᵀw − α) and max(0, −pᵀw − α), two codes of each filter, as `rectifier`."""
     kernel = unit_norms(filters)
-
-    def encode(p: tf.Tensor) -> tf.Tensor:
-        response = tf.matmul(p, kernel)
-        codes = [tf.nn.relu(response - threshold), tf.nn.relu(-response - threshold)]
-        return tf.concat(codes, axis=1)
-
-    return encode
+    return partial(_rectified, np.concatenate([kernel, -kernel], axis=1), threshold)
 
 
 def competition(filters: Any, threshold: float = 0.0) -> Encoder:
     """max(0, r − mean r − α), with r = pᵀw as in `rectifier` and the mean over all filters."""
     kernel = unit_norms(filters)
-    kernel -= kernel.mean(axis=1, keepdims=True)
-    return lambda p: tf.nn.relu(tf.matmul(p, kernel) - threshold)
+    return partial(_rectified, kernel - kernel.mean(axis=1, keepdims=True), threshold)
 
 
 def triangle(filters: Any, threshold: float = 0.0) -> Encoder:
     """max(0, mean z − z − α), with the distances z = ‖p − w‖ to the filters as they are."""
-    kernel = check_filters(filters)
+    return partial(_nearer_than_usual, check_filters(filters), threshold)
+
+
+def _rectified(kernel: np.ndarray, threshold: float, p: tf.Tensor) -> tf.Tensor:
+    return tf.nn.relu(tf.matmul(p, kernel) - threshold)
+
+
+def _nearer_than_usual(kernel: np.ndarray, threshold: float, p: tf.Tensor) -> tf.Tensor:
+    power = tf.reduce_sum(tf.square(p), axis=1, keepdims=True)
     powers = np.square(kernel).sum(axis=0)
-
-    def encode(p: tf.Tensor) -> tf.Tensor:
-        power = tf.reduce_sum(tf.square(p), axis=1, keepdims=True)
-        z = tf.sqrt(tf.nn.relu(power + powers - 2 * tf.matmul(p, kernel)))
-        return tf.nn.relu(tf.reduce_mean(z, axis=1, keepdims=True) - threshold - z)
-
-    return encode
+    z = tf.sqrt(tf.nn.relu(power + powers - 2 * tf.matmul(p, kernel)))
+    return tf.nn.relu(tf.reduce_mean(z, axis=1, keepdims=True) - threshold - z)
 
 
 ENCODERS: dict[str, Callable[[Any, float], Encoder]] = {

@@ -52,7 +52,6 @@ class PatchFeatures:
         self.encode = encode
         self.grid = grid
         self.images_at_once = images_at_once
-        self._compiled = tf.function(self._features, autograph=False, reduce_retracing=True)
 
     def __call__(self, images: Any) -> np.ndarray | tf.Tensor:
         """Features, (n, grid·grid·codes) float32, of images (n, height, width, channels).
@@ -90,6 +89,9 @@ class PatchFeatures:
         codes = tf.reshape(codes, (-1, rows * columns, codes.shape[-1]))
         pooled = tf.matmul(membership(rows, columns, self.grid), codes)
         return tf.reshape(pooled, (tf.shape(images)[0], -1))
+
+    # Of the class, for a graph can be neither copied nor pickled.
+    _compiled = tf.function(_features, autograph=False, reduce_retracing=True)
 
 
 def membership(rows: int, columns: int, grid: int) -> np.ndarray:

@@ -2,11 +2,13 @@
 
 import copy
 import io
+import pickle
 
 import joblib
 import keras
 import numpy as np
 import pytest
+from detector_kinds import KINDS, fitted
 from sklearn.base import clone, is_outlier_detector
 from sklearn.ensemble import IsolationForest
 from sklearn.exceptions import NotFittedError
@@ -258,6 +260,16 @@ def test_grid_search_and_pipelines(data):
     assert search.score(x, y) == pytest.approx(
         roc_auc_score(y, search.decision_function(x)), rel=1e-9
     )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_detectors_of_every_kind_can_be_copied(kind):
+    detector, x = fitted(kind)
+    expected = detector.anomaly_score(x)
+    for copied in (
+        copy.deepcopy(detector), pickle.loads(pickle.dumps(detector)), clone(detector).fit(x)
+    ):  # fmt: skip
+        np.testing.assert_array_equal(copied.anomaly_score(x), expected)
 
 
 @pytest.mark.parametrize("way", ["joblib", "deepcopy"])
