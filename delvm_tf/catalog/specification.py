@@ -48,13 +48,14 @@ class Specification:
             raise ValueError(f"epochs must be 0 or more, got {self.epochs}")
         if self.batch_size < 1:
             raise ValueError(f"batch_size must be 1 or more, got {self.batch_size}")
-        several = isinstance(self.learning_rate, tuple | list)
-        if several and not self.layerwise:
+        rates: Sequence[float] = (
+            self.learning_rate if isinstance(self.learning_rate, Sequence) else [self.learning_rate]
+        )
+        if rates is self.learning_rate and not self.layerwise:
             raise ValueError(
                 f"learning_rate must be one number unless layerwise is true, got "
                 f"{self.learning_rate}"
             )
-        rates = self.learning_rate if several else (self.learning_rate,)
         if not rates or not all(0 < rate < math.inf for rate in rates):
             raise ValueError(f"learning_rate must be positive and finite, got {self.learning_rate}")
         if self.clipnorm is not None and not 0 < self.clipnorm < math.inf:
