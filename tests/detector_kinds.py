@@ -67,8 +67,8 @@ OF_TABLES = {
     ).fit(x),
     "neighbours": lambda x: detection.NeighbourDistance(3, n_components=4).fit(x),
     "Gaussian": lambda x: detection.PrincipalGaussian(3).fit(x),
-    "one-class SVM": lambda x: scaled(OneClassSVM(nu=0.2)).fit(x),
-    "isolation forest": lambda x: IsolationForest(20, random_state=0).fit(x),
+    "scaled one-class SVM": lambda x: scaled(OneClassSVM(nu=0.2)).fit(x),
+    "small isolation forest": lambda x: IsolationForest(n_estimators=20, random_state=0).fit(x),
     **{name: lambda x, make=make: make(0).fit(x) for name, make in detection.BASELINES.items()
        if name != "PCA residual (16)"},
 }  # fmt: skip

@@ -8,7 +8,7 @@ import tensorflow as tf
 from sklearn.base import clone
 
 from delvm_tf.detection import validation
-from delvm_tf.detection.criterion import Criterion, anomaly_function, bounded
+from delvm_tf.detection.criterion import Criterion, anomaly_function, bounded, scores_of
 
 
 class ScoreCombination(Criterion):
@@ -80,6 +80,8 @@ class ScoreCombination(Criterion):
         named = validation.with_names(X, array)
         if self.prefit:
             self.detectors_, scale = list(self.detectors), named
+            for each in self.detectors_:
+                validation.check_agreement(each, named, array)
         else:
             training, scale = self._divided(named, len(array))
             self.detectors_ = [clone(each).fit(training) for each in self.detectors]
@@ -120,5 +122,5 @@ class ScoreCombination(Criterion):
 
     def _table(self, x: Any) -> tf.Tensor:
         """Anomaly scores, (batch, detectors) float64."""
-        scores = [bounded(anomaly_function(each)(x)) for each in self.detectors_]
+        scores = [bounded(scores_of(anomaly_function(each), x)) for each in self.detectors_]
         return tf.stack([tf.cast(each, tf.float64) for each in scores], axis=1)

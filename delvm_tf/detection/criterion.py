@@ -35,7 +35,7 @@ class Criterion(BaseEstimator, abc.ABC):
 
     @abc.abstractmethod
     def anomaly(self, x: Any) -> tf.Tensor:
-        """Anomaly scores, (batch,) of any float type; higher is more abnormal.
+        """Anomaly scores, (batch,) of any real type; higher is more abnormal.
 
         Args:
             x: checked rows in raw units, (batch, ...): an array or a data frame, or within a
@@ -46,7 +46,8 @@ class Criterion(BaseEstimator, abc.ABC):
         """Minus the anomaly score, (n,) float64; −∞ where it overflows, to NaN too."""
         check_is_fitted(self)
         array = validation.checked(self, X, reset=False, flat=self.flat)
-        return -np.asarray(bounded(self.anomaly(validation.with_names(X, array))), np.float64)
+        scores = scores_of(self.anomaly, validation.with_names(X, array))
+        return -np.asarray(bounded(scores), np.float64)
 
 
 class InPython:
@@ -103,7 +104,7 @@ class Decision(NamedTuple):
 
     def scores(self, x: Any) -> tf.Tensor:
         """Anomaly scores of rows x, (batch,); +∞ where they overflow, to NaN too."""
-        return self.bounded(self.function(x))
+        return self.bounded(scores_of(self.function, x))
 
     def bounded(self, scores: Any) -> tf.Tensor:
         """Scores in the type in which they are compared."""
@@ -117,6 +118,23 @@ class Decision(NamedTuple):
             "is_anomaly": scores > threshold,
             "threshold": tf.fill(tf.shape(scores), threshold),
         }
+
+
+def scores_of(function: Scores, x: Any) -> tf.Tensor:
+    """What a function gives for rows x as anomaly scores, (batch,) of a float type.
+
+    Raises:
+        ValueError: if it does not give one score for each row.
+    """
+    scores = tf.convert_to_tensor(function(x))
+    rows = getattr(x, "shape", (None,))[0]  # not known of a stream
+    if not scores.shape.is_compatible_with((rows,)):
+        batch = "batch" if rows is None else rows
+        raise ValueError(
+            f"an anomaly score is one number for each row, shape ({batch},), got {scores.shape}; "
+            f"reduce over all axes but the first"
+        )
+    return scores if scores.dtype.is_floating else tf.cast(scores, tf.float64)
 
 
 def bounded(scores: Any) -> tf.Tensor:

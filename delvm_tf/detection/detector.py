@@ -147,6 +147,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         name = resolved_criterion(model, self.criterion)
         function = criterion_function(model, name)
         known = X if isinstance(X, STREAMS) else validation.with_names(X, array)
+        if name == "score_samples":
+            validation.check_agreement(model, known, array)
         scores = _numbers(Decision(function, math.inf).scores(known))
         if not np.isfinite(scores).all():
             raise ValueError(
@@ -177,7 +179,10 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         decision = self.decision_
         if not isinstance(X, STREAMS):
             checker = self if fitted else AnomalyDetector(self.model)
-            X = validation.with_names(X, validation.checked(checker, X, reset=not fitted))
+            array = validation.checked(checker, X, reset=not fitted)
+            X = validation.with_names(X, array)
+            if not fitted and self.criterion_ == "score_samples":
+                validation.check_agreement(self.model, X, array)
         elif fitted and (names := stream_names(X)) is not None:
             known = getattr(self, "feature_names_in_", None)
             columns.check_names(names, known, type(self).__name__)

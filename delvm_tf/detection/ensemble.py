@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from delvm_tf.detection import validation
-from delvm_tf.detection.criterion import Criterion, bounded, rows_for
+from delvm_tf.detection.criterion import Criterion, bounded, rows_for, scores_of
 
 MODEL_SCORES = ("energy", "reconstruction_error")
 
@@ -81,7 +81,7 @@ class ModelEnsemble(Criterion):
 
     def _table(self, x: Any) -> tf.Tensor:
         columns = [
-            getattr(model, score)(rows_for(model, x))
+            scores_of(getattr(model, score), rows_for(model, x))
             for model in self.models
             for score in self.scores
         ]

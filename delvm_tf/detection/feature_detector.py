@@ -8,7 +8,7 @@ import tensorflow as tf
 from sklearn.base import clone
 
 from delvm_tf.detection import validation
-from delvm_tf.detection.criterion import Criterion, anomaly_function, rows_for
+from delvm_tf.detection.criterion import Criterion, anomaly_function, rows_for, scores_of
 from delvm_tf.detection.score_vectors import LayerScores, NoiseScores
 from delvm_tf.models.reconstruction_model import ReconstructionModel
 
@@ -61,12 +61,13 @@ class FeatureDetector(Criterion):
         table = self.table(x)
         finite = tf.reduce_all(tf.math.is_finite(table), axis=1)
         known = tf.where(finite[:, tf.newaxis], table, tf.zeros_like(table))
-        scores = tf.convert_to_tensor(anomaly_function(self.detector_)(known))
+        scores = scores_of(anomaly_function(self.detector_), known)
         return tf.where(finite, scores, tf.constant(np.inf, scores.dtype))
 
     def table(self, x: Any) -> tf.Tensor:
-        """The features of x, (batch, d)."""
+        """The features of x, (batch, d) of a float type."""
         owner = getattr(self.features, "__self__", self.features)
         direct = isinstance(owner, ReconstructionModel | LayerScores | NoiseScores)
         rows = rows_for(getattr(owner, "model", owner), x, direct)
-        return tf.convert_to_tensor(self.features(rows))
+        table = tf.convert_to_tensor(self.features(rows))
+        return table if table.dtype.is_floating else tf.cast(table, tf.float64)

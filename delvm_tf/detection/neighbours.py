@@ -47,11 +47,14 @@ class NeighbourDistance(Criterion):
                 f"{self.n_components!r}"
             )
         self.mean_, self.components_ = X.mean(axis=0, dtype=np.float64), None
+        kept = by_batches(self._projected, X)
         if self.n_components is not None and self.n_components < min(X.shape):
-            pca = PCA(self.n_components, svd_solver="randomized", random_state=self.seed).fit(X)
-            self.mean_, self.components_ = pca.mean_, pca.components_.T.astype(np.float64)
+            # Of centred rows: PCA takes the mean of float32 in float32.
+            pca = PCA(self.n_components, svd_solver="randomized", random_state=self.seed)
+            self.components_ = pca.fit(kept.numpy()).components_.T.astype(np.float64)
+            kept = by_batches(self._projected, X)
         # A variable, for a graph holds two gigabytes of constants at most.
-        self.kept_ = tf.Variable(by_batches(self._projected, X), trainable=False)
+        self.kept_ = tf.Variable(kept, trainable=False)
         return self
 
     def anomaly(self, x: Any) -> tf.Tensor:

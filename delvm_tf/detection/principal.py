@@ -37,7 +37,9 @@ class PCAResidual(Criterion):
             raise ValueError(f"n_components must be positive, got {self.n_components!r}")
         array = validation.checked(self, X, reset=True, rows=2)
         rows = array.reshape(len(array), -1).astype(np.float64)
-        self.pca_ = PCA(self.n_components, random_state=0).fit(rows)
+        mean = rows.mean(axis=0)  # first, for PCA may square the values before it subtracts
+        self.pca_ = PCA(self.n_components, random_state=0).fit(rows - mean)
+        self.pca_.mean_ = self.pca_.mean_ + mean
         return self
 
     def anomaly(self, x: Any) -> tf.Tensor:

@@ -14,6 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import OneClassSVM
 from sklearn.utils.validation import check_is_fitted
 
+from delvm_tf.detection import validation
 from delvm_tf.detection.criterion import (
     InPython,
     Scores,
@@ -31,12 +32,14 @@ class Flatten(TransformerMixin, BaseEstimator):
     """Rows of any shape as vectors, (n, d)."""
 
     def fit(self, X: Any, y: Any = None) -> "Flatten":
-        """Nothing to learn."""
+        """Remember shape and columns."""
+        validation.checked(self, X, reset=True)
         return self
 
     def transform(self, X: Any) -> np.ndarray:
         """The vectors, in the type of X."""
-        return np.reshape(X, (len(X), -1))
+        array = validation.checked(self, X, reset=False)
+        return array.reshape(len(array), -1)
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
@@ -62,7 +65,8 @@ def _(fitted: StandardScaler) -> Transform:
 
 @transform_function.register
 def _(fitted: PCA) -> Transform:
-    scale = np.sqrt(fitted.explained_variance_) if fitted.whiten else 1.0
+    smallest = np.finfo(fitted.explained_variance_.dtype).eps  # as scikit-learn has it
+    scale = np.maximum(np.sqrt(fitted.explained_variance_), smallest) if fitted.whiten else 1.0
     return lambda x: tf.matmul(centred(x, fitted.mean_), fitted.components_.T / scale)
 
 
@@ -149,7 +153,8 @@ def _(fitted: IsolationForest) -> Scores:
             below = value <= tf.gather(limits, node)
             node = tf.where(below, tf.gather(left, node), tf.gather(right, node))
         length = tf.reduce_sum(tf.gather(lengths, node), axis=1)
-        return tf.pow(tf.constant(2.0, tf.float64), -length / usual if usual else length * 0.0)
+        share = length / usual if usual else tf.ones_like(length)
+        return tf.pow(tf.constant(2.0, tf.float64), -share)
 
     return functools.partial(by_batches, scores)
 

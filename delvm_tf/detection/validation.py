@@ -8,7 +8,7 @@ from sklearn.utils.validation import _check_n_features, check_array, validate_da
 
 from delvm_tf.inputs.arrays import as_array
 from delvm_tf.inputs.batches import CheckedRows
-from delvm_tf.inputs.columns import names_of
+from delvm_tf.inputs.columns import check_names, names_of
 from delvm_tf.models.reconstruction_model import ReconstructionModel
 
 
@@ -53,6 +53,31 @@ def checked(estimator: Any, X: Any, reset: bool, flat: bool = False, rows: int =
             f"examples of shape {estimator._shape_in}"
         )
     return array
+
+
+def check_agreement(fitted: Any, X: Any, array: np.ndarray) -> None:
+    """Compare rows with those an estimator was fitted on, whose function of rows looks at no names.
+
+    Args:
+        fitted: the estimator; what it knows of its columns is compared.
+        X: the rows, with their names if they have any.
+        array: their values.
+
+    Raises:
+        ValueError: for other columns, another order of them, or rows of another shape.
+    """
+    owner = type(fitted).__name__
+    names = getattr(fitted, "feature_names_in_", None)
+    if names is not None:
+        check_names(names_of(X), [*names], owner)
+    shape = array.shape[1:]
+    known = getattr(fitted, "_shape_in", shape)
+    size = getattr(fitted, "n_features_in_", np.prod(shape))
+    if shape != known or np.prod(shape) != size:
+        raise ValueError(
+            f"X has examples of shape {shape}, but {owner} was fitted on {size} values per example"
+            + (f" of shape {known}" if shape != known else "")
+        )
 
 
 def with_names(X: Any, array: np.ndarray, learner: Any = None) -> Any:

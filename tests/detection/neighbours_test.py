@@ -36,3 +36,11 @@ def test_a_great_offset_and_clusters_that_are_close_make_no_difference(rng):
     for offset in (0.0, 1e6):
         scores = NeighbourDistance(3).fit(x + offset).score_samples(new + offset)
         np.testing.assert_allclose(scores, -distances[:, :3].mean(axis=1), rtol=2e-4)
+
+
+def test_components_are_those_of_centred_rows_in_the_type_of_images_too(rng):
+    x = (rng.normal(size=(100_000, 4)) * [4, 3, 2, 1]).astype(np.float32)
+    x = np.round(x * 64) / 64 + np.float32(4096)  # exact in float32
+    few = [NeighbourDistance(3, n_components=2).fit(x.astype(kind)) for kind in ("f4", "f8")]
+    scores = [each.score_samples(x[:50] + 1) for each in few]
+    np.testing.assert_allclose(scores[0], scores[1], rtol=1e-3)
