@@ -17,8 +17,8 @@ def table():
     return np.random.default_rng(0).normal(3, 2, size=(60, 6)).astype(np.float32)
 
 
-def images():
-    shape = (40, 8, 8, 1)
+def images(channels=1):
+    shape = (40, 8, 8, channels)
     return np.random.default_rng(0).integers(0, 256, size=shape).astype(np.float32)
 
 
@@ -74,6 +74,7 @@ OF_TABLES = {
 }  # fmt: skip
 OF_IMAGES = {
     "patches": lambda x: patches(x).fit(x),
+    "patches of colours": lambda x: patches(x).fit(x),
     "distance to mean image": lambda x: detection.DistanceToMean().fit(x),
     "isolation forest of images": lambda x: detection.BASELINES["isolation forest"](0).fit(x),
 }
@@ -82,7 +83,7 @@ KINDS = [*OF_TABLES, *OF_IMAGES]
 
 def fitted(kind):
     """A detector of a kind with a threshold in the middle of its scores, and its rows."""
-    x = table() if kind in OF_TABLES else images()
+    x = table() if kind in OF_TABLES else images(3 if "colours" in kind else 1)
     made = (OF_TABLES | OF_IMAGES)[kind](x)
     if not isinstance(made, dv.AnomalyDetector):
         made = dv.AnomalyDetector(made)

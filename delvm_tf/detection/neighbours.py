@@ -69,9 +69,11 @@ class NeighbourDistance(Criterion):
     def _mean_distance(self, x: Any) -> tf.Tensor:
         z = tf.cast(self._projected(x), tf.float64)
         kept, count = tf.convert_to_tensor(self.kept_), self.kept_.shape[0]
-        nearness, places = [], []
+        nearness: list[tf.Tensor] = []
+        places: list[tf.Tensor] = []
         for start in range(0, count, BLOCK):
-            part = tf.cast(kept[start : start + BLOCK], tf.float64)
+            with tf.control_dependencies(nearness[-1:]):  # all blocks at once fill the memory
+                part = tf.cast(kept[start : start + BLOCK], tf.float64)
             # Minus the squared distance, but for ‖z‖², which ranks nothing.
             near = 2 * tf.matmul(z, part, transpose_b=True) - tf.reduce_sum(tf.square(part), axis=1)
             values, found = tf.math.top_k(near, min(self.n_neighbors, part.shape[0]))

@@ -1,5 +1,6 @@
 """Operations in gradients that tf2onnx lacks, as formulas of ONNX's own operations."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -115,6 +116,28 @@ def _avg_pool_grad(g: Graph, node: Any, shape: str, dy: str) -> str:
     return g.Transpose(planes, perm=_CHANNELS_LAST)
 
 
+def _extract_image_patches(g: Graph, node: Any, x: str) -> str:
+    """A convolution with one filter for each value of a patch, of any number of channels."""
+    size, steps, rates = (
+        list(node.get_attr_value(name)[1:3]) for name in ("ksizes", "strides", "rates")
+    )
+    _, *lengths, channels = g.context.get_shape(x)
+    pads = np.zeros(2, int)
+    if node.get_attr_value("padding") == b"SAME":
+        reach = [
+            (math.ceil(n / s) - 1) * s + (k - 1) * r + 1
+            for n, k, s, r in zip(lengths, size, steps, rates, strict=True)
+        ]
+        pads = np.maximum(np.subtract(reach, lengths), 0)
+    values = np.eye(math.prod(size) * channels, dtype=np.float32)
+    filters = values.reshape(-1, *size, channels).transpose(0, 3, 1, 2)
+    patches = g.Conv(
+        g.Transpose(x, perm=_CHANNELS_FIRST), np.ascontiguousarray(filters), strides=steps,
+        dilations=rates, pads=[*(pads // 2).tolist(), *(pads - pads // 2).tolist()],
+    )  # fmt: skip
+    return g.Transpose(patches, perm=_CHANNELS_LAST)
+
+
 # The formula of an operation takes its node, for the attributes, and its inputs in their order.
 FORMULAS: dict[str, Formula] = {
     "SigmoidGrad": lambda g, node, y, dy: g.Mul(dy, g.Mul(y, g.Sub(1, y))),
@@ -142,6 +165,7 @@ FORMULAS: dict[str, Formula] = {
     "DynamicStitch": _dynamic_stitch,
     "MaxPoolGrad": _max_pool_grad,
     "AvgPoolGrad": _avg_pool_grad,
+    "ExtractImagePatches": _extract_image_patches,
 }
 
 

@@ -117,7 +117,9 @@ class Subject(NamedTuple):
         if model is None:
             source = self.detector.model_ if self.detector is not None else None
             if isinstance(source, FeatureDetector):
-                by_name["features"] = lambda x: {"features": tf.cast(source.table(x), tf.float32)}
+                by_name["features"] = lambda x: {
+                    "features": tf.cast(_in_graph(source.table, x), tf.float32)
+                }
             return by_name
         by_name |= {
             "features": lambda x: {"features": model.features(x)},
@@ -148,13 +150,7 @@ class Subject(NamedTuple):
                 scores = error  # computed once
         if self.detector is not None:
             decision = self.detector.decision_
-            try:
-                scores = decision.scores(x) if scores is None else decision.bounded(scores)
-            except NotImplementedError as error:  # NumPy was given a tensor of a graph
-                raise TypeError(
-                    f"the anomaly score cannot be exported: what gives it must be made of "
-                    f"TensorFlow operations. {error}"
-                ) from error
+            scores = _in_graph(decision.scores, x) if scores is None else decision.bounded(scores)
             outputs |= decision.of(scores)
         return outputs
 
@@ -175,3 +171,13 @@ class Subject(NamedTuple):
                 raise ValueError(f"white must be positive and finite, got {given!r}")
             return float(given)
         return next((white for white in (1.0, 255.0) if self.brightest <= white), 65535.0)
+
+
+def _in_graph(function: Any, x: tf.Tensor) -> tf.Tensor:
+    try:
+        return function(x)
+    except NotImplementedError as error:  # NumPy was given a tensor of a graph
+        raise TypeError(
+            f"the anomaly score cannot be exported: what gives it must be made of TensorFlow "
+            f"operations. {error}"
+        ) from error

@@ -223,3 +223,6 @@ def test_numpy_where_tensorflow_is_needed_is_named(tmp_path):
     features = dv.detection.FeatureDetector(lambda x: np.cos(x), NeighbourDistance()).fit(x)
     with pytest.raises(TypeError, match="TensorFlow operations"):
         dv.export_saved_model(dv.AnomalyDetector(features).fit(x), tmp_path)
+    for signature in ("serving_default", "features"):
+        with pytest.raises(TypeError, match="TensorFlow operations"):
+            dv.export_onnx(dv.AnomalyDetector(features).fit(x), tmp_path / "x.onnx", signature)

@@ -156,8 +156,22 @@ def test_each_formula_is_right(operation):
 
 def test_all_formulas_are_tested():
     others = {"ShapeN", "BroadcastGradientArgs", "DynamicStitch", "MaxPoolGrad",
-              "AvgPoolGrad"}  # fmt: skip
+              "AvgPoolGrad", "ExtractImagePatches"}  # fmt: skip
     assert {*ELEMENTWISE, *FUNCTIONS, *others} == {*FORMULAS}
+
+
+@pytest.mark.parametrize("padding", ["VALID", "SAME"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_patches_of_images_of_any_number_of_channels(rng, channels, padding):
+    spec = [tf.TensorSpec((None, 7, 6, channels), tf.float32, name="x")]
+    graph = tf.function(
+        lambda x: tf.image.extract_patches(x, [1, 3, 2, 1], [1, 2, 1, 1], [1, 1, 2, 1], padding),
+        input_signature=spec,
+    )
+    proto, _ = tf2onnx.convert.from_function(graph, spec, 18, custom_op_handlers=handlers())
+    x = rng.normal(size=(5, 7, 6, channels)).astype(np.float32)
+    found = onnxruntime.InferenceSession(proto.SerializeToString()).run(None, {"x": x})[0]
+    np.testing.assert_array_equal(found, graph(x))
 
 
 @pytest.mark.parametrize("shapes", [((3, 1), (1, 4)), ((3, 4), (4,)), ((), (3, 1)), ((1,), (2, 1))])
