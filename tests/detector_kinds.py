@@ -2,7 +2,6 @@
 
 import keras
 import numpy as np
-from sklearn.ensemble import IsolationForest
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import OneClassSVM
@@ -68,7 +67,6 @@ OF_TABLES = {
     "neighbours": lambda x: detection.NeighbourDistance(3, n_components=4).fit(x),
     "Gaussian": lambda x: detection.PrincipalGaussian(3).fit(x),
     "scaled one-class SVM": lambda x: scaled(OneClassSVM(nu=0.2)).fit(x),
-    "small isolation forest": lambda x: IsolationForest(n_estimators=20, random_state=0).fit(x),
     **{name: lambda x, make=make: make(0).fit(x) for name, make in detection.BASELINES.items()
        if name != "PCA residual (16)"},
 }  # fmt: skip

@@ -44,7 +44,7 @@ def test_scores_and_decisions_in_a_graph_are_those_in_python(kind):
 
 
 @pytest.mark.parametrize("kind", [
-    "scaled one-class SVM", "small isolation forest", "one-class SVM", "isolation forest",
+    "scaled one-class SVM", "one-class SVM", "isolation forest",
     "distance to mean",
 ])  # fmt: skip
 def test_scores_are_those_of_the_estimator_itself(kind):
