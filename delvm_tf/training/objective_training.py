@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from delvm_tf import keras_private
 from delvm_tf.distribution.chief import has_several_workers, lost_workers_named, writes_files
+from delvm_tf.distribution.shares import at_least_one_row
 from delvm_tf.inputs.arrays import as_array, is_array
 from delvm_tf.metrics.allowed import check_metrics
 from delvm_tf.metrics.ranking import RankingMetric
@@ -311,6 +312,11 @@ class ObjectiveTraining(keras_private.Model):
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """The objective and metrics on a batch, without training; see `step.test_step`."""
         return step.test_step(self, data)
+
+    def predict_step(self, data: Any) -> tf.Tensor:
+        """Reconstructions of a replica's rows of a batch, of which there may be none."""
+        x = fit_arguments.unpacked(data)[0]
+        return self(at_least_one_row(x))[: tf.shape(x)[0]]
 
     def make_function(self, function: Callable[[Any], Any], make: Callable[[Any], Any]) -> Any:
         """A step as a function of an iterator; see `step.step_function`."""
