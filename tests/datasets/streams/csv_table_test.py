@@ -282,9 +282,10 @@ def test_what_is_read(text, options, tmp_path):
 
 
 def test_compressed_names_and_options_of_tables_elsewhere(tmp_path):
-    (tmp_path / "a.csv.gz").write_bytes(b"\x1f\x8b")
-    with pytest.raises(ValueError, match="compressed; unpack it first"):
-        stream(tmp_path / "a.csv.gz")
+    for name in ("a.csv.zst", "a.parquet.gz"):
+        (tmp_path / name).write_bytes(b"\x1f\x8b")
+        with pytest.raises(ValueError, match="compressed; unpack it first"):
+            stream(tmp_path / name)
     np.savez(tmp_path / "a.npz", x=np.zeros((2, 2)))
     with pytest.raises(ValueError, match=r"label, header: only tables"):
         stream(tmp_path / "a.npz", label="y", header=True)
