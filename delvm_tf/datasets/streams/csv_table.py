@@ -1,5 +1,6 @@
 """Numbers of a .csv or .csv.gz file, one row of values per line."""
 
+import codecs
 import csv
 import gzip
 import io
@@ -61,6 +62,8 @@ def chunks(path: Path, reading: Reading) -> Iterator[Chunk]:
     names = first.cells if _is_header(first, options, path) else None
     selected = select(names, width, reading, path)
     wanted = [*selected.features, *([] if selected.label is None else [selected.label])]
+    if names and next(lines, None) is None:
+        return
     titles = [f"{k} ({names[k]!r})" if names and names[k] else str(k) for k in wanted]
     start = 0
     try:
@@ -136,6 +139,7 @@ class _Quotes(io.RawIOBase):
 
 
 def _open(path: Path) -> Any:
+    """The text as bytes, without the mark of UTF-8 at its start."""
     packed = path.suffix.lower() == ".gz"
     with path.open("rb") as file:
         start = file.read(8)
@@ -145,13 +149,16 @@ def _open(path: Path) -> Any:
                 f"{path} is {what}, expected {'gzip' if packed else 'plain UTF-8 text'}; unpack or "
                 f"convert it first"
             )
-    return gzip.open(path) if packed else path.open("rb")
+    file = gzip.open(path) if packed else path.open("rb")
+    if file.read(3) != codecs.BOM_UTF8:
+        file.seek(0)
+    return file
 
 
 def _lines(path: Path, options: TableOptions) -> Iterator[_Line]:
     """The lines that are not blank; in a file of one column a blank one is a missing value."""
     width = None
-    with _open(path) as binary, io.TextIOWrapper(binary, "utf-8-sig", newline="") as file:
+    with _open(path) as binary, io.TextIOWrapper(binary, "utf-8", newline="") as file:
         reader = csv.reader(file, delimiter=options.separator, strict=True)
         while True:
             start = reader.line_num
@@ -272,21 +279,23 @@ class _Parser(NamedTuple):
 
     def numbers(self, column: pyarrow.StringArray, title: str) -> np.ndarray:
         """A column as float64."""
-        cells = compute.utf8_trim_whitespace(column)
+        cells = column
         comma = self.options.decimal == ","
         if comma:
             points = compute.match_substring(cells, ".").to_numpy(zero_copy_only=False)
             for i in map(int, np.flatnonzero(points)[:1]):
                 raise self._refused(i, title, cells[i].as_py())
             cells = compute.replace_substring(cells, ",", ".")
-        try:
-            values = cells.cast(pyarrow.float64()).to_numpy()
-        except pyarrow.ArrowInvalid:
+        values = _cast(cells)
+        if values is None:
+            cells = compute.utf8_trim_whitespace(cells)
+            values = _cast(cells)
+        if values is None:
             texts = [_BOOLEANS.get(cell, cell) for cell in cells.to_pylist()]
             for i, text in enumerate(texts):
                 if not _NUMBER.fullmatch(text):
                     shown = text.replace(".", ",") if comma else text
-                    raise self._refused(i, title, shown) from None
+                    raise self._refused(i, title, shown)
             values = np.array([float(text) for text in texts])
         for i in map(int, np.flatnonzero(~(np.abs(values) < EXACT))):
             text = cells[i].as_py()
@@ -309,6 +318,7 @@ class _Parser(NamedTuple):
         return self.numbers(column, title)
 
     def _refused(self, i: int, title: str, text: str) -> ContentsError:
+        text = text.strip()
         if text in _MISSING:
             return self._error(i, title, f"is missing ({text!r}); fill it or remove the row")
         if _INFINITE.fullmatch(text):
@@ -333,3 +343,10 @@ class _Parser(NamedTuple):
         return ContentsError(
             f"{self.path}: row {row} (line {line.number}), column {title}, {problem}"
         )
+
+
+def _cast(cells: pyarrow.StringArray) -> np.ndarray | None:
+    try:
+        return cells.cast(pyarrow.float64()).to_numpy()
+    except pyarrow.ArrowInvalid:
+        return None
