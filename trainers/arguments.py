@@ -220,7 +220,7 @@ def _of_file(recipes: Recipes[Recipe], args: argparse.Namespace) -> Recipe | Non
 
 
 def add_table_arguments(parser: argparse.ArgumentParser) -> None:
-    """What the columns of .csv and .parquet files mean; see `TableOptions`."""
+    """What the columns of tables mean; see `TableOptions`."""
     group = parser.add_argument_group(
         "tables (a column is given by its name, or as #0, #1, ... by its number)"
     )
@@ -233,6 +233,7 @@ def add_table_arguments(parser: argparse.ArgumentParser) -> None:
         help="whether the first line of .csv names the columns; settled by types if it can be",
     )  # fmt: skip
     group.add_argument("--separator", default=",", help="between the cells of .csv")
+    group.add_argument("--decimal", default=".", choices=(".", ","), help="mark in numbers of .csv")
 
 
 def table_options(args: argparse.Namespace) -> TableOptions:
@@ -249,4 +250,5 @@ def table_options(args: argparse.Namespace) -> TableOptions:
         columns=several(args.columns) or None, drop=several(args.drop),
         index=several(args.index), header=args.header,
         separator="\t" if args.separator == "\\t" else args.separator,
+        decimal=args.decimal,
     )  # fmt: skip

@@ -149,7 +149,7 @@ def _open(path: Path) -> Any:
                 f"{path} is {what}, expected {'gzip' if packed else 'plain UTF-8 text'}; unpack or "
                 f"convert it first"
             )
-    file = gzip.open(path) if packed else path.open("rb")
+    file: Any = (gzip.open if packed else open)(path, "rb")
     if file.read(3) != codecs.BOM_UTF8:
         file.seek(0)
     return file
