@@ -149,10 +149,10 @@ def _open(path: Path) -> Any:
                 f"{path} is {what}, expected {'gzip' if packed else 'plain UTF-8 text'}; unpack or "
                 f"convert it first"
             )
-    file: Any = (gzip.open if packed else open)(path, "rb")
-    if file.read(3) != codecs.BOM_UTF8:
-        file.seek(0)
-    return file
+    text: Any = (gzip.open if packed else open)(path, "rb")
+    if text.read(3) != codecs.BOM_UTF8:
+        text.seek(0)
+    return text
 
 
 def _lines(path: Path, options: TableOptions) -> Iterator[_Line]:
