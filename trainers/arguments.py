@@ -269,10 +269,15 @@ class _NameOrFiles(argparse.Action):
 
 def add_table_arguments(parser: Any) -> None:
     """What the columns of tables mean; see `TableOptions`."""
-    group = parser.add_argument_group(
-        "tables (a column is given by its name, or as #0, #1, ... by its number)"
+    group = parser  # of data, if it is one
+    if isinstance(parser, argparse.ArgumentParser):
+        group = parser.add_argument_group("tables")
+    group.add_argument(
+        "--columns",
+        nargs="+",
+        metavar="COLUMN",
+        help="the features, in order; names, or numbers #0, #1, ...",
     )
-    group.add_argument("--columns", nargs="+", metavar="COLUMN", help="the features, in order")
     group.add_argument("--drop", nargs="+", metavar="COLUMN", help="columns to leave out")
     group.add_argument("--label", metavar="COLUMN", help="column of labels, left out too")
     group.add_argument("--index", nargs="+", metavar="COLUMN", help="numbers of rows, left out too")
