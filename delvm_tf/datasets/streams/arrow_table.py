@@ -13,7 +13,7 @@ from pyarrow import compute, types
 from pyarrow import dataset as arrow_dataset
 
 from delvm_tf.datasets.archive import ContentsError
-from delvm_tf.datasets.streams.chunk import EXACT, Chunk
+from delvm_tf.datasets.streams.chunk import EXACT, INEXACT, Chunk
 from delvm_tf.datasets.streams.reading import Reading, select
 
 _ROWS = 2**13
@@ -102,9 +102,7 @@ def _floats(column: Any, name: str, start: int, path: Path) -> np.ndarray:
         for k in np.flatnonzero(np.abs(values) >= EXACT):
             if int(exact[k]) != int(values[k]):
                 raise ContentsError(
-                    f"{path}: row {start + k}, column {name!r}, is {exact[k]}, an integer that "
-                    f"float64 cannot represent; leave the column out with drop= if it numbers the "
-                    f"rows"
+                    f"{path}: row {start + k}, column {name!r}, is {exact[k]}, {INEXACT}"
                 )
     return values
 

@@ -16,7 +16,7 @@ from pyarrow import compute
 from pyarrow import csv as arrow_csv
 
 from delvm_tf.datasets.archive import ContentsError
-from delvm_tf.datasets.streams.chunk import EXACT, Chunk
+from delvm_tf.datasets.streams.chunk import EXACT, INEXACT, Chunk
 from delvm_tf.datasets.streams.reading import Reading, TableOptions, select
 
 _BLOCK = 2**21  # bytes parsed at a time
@@ -158,15 +158,17 @@ def _open(path: Path) -> Any:
 def _lines(path: Path, options: TableOptions) -> Iterator[_Line]:
     """The lines that are not blank; in a file of one column a blank one is a missing value."""
     width = None
-    with _open(path) as binary, io.TextIOWrapper(binary, "utf-8", newline="") as file:
+    escape = "surrogateescape"  # so that the line of wrong bytes is known
+    with _open(path) as binary, io.TextIOWrapper(binary, "utf-8", escape, "") as file:
         reader = csv.reader(file, delimiter=options.separator, strict=True)
         while True:
             start = reader.line_num
             try:
                 cells = next(reader, None)
-            except (csv.Error, UnicodeDecodeError) as error:
+                "".join(cells or ()).encode()
+            except (csv.Error, UnicodeError) as error:
                 raise ContentsError(
-                    f"{path}: line {reader.line_num + 1} cannot be read ({error}); expected "
+                    f"{path}: line {reader.line_num} cannot be read ({error}); expected "
                     f'UTF-8 text with cells quoted by " if necessary; the file is damaged or has '
                     f"another format"
                 ) from error
@@ -280,11 +282,10 @@ class _Parser(NamedTuple):
     def numbers(self, column: pyarrow.StringArray, title: str) -> np.ndarray:
         """A column as float64."""
         cells = column
-        comma = self.options.decimal == ","
-        if comma:
-            points = compute.match_substring(cells, ".").to_numpy(zero_copy_only=False)
-            for i in map(int, np.flatnonzero(points)[:1]):
-                raise self._refused(i, title, cells[i].as_py())
+        if self.options.decimal == ",":
+            point = compute.index(compute.match_substring(cells, "."), True).as_py()
+            if point >= 0:
+                raise self._refused(point, title, cells[point].as_py())
             cells = compute.replace_substring(cells, ",", ".")
         values = _cast(cells)
         if values is None:
@@ -294,18 +295,14 @@ class _Parser(NamedTuple):
             texts = [_BOOLEANS.get(cell, cell) for cell in cells.to_pylist()]
             for i, text in enumerate(texts):
                 if not _NUMBER.fullmatch(text):
-                    shown = text.replace(".", ",") if comma else text
-                    raise self._refused(i, title, shown)
+                    raise self._refused(i, title, column[i].as_py())
             values = np.array([float(text) for text in texts])
         for i in map(int, np.flatnonzero(~(np.abs(values) < EXACT))):
             text = cells[i].as_py()
-            if not _NUMBER.fullmatch(text):
+            if not _NUMBER.fullmatch(text):  # nan or inf
                 raise self._refused(i, title, text)
             if _INTEGER.fullmatch(text) and np.isfinite(values[i]) and int(text) != int(values[i]):
-                raise self._error(
-                    i, title, f"is {text}, an integer that float64 cannot represent; leave the "
-                    f"column out with drop= if it numbers the rows",
-                )  # fmt: skip
+                raise self._error(i, title, f"is {text}, {INEXACT}")
         return values
 
     def labels(self, column: pyarrow.StringArray, title: str) -> np.ndarray:

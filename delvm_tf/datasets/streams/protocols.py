@@ -59,9 +59,7 @@ def protocols_of(
 
     def classification(seed: int, data_dir: Any) -> Dataset:
         arrays, names = read(seed, None)
-        return Dataset(
-            name, "classification", seed, *arrays, class_names=names, description=description
-        )
+        return Dataset(name, "classification", seed, *arrays, None, None, names, description)
 
     return {"anomaly": anomaly, "one-vs-rest": one_vs_rest, "classification": classification}
 

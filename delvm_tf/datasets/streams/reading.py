@@ -48,8 +48,10 @@ class TableOptions:
     decimal: str = "."
 
     def __post_init__(self) -> None:
-        if len(self.separator) != 1 or self.separator in '"\r\n.':
-            raise ValueError(f"separator must be one character such as ';', got {self.separator!r}")
+        if not (self.separator.isascii() and re.fullmatch(r'[^"\r\n.]', self.separator)):
+            raise ValueError(
+                f"separator must be one character of ASCII such as ';', got {self.separator!r}"
+            )
         if self.decimal not in (".", ",") or self.decimal == self.separator:
             raise ValueError(
                 f"decimal must be '.' or ',' and differ from the separator, got {self.decimal!r} "

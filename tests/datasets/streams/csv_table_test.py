@@ -250,6 +250,8 @@ REFUSED = {
     b"\x1f\x8b\x08\x00": "is gzip",
     "a,b\n1,2\n".encode("utf-16"): "is UTF-16",
     b"\xe9,b\n1,2\n": "expected UTF-8 text",
+    b"a,b\n1,2\n\xe9,2\n": "line 3 cannot be read .*expected UTF-8 text",
+    "a,b\n1,2\n1,\"3\"4\n5,6\n": "line 3 cannot be read",
 }  # fmt: skip
 
 
