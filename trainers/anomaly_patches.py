@@ -21,7 +21,7 @@ import delvm_tf as dv
 from delvm_tf.datasets import Dataset
 from delvm_tf.storage.ownership import make_folder
 from delvm_tf.storage.paths import check_checkpoint_path, local_path
-from trainers.arguments import add_recipe_argument, new_parser, parse_seeds
+from trainers.arguments import add_dataset_arguments, add_recipe_argument, new_parser, parse_seeds
 from trainers.evaluation.tables import Row, markdown_table, print_table, summarize
 from trainers.experiments.anomaly import FIGURES, all_abnormal, row
 from trainers.experiments.held_out import HeldOut, hold_out
@@ -43,7 +43,7 @@ from trainers.results import Results
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = new_parser(__doc__)
-    parser.add_argument("--dataset", default="cifar10", choices=dv.datasets.names())
+    add_dataset_arguments(parser, "cifar10")
     parser.add_argument("--protocol", default="paper", help="one with abnormal training images")
     parser.add_argument("--seeds", type=parse_seeds, default=[0], metavar="0-2")
     parser.add_argument(

@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import re
 from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
 from typing import Any, Literal, TypeVar, get_origin
 
 from delvm_tf.catalog import (
@@ -16,8 +17,10 @@ from delvm_tf.catalog import (
     default_recipe,
 )
 from delvm_tf.catalog.settings import Setting, item_of, members_of, settings_of
-from delvm_tf.datasets.streams import TableOptions
+from delvm_tf.datasets import names, protocols, register
+from delvm_tf.datasets.streams import TableOptions, protocols_of
 from delvm_tf.datasets.streams.reading import Column
+from delvm_tf.datasets.streams.stream import files_of
 from trainers.recipes import NAMES, recipes_in
 
 PARTS = ("model_settings", "objective_settings", "training", "detection")
@@ -216,15 +219,65 @@ def _of_file(recipes: Recipes[Recipe], args: argparse.Namespace) -> Recipe | Non
     return next(iter(recipes.values()))
 
 
-# Tables.
+# Data sets and tables.
 
 
-def add_table_arguments(parser: argparse.ArgumentParser) -> None:
-    """What the columns of .csv and .parquet files mean; see `TableOptions`."""
-    group = parser.add_argument_group(
-        "tables (a column is given by its name, or as #0, #1, ... by its number)"
+def add_dataset_arguments(parser: Any, usual: str, protocol: str | None = None) -> None:
+    """The option `--dataset`, a name or files, and those of tables.
+
+    Args:
+        parser: gets them.
+        usual: the default.
+        protocol: that the data sets must have.
+    """
+    known = [n for n in names() if protocol is None or protocol in protocols(n)]
+    parser.add_argument(
+        "--dataset", default=usual, metavar="NAME|FILES",
+        action=lambda **settings: _NameOrFiles(known, **settings),
+        help=f"{', '.join(known)}, or a file, folder or quoted pattern of files with labels: "
+        f"tables (with --label), .npz, .tfrecord or images",
+    )  # fmt: skip
+    add_table_arguments(parser)
+
+
+class _NameOrFiles(argparse.Action):
+    """Registers files as a data set, and stores its name."""
+
+    def __init__(self, known: list[str], **settings: Any):
+        super().__init__(**settings)
+        self.known = known
+
+    def __call__(self, parser: Any, namespace: Any, value: Any, option: Any = None) -> None:
+        name = value
+        if value not in self.known:
+            try:
+                files_of(value)
+            except FileNotFoundError:
+                raise argparse.ArgumentError(
+                    self, f"invalid choice: {value!r} is neither a data set "
+                    f"({', '.join(self.known)}) nor a file; quote patterns",
+                ) from None  # fmt: skip
+            except ValueError as error:
+                raise argparse.ArgumentError(self, str(error)) from error
+            named = [part for part in Path(value).parts if not set(part) & set("*?[")]
+            name = re.sub(r"[^\w.-]+", "-", named[-1] if named else "").strip("-.") or "files"
+            while name in names():
+                name += "-files"
+            register(name, protocols_of(value, name, lambda: table_options(namespace)))
+        setattr(namespace, self.dest, name)
+
+
+def add_table_arguments(parser: Any) -> None:
+    """What the columns of tables mean; see `TableOptions`."""
+    group = parser  # of data, if it is one
+    if isinstance(parser, argparse.ArgumentParser):
+        group = parser.add_argument_group("tables")
+    group.add_argument(
+        "--columns",
+        nargs="+",
+        metavar="COLUMN",
+        help="the features, in order; names, or numbers #0, #1, ...",
     )
-    group.add_argument("--columns", nargs="+", metavar="COLUMN", help="the features, in order")
     group.add_argument("--drop", nargs="+", metavar="COLUMN", help="columns to leave out")
     group.add_argument("--label", metavar="COLUMN", help="column of labels, left out too")
     group.add_argument("--index", nargs="+", metavar="COLUMN", help="numbers of rows, left out too")
@@ -233,6 +286,7 @@ def add_table_arguments(parser: argparse.ArgumentParser) -> None:
         help="whether the first line of .csv names the columns; settled by types if it can be",
     )  # fmt: skip
     group.add_argument("--separator", default=",", help="between the cells of .csv")
+    group.add_argument("--decimal", default=".", choices=(".", ","), help="mark in numbers of .csv")
 
 
 def table_options(args: argparse.Namespace) -> TableOptions:
@@ -249,4 +303,5 @@ def table_options(args: argparse.Namespace) -> TableOptions:
         columns=several(args.columns) or None, drop=several(args.drop),
         index=several(args.index), header=args.header,
         separator="\t" if args.separator == "\\t" else args.separator,
+        decimal=args.decimal,
     )  # fmt: skip

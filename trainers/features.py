@@ -24,13 +24,18 @@ from delvm_tf.catalog import Specification
 from delvm_tf.datasets import Dataset
 from delvm_tf.plots.figure import save_figure
 from delvm_tf.plots.filters import plot_filters
-from trainers.arguments import add_recipe_arguments, chosen_recipe, new_parser, parse_seeds
+from trainers.arguments import (
+    add_dataset_arguments,
+    add_recipe_arguments,
+    chosen_recipe,
+    new_parser,
+    parse_seeds,
+)
 from trainers.evaluation.probe import LinearProbe
 from trainers.evaluation.tables import Row, markdown_table, print_table, summarize
 from trainers.experiments.features import (
     FeatureFunction,
     as_inputs,
-    image_datasets,
     load_data,
     model_features,
     principal_components,
@@ -50,7 +55,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = new_parser(__doc__)
     data = parser.add_argument_group("data")
-    data.add_argument("--dataset", default="fashion_mnist", choices=image_datasets())
+    add_dataset_arguments(data, "fashion_mnist", "classification")
     data.add_argument(
         "--train-size", type=int,
         help="training images, drawn by class and seed, for model and classifier; 0 for all; "

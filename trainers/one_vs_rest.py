@@ -19,7 +19,13 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 import delvm_tf as dv
 from delvm_tf.plots.figure import save_figure
-from trainers.arguments import add_recipe_arguments, chosen_recipe, new_parser, parse_seeds
+from trainers.arguments import (
+    add_dataset_arguments,
+    add_recipe_arguments,
+    chosen_recipe,
+    new_parser,
+    parse_seeds,
+)
 from trainers.evaluation.tables import Row, markdown_table, print_table, summarize
 from trainers.experiments.one_vs_rest import (
     Scored,
@@ -44,7 +50,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = new_parser(__doc__)
     data = parser.add_argument_group("data")
-    data.add_argument("--dataset", default="cifar10", choices=data_sets())
+    add_dataset_arguments(data, "cifar10", "one-vs-rest")
     data.add_argument("--classes", type=parse_seeds, default=list(range(10)), metavar="0-9")
     data.add_argument("--seeds", type=parse_seeds, default=[0], metavar="0-2")
     data.add_argument("--train-size", type=int, default=0, help="normal images; 0 for all")
@@ -76,11 +82,6 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     args.recipe = chosen_recipe(args, "one-vs-rest")
     args.patch_recipes = patch_recipes(args, args.patch_recipes)
     return args
-
-
-def data_sets() -> list[str]:
-    """Names of the data sets with the protocol."""
-    return [name for name in dv.datasets.names() if "one-vs-rest" in dv.datasets.protocols(name)]
 
 
 def load_data(args: argparse.Namespace, normal_class: int, seed: int) -> dv.datasets.Dataset:

@@ -23,6 +23,7 @@ from delvm_tf.features import PatchFeatures, PatchWhitening, sample_patches
 from delvm_tf.plots.figure import save_figure
 from delvm_tf.plots.filters import plot_filters
 from trainers.arguments import (
+    add_dataset_arguments,
     add_recipe_argument,
     add_setting_arguments,
     changed_recipes,
@@ -31,7 +32,7 @@ from trainers.arguments import (
 )
 from trainers.evaluation.probe import LinearProbe
 from trainers.evaluation.tables import Row, markdown_table, print_table, summarize
-from trainers.experiments.features import image_datasets, load_data, score_features
+from trainers.experiments.features import load_data, score_features
 from trainers.experiments.patches import (
     DICTIONARIES,
     ENCODER_NAMES,
@@ -54,7 +55,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = new_parser(__doc__)
     data = parser.add_argument_group("data")
-    data.add_argument("--dataset", default="cifar10", choices=image_datasets())
+    add_dataset_arguments(data, "cifar10", "classification")
     data.add_argument(
         "--train-size", type=int, default=10_000,
         help="training images, drawn by class and seed, for filters and classifier; 0 for all. "

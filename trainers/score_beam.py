@@ -40,12 +40,10 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def run(args: argparse.Namespace, console: Console) -> None:
     """Build the pipeline, and wait until it has run."""
+    import pyarrow
+
     from delvm_tf.serving.beam import FileSystems, ScoreFiles, beam, card_of
 
-    try:
-        import pyarrow
-    except ImportError as error:
-        raise ImportError("tables need pyarrow: pip install 'delvm_tf[parquet]'") from error
     if FileSystems.get_scheme(args.output) is None:
         args.output = str(local_path(args.output, "--output"))
     refuse_existing(args.output)

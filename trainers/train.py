@@ -21,7 +21,12 @@ from delvm_tf.distribution.workers import run_workers
 from delvm_tf.storage.ownership import claim, write_json
 from delvm_tf.storage.paths import local_path
 from delvm_tf.training.backups import Backup
-from trainers.arguments import add_recipe_arguments, chosen_recipe, new_parser
+from trainers.arguments import (
+    add_dataset_arguments,
+    add_recipe_arguments,
+    chosen_recipe,
+    new_parser,
+)
 from trainers.progress import TrainingProgress
 
 
@@ -29,7 +34,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = new_parser(__doc__)
     data = parser.add_argument_group("data")
-    data.add_argument("--dataset", default="ecg5000", choices=dv.datasets.names())
+    add_dataset_arguments(data, "ecg5000")
     data.add_argument("--protocol", help="split of the data; the data set's default if not given")
     data.add_argument("--seed", type=int, default=0)
     add_recipe_arguments(parser, "the data set's first, or the library's default")

@@ -12,9 +12,9 @@ from typing import Any
 
 from delvm_tf.datasets.archive import ContentsError
 from delvm_tf.datasets.dataset import Dataset
-from delvm_tf.datasets.load import load, names, protocols
+from delvm_tf.datasets.load import load, names, protocols, register
 
-__all__ = ["ContentsError", "Dataset", "load", "names", "protocols", "streams"]
+__all__ = ["ContentsError", "Dataset", "load", "names", "protocols", "register", "streams"]
 
 
 def __getattr__(name: str) -> Any:

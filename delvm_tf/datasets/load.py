@@ -2,13 +2,15 @@
 
 A data set is a module with a table `PROTOCOLS` from names to functions, the default first. Such a
 function takes the seed and the data folder by position and its own options by keyword, and returns
-a `Dataset`. To add one, write the module and its test, and name it in `_NAMES`.
+a `Dataset`. To add one, write the module and its test, and name it in `_NAMES`; data sets of a user
+are registered.
 """
 
 import importlib
 import inspect
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,12 +18,50 @@ import numpy as np
 from delvm_tf.datasets.dataset import Dataset
 
 _NAMES = ("cifar10", "digits", "ecg5000", "fashion_mnist")
+Protocol = Callable[..., Dataset]
+_REGISTERED: dict[str, dict[str, Protocol]] = {}
 _LARGEST_SEED = 2**32 - 1  # of scikit-learn's splits
 
 
 def names() -> list[str]:
     """Names of the data sets."""
-    return list(_NAMES)
+    return [*_NAMES, *_REGISTERED]
+
+
+def register(name: str, loader: Protocol | Mapping[str, Protocol] | None = None) -> Any:
+    """Add a data set of your own, which `load` and the programs then take by its name.
+
+    Args:
+        name: of letters, digits, `_`, `.` and `-`.
+        loader: takes the seed and the data folder by position and options by keyword, and returns
+            a `Dataset`; or several by the names of their protocols, the default first, such as
+            `streams.protocols_of` makes from files. Without it this is a decorator.
+
+    Raises:
+        ValueError: for a name that is taken or has other characters.
+        TypeError: for a loader that does not take a seed and a folder.
+
+    Example:
+        >>> @register("bearings")
+        ... def bearings(seed, data_dir, *, speed=1500): ...
+    """
+    if loader is None:
+        return lambda function: register(name, function)
+    if not re.fullmatch(r"\w[\w.-]*", name):
+        raise ValueError(f"a name has letters, digits, _, . and -, got {name!r}")
+    if name in names():
+        raise ValueError(f"there is a data set {name!r} already; choose another name")
+    own = dict(loader) if isinstance(loader, Mapping) else {"standard": loader}
+    for each in own.values():
+        try:
+            inspect.signature(each).bind(0, None)
+        except TypeError as error:
+            raise TypeError(
+                f"the loader of {name!r} must take (seed, data_dir) and give a Dataset, got "
+                f"{each!r}"
+            ) from error
+    _REGISTERED[name] = own
+    return loader
 
 
 def protocols(name: str) -> list[str]:
@@ -83,10 +123,15 @@ def load(
         raise TypeError(f"seed must be a non-negative integer, got {seed!r}")
     if not 0 <= seed <= _LARGEST_SEED:
         raise ValueError(f"seed must lie between 0 and {_LARGEST_SEED}, got {seed}")
-    return table[protocol](int(seed), data_dir, **options)
+    data = table[protocol](int(seed), data_dir, **options)
+    if name in _REGISTERED and not isinstance(data, Dataset):
+        raise TypeError(f"the loader of {name!r} must give a Dataset, got {type(data).__name__}")
+    return data
 
 
-def _protocol_table(name: str) -> dict[str, Callable[..., Dataset]]:
+def _protocol_table(name: str) -> dict[str, Protocol]:
+    if name in _REGISTERED:
+        return _REGISTERED[name]
     if name not in _NAMES:
-        raise ValueError(f"unknown data set {name!r}; expected one of {', '.join(_NAMES)}")
+        raise ValueError(f"unknown data set {name!r}; expected one of {', '.join(names())}")
     return importlib.import_module(f"delvm_tf.datasets.{name}").PROTOCOLS

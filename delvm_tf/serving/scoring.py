@@ -89,7 +89,6 @@ def score_files(
         table: what the columns of .csv and .parquet mean, if the names do not settle it.
 
     Raises:
-        ImportError: if pyarrow is missing.
         FileNotFoundError: if no file fits the pattern.
         ValueError: for files of several or unknown kinds, options of tables for other files, or
             an output of another format or among the files.
@@ -98,10 +97,6 @@ def score_files(
         OSError: if the output cannot be written.
     """
     output = local_path(output, "the output")
-    try:
-        import pyarrow  # noqa: F401
-    except ImportError as error:
-        raise ImportError("scoring needs pyarrow: pip install 'delvm_tf[parquet]'") from error
     if output.suffix not in FORMATS or (features and output.suffix == ".csv"):
         raise ValueError(
             f"the output must end in {' or '.join(FORMATS)}, and features need .parquet, got "

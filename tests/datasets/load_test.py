@@ -1,10 +1,12 @@
+import importlib
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
-from delvm_tf.datasets import digits, load, names, protocols
+from delvm_tf.datasets import ContentsError, Dataset, digits, load, names, protocols, register
+from delvm_tf.datasets.streams import TableOptions, protocols_of
 
 
 def test_names_and_protocols():
@@ -95,3 +97,64 @@ print(*sorted({"sklearn", "tensorflow", "tensorflow_datasets", "keras"} & set(sy
         [sys.executable, "-c", code], check=True, capture_output=True, text=True
     )
     assert result.stdout.split() == []
+
+
+@pytest.fixture
+def registry(monkeypatch):
+    """A registry that is as before after the test."""
+    monkeypatch.setattr(importlib.import_module("delvm_tf.datasets.load"), "_REGISTERED", {})
+
+
+def test_a_data_set_of_ones_own_is_taken_by_name(registry):
+    @register("bearings")
+    def bearings(seed, data_dir, *, speed=1500):
+        x = np.full((4, 2), speed)
+        return Dataset("bearings", "standard", seed, x, np.zeros(4, int), x, np.arange(4) % 2)
+
+    assert names()[-1] == "bearings"
+    assert protocols("bearings") == ["standard"]
+    assert load("bearings", speed=900).x_train[0, 0] == 900
+    with pytest.raises(ValueError, match="unknown options sped of bearings"):
+        load("bearings", sped=1)
+    register("several", {"a": bearings, "b": bearings})
+    assert protocols("several") == ["a", "b"]
+    for name in ("bearings", "digits"):
+        with pytest.raises(ValueError, match=f"there is a data set '{name}' already"):
+            register(name, bearings)
+    for name in ("a/b", "", "-x"):
+        with pytest.raises(ValueError, match="a name has letters"):
+            register(name, bearings)
+    with pytest.raises(TypeError, match=r"must take \(seed, data_dir\)"):
+        register("wrong", lambda: None)
+    register("none", lambda seed, data_dir: None)
+    with pytest.raises(TypeError, match="must give a Dataset, got NoneType"):
+        load("none")
+
+
+def test_files_with_labels_are_a_data_set(registry, tmp_path):
+    x = np.random.default_rng(0).normal(size=(100, 2))
+    y = np.arange(100) % 5 // 3  # two fifths are abnormal
+    table = np.column_stack([x, y])
+    np.savetxt(tmp_path / "a.csv", table, delimiter=";", header="u;v;bad", comments="")
+    options = TableOptions(label="bad", separator=";")
+    register("mine", protocols_of(tmp_path / "a.csv", "mine", lambda: options))
+    data = load("mine", seed=3)
+    assert data.is_anomaly
+    assert (len(data.x_train), len(data.x_test), data.y_test.sum()) == (42, 30, 12)
+    assert data.y_calibration.sum() == 28
+    rows = np.concatenate([data.x_calibration, data.x_test])
+    np.testing.assert_array_equal(np.sort(rows[:, 0]), np.sort(x[:, 0]))
+    assert len(load("mine", normal_class=1).x_train) == 28
+    assert load("mine", "one-vs-rest").x_calibration is None
+    assert load("mine", "classification").class_names == ("0", "1")
+    with pytest.raises(ContentsError, match=r"normal rows, of label 7, .* the labels are 0, 1"):
+        load("mine", normal_class=7)
+    register("unlabelled", protocols_of(tmp_path / "a.csv", "unlabelled"))
+    with pytest.raises(ContentsError, match="pass separator=';'"):
+        load("unlabelled")
+    (tmp_path / "a.csv").write_text("u;bad\n" + "1;0\n" * 9 + "x;1\n")
+    with pytest.raises(ContentsError, match=r"a.csv: row 9 \(line 11\), column 0 .* holds 'x'"):
+        load("mine")
+    (tmp_path / "a.csv").write_text("u;bad\n" + "1;0\n" * 9 + "5;1\n")
+    with pytest.raises(ContentsError, match="one of them has 1 of 10"):
+        load("mine")

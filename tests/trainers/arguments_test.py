@@ -1,14 +1,18 @@
 """From the command line and recipes to a recipe."""
 
 import argparse
+import importlib
 
 import pytest
 
 from delvm_tf.catalog import MODELS, OBJECTIVES, Recipe, Specification, default_recipe
+from delvm_tf.datasets import load
 from trainers.arguments import (
+    add_dataset_arguments,
     add_recipe_arguments,
     add_setting_arguments,
     chosen_recipe,
+    new_parser,
     parse_seeds,
 )
 
@@ -144,3 +148,27 @@ def test_titles_are_those_of_the_tables():
     assert Specification("dem", "cd", layerwise=True).title == "CD-DEM, layer by layer"
     printed = Specification("delvm", objective_settings={"sign": "as_printed"})
     assert printed.title == "SM-DELVM (sign as printed)"
+
+
+def test_files_are_taken_where_names_are(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(importlib.import_module("delvm_tf.datasets.load"), "_REGISTERED", {})
+    rows = "".join(f"{k},5;{k % 5 // 4}\n" for k in range(50))
+    (tmp_path / "digits.csv").write_text("a;bad\n" + rows)
+    (tmp_path / "digits").mkdir()
+    (tmp_path / "digits" / "1.csv").write_text("a;bad\n" + rows)
+
+    def parsed(*given):
+        taker = new_parser("A program.")
+        add_dataset_arguments(taker, "digits", "classification")
+        return taker.parse_args(given).dataset
+
+    options = ("--label", "bad", "--separator", ";", "--decimal", ",")
+    assert parsed() == "digits"
+    assert parsed("--dataset", f"{tmp_path}/digits.csv", *options) == "digits.csv"
+    assert load("digits.csv").x_test.shape == (15, 1)
+    assert parsed(*options, "--dataset", f"{tmp_path}/digits/*") == "digits-files"
+    assert load("digits-files").y_test.sum() == 3
+    for wrong in ("nothing", "ecg5000", f"{tmp_path}/*.csv.zst"):
+        with pytest.raises(SystemExit):
+            parsed("--dataset", wrong)
+        assert "is neither a data set (cifar10, digits, fashion_mnist" in capsys.readouterr().err

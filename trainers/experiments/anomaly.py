@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from delvm_tf.datasets import Dataset, load, names
+from delvm_tf.datasets import Dataset, load
 from delvm_tf.detection.baselines import BASELINES
 from delvm_tf.detection.detector import AnomalyDetector
 from delvm_tf.detection.ensemble import ModelEnsemble
 from delvm_tf.metrics.anomaly import anomaly_metrics
-from trainers.arguments import parse_seeds
+from trainers.arguments import add_dataset_arguments, parse_seeds
 from trainers.evaluation.tables import Row
 
 SCORES = ("reconstruction_error", "energy")
@@ -40,7 +40,7 @@ def load_anomalies(args: argparse.Namespace, seed: int) -> Dataset:
 
 def add_anomaly_data_arguments(parser: Any) -> None:
     """What `load_anomalies` takes, and seeds."""
-    parser.add_argument("--dataset", default="ecg5000", choices=names())
+    add_dataset_arguments(parser, "ecg5000")
     parser.add_argument("--protocol", help="split of the data; the data set's default if not given")
     parser.add_argument("--normal-class", type=int, help="for the protocol one-vs-rest")
     parser.add_argument(
@@ -96,11 +96,17 @@ def ensembles_of(
 def baseline_detectors(
     data: Dataset, threshold: str, seed: int
 ) -> dict[str, tuple[AnomalyDetector, float]]:
-    """The baselines, calibrated, and the seconds that each took to train."""
+    """The baselines, calibrated, and the seconds that each took to train.
+
+    Those of as many principal components as there are values have no residual, and are left out.
+    """
     fitted = {}
     for name, make in BASELINES.items():
+        estimator = make(seed)
+        if getattr(estimator, "n_components", 0) >= min(data.x_train[0].size, len(data.x_train)):
+            continue
         started = time.perf_counter()
-        estimator = make(seed).fit(data.x_train)
+        estimator.fit(data.x_train)
         seconds = time.perf_counter() - started
         fitted[name] = (calibrate(AnomalyDetector(estimator, threshold=threshold), data), seconds)
     return fitted

@@ -8,18 +8,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.decomposition import PCA
 
-from delvm_tf.datasets import Dataset, load, names, protocols
+from delvm_tf.datasets import Dataset, load
 from delvm_tf.models.reconstruction_model import ReconstructionModel
 from trainers.evaluation.feature_table import feature_table
 from trainers.evaluation.probe import LinearProbe
 from trainers.experiments.subsets import subset
 
 FeatureFunction = Callable[[Any], Any]  # a batch of raw inputs to (batch, features)
-
-
-def image_datasets() -> list[str]:
-    """Names of the data sets with classes to tell apart."""
-    return [name for name in names() if "classification" in protocols(name)]
 
 
 def load_data(dataset: str, train_size: int, validation: bool, seed: int) -> Dataset:

@@ -6,8 +6,9 @@
 A format is a module with one function `chunks`; see `npz.py` for the pattern.
 """
 
+from delvm_tf.datasets.streams.protocols import protocols_of
 from delvm_tf.datasets.streams.reading import TableOptions
 from delvm_tf.datasets.streams.stream import stream
 from delvm_tf.datasets.streams.tfrecord import write_tfrecords
 
-__all__ = ["TableOptions", "stream", "write_tfrecords"]
+__all__ = ["TableOptions", "protocols_of", "stream", "write_tfrecords"]

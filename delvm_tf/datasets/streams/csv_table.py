@@ -1,26 +1,30 @@
-"""Numbers of a .csv file, one row of values per line."""
+"""Numbers of a .csv or .csv.gz file, one row of values per line."""
 
+import codecs
 import csv
+import gzip
+import io
 import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import IO, Any, NamedTuple
 
 import numpy as np
+import pyarrow
+from pyarrow import compute
+from pyarrow import csv as arrow_csv
 
 from delvm_tf.datasets.archive import ContentsError
-from delvm_tf.datasets.streams.chunk import EXACT, Chunk
+from delvm_tf.datasets.streams.chunk import EXACT, INEXACT, Chunk
 from delvm_tf.datasets.streams.reading import Reading, TableOptions, select
 
-_CELLS = 2**17  # parsed at a time
-_PLAIN = re.compile(r"[0-9+\-.eE \t]*")
+_BLOCK = 2**21  # bytes parsed at a time
+_CELL = 256  # bytes of a cell, for which there is room in very long lines
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 _INTEGER = re.compile(r"\s*[+-]?\d+\s*", re.ASCII)
 _INFINITE = re.compile(r"\s*[+-]?inf(inity)?\s*", re.IGNORECASE)
-_BOOLEAN = {text: float(text.lower() == "true")
-            for text in ("True", "False", "true", "false", "TRUE", "FALSE")}  # fmt: skip
-_BOOLEAN_TEXT = {text: str(int(value)) for text, value in _BOOLEAN.items()}
+_BOOLEANS = {"True": "1", "true": "1", "TRUE": "1", "False": "0", "false": "0", "FALSE": "0"}
 _SAVETXT = re.compile(r"[+-]?\d\.\d{18}e[+-]\d+")
 # What pandas, R, SQL and people write for a missing value.
 _MISSING = {
@@ -34,85 +38,172 @@ _PACKED = {
 
 
 class _Line(NamedTuple):
-    number: int  # of the line in the file, from 1
+    start: int  # lines of the file before it
+    number: int  # of its last line in the file, from 1
     cells: list[str]
 
 
 def chunks(path: Path, reading: Reading) -> Iterator[Chunk]:
-    """The rows as float64, without blank lines.
+    """The rows as float64, without blank lines, each value the nearest to its text.
 
-    Numbers have a decimal point and ASCII digits; True and False are 1 and 0.
+    Numbers have ASCII digits and the decimal mark of the options; True and False are 1 and 0.
 
     Raises:
         ContentsError: for values that are missing, not numbers, or integers that float64 cannot
             represent, and rows of different lengths, with row and line.
     """
-    _check_text(path)
     options = reading.table
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        lines = _lines(csv.reader(file, delimiter=options.separator, strict=True), path)
-        first = next(lines, None)
-        if first is None:
-            return
-        width = len(first.cells)
-        _check_separator(first, options, path)
-        names = first.cells if _is_header(first, options, path) else None
-        selected = select(names, width, reading, path)
-        wanted = [*selected.features, *([] if selected.label is None else [selected.label])]
-        titles = [f"{k} ({names[k]!r})" if names and names[k] else str(k) for k in wanted]
-        rows = lines if names else itertools.chain([first], lines)
-        step = max(1, _CELLS // width)
-        start = 0
-        while some := list(itertools.islice(rows, step)):
-            _check_widths(some, width, start, path)
-            parse = _Parser(some, start, path)
-            x = parse.columns(selected.features, titles)
-            y = None if selected.label is None else parse.labels(wanted[-1], titles[-1])
-            yield Chunk(x, y, selected.names, selected.left_out)
-            start += len(some)
+    lines = _lines(path, options)
+    first = next(lines, None)
+    if first is None:
+        return
+    width = len(first.cells)
+    _check_separator(first, options, path)
+    names = first.cells if _is_header(first, options, path) else None
+    selected = select(names, width, reading, path)
+    wanted = [*selected.features, *([] if selected.label is None else [selected.label])]
+    if names and next(lines, None) is None:
+        return
+    titles = [f"{k} ({names[k]!r})" if names and names[k] else str(k) for k in wanted]
+    start = 0
+    try:
+        with _open(path) as file, _arrow_reader(file, first, bool(names), wanted, options) as found:
+            for batch in found:
+                parse = _Parser(path, options, bool(names), start)
+                columns = [*zip(batch.columns, titles, strict=True)]
+                y = None if selected.label is None else parse.labels(*columns.pop())
+                x = np.stack([parse.numbers(*column) for column in columns], axis=1)
+                yield Chunk(x, y, selected.names, selected.left_out)
+                start += len(batch)
+    except (pyarrow.ArrowInvalid, _QuoteError) as error:
+        raise _explained(path, options, bool(names), width, error) from error
 
 
-def _check_text(path: Path) -> None:
+def _arrow_reader(
+    file: IO[bytes], first: _Line, header: bool, wanted: list[int], options: TableOptions
+) -> arrow_csv.CSVStreamingReader:
+    """Batches of the columns that are wanted, as text: Arrow shall infer nothing."""
+    width = len(first.cells)
+    names = [str(k) for k in range(width)]
+    return arrow_csv.open_csv(
+        _Quotes(file, options.separator),
+        arrow_csv.ReadOptions(
+            block_size=max(_BLOCK, _CELL * width), column_names=names,
+            skip_rows=first.number if header else first.start,
+        ),
+        arrow_csv.ParseOptions(
+            delimiter=options.separator, newlines_in_values=True, ignore_empty_lines=width > 1,
+            invalid_row_handler=lambda row: "skip" if row.text.isspace() else "error",
+        ),
+        arrow_csv.ConvertOptions(
+            column_types=dict.fromkeys(names, pyarrow.string()), strings_can_be_null=False,
+            include_columns=[str(k) for k in wanted],
+        ),
+    )  # fmt: skip
+
+
+class _QuoteError(Exception):
+    """A quote that neither opens nor closes a cell, which Arrow would take for an ornament."""
+
+
+class _Quotes(io.RawIOBase):
+    """A file that checks quotes as it is read.
+
+    The quotes of a file open and close cells in turn, where a doubled one closes and opens again:
+    each has a separator, the end of a line or another quote at its outer side.
+    """
+
+    def __init__(self, file: IO[bytes], separator: str):
+        self.file = file
+        self.outside = np.isin(np.arange(256), np.frombuffer(f'"\r\n{separator}'.encode(), "u1"))
+        self.last = b"\n"
+        self.odd = False  # the number of quotes before `last`
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        block = self.file.read(size)
+        if b'"' in block or b'"' in self.last:
+            data = np.frombuffer(self.last + (block or b"\n"), "u1")
+            quotes = np.flatnonzero(data == ord('"'))
+            opens, closes = quotes[self.odd :: 2], quotes[not self.odd :: 2]
+            opens, closes = opens[opens > 0] - 1, closes[closes < len(data) - 1] + 1
+            self.odd ^= bool((len(quotes) - (data[-1] == ord('"'))) % 2)
+            if not self.outside[data[opens]].all() or not self.outside[data[closes]].all():
+                raise _QuoteError("a quote stands within a cell")
+        if not block and self.odd:
+            raise _QuoteError("a quote is not closed")
+        self.last = block[-1:]
+        return block
+
+
+def _open(path: Path) -> Any:
+    """The text as bytes, without the mark of UTF-8 at its start."""
+    packed = path.suffix.lower() == ".gz"
     with path.open("rb") as file:
         start = file.read(8)
     for magic, what in _PACKED.items():
-        if start.startswith(magic):
+        if start.startswith(magic) and not (packed and what == "gzip"):
             raise ContentsError(
-                f"{path} is {what}, expected plain UTF-8 text; unpack or convert it first"
+                f"{path} is {what}, expected {'gzip' if packed else 'plain UTF-8 text'}; unpack or "
+                f"convert it first"
             )
+    text: Any = (gzip.open if packed else open)(path, "rb")
+    if text.read(3) != codecs.BOM_UTF8:
+        text.seek(0)
+    return text
 
 
-def _lines(reader: Any, path: Path) -> Iterator[_Line]:
+def _lines(path: Path, options: TableOptions) -> Iterator[_Line]:
     """The lines that are not blank; in a file of one column a blank one is a missing value."""
     width = None
-    while True:
-        try:
-            cells = next(reader, None)
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise ContentsError(
-                f"{path}: line {reader.line_num + 1} cannot be read ({error}); expected "
-                f'UTF-8 text with cells quoted by " if necessary; the file is damaged or has '
-                f"another format"
-            ) from error
-        if cells is None:
-            return
-        number = reader.line_num
-        # A first line of white space may be the name of a column.
-        blank = not cells or (width is not None and len(cells) == 1 and cells[0].isspace())
-        if not blank:  # "" in quotes is a cell
-            width = width or len(cells)
-            yield _Line(number, cells)
-        elif width == 1:
-            raise ContentsError(
-                f"{path}: line {number} is blank in a file of one column, so a value may be "
-                f"missing; remove the line or fill it"
+    escape = "surrogateescape"  # so that the line of wrong bytes is known
+    with _open(path) as binary, io.TextIOWrapper(binary, "utf-8", escape, "") as file:
+        reader = csv.reader(file, delimiter=options.separator, strict=True)
+        while True:
+            start = reader.line_num
+            try:
+                cells = next(reader, None)
+                "".join(cells or ()).encode()
+            except (csv.Error, UnicodeError) as error:
+                raise ContentsError(
+                    f"{path}: line {reader.line_num} cannot be read ({error}); expected "
+                    f'UTF-8 text with cells quoted by " if necessary; the file is damaged or has '
+                    f"another format"
+                ) from error
+            if cells is None:
+                return
+            # A first line of white space may be the name of a column.
+            blank = not cells or (width is not None and len(cells) == 1 and cells[0].isspace())
+            if not blank:  # "" in quotes is a cell
+                width = width or len(cells)
+                yield _Line(start, reader.line_num, cells)
+            elif width == 1:
+                raise ContentsError(
+                    f"{path}: line {reader.line_num} is blank in a file of one column, so a value "
+                    f"may be missing; remove the line or fill it"
+                )
+
+
+def _explained(
+    path: Path, options: TableOptions, header: bool, width: int, error: Exception
+) -> ContentsError:
+    """Why Arrow stopped, with the row and the line, which are sought from the start."""
+    for row, line in enumerate(_lines(path, options), -int(header)):
+        if len(line.cells) != width:
+            return ContentsError(
+                f"{path}: row {row} (line {line.number}) has {len(line.cells)} values, expected "
+                f"{width} as in the first line; the file is damaged or has another format"
             )
+    return ContentsError(f"{path} cannot be read ({error}); it is damaged or has another format")
 
 
 def _check_separator(first: _Line, options: TableOptions, path: Path) -> None:
     if len(first.cells) == 1:
         for other in (";", "\t", "|", ",", ":", " "):
-            if other != options.separator and other in first.cells[0].strip():
+            known = (options.separator, options.decimal)
+            if other not in known and other in first.cells[0].strip():
                 raise ContentsError(
                     f"{path}: line {first.number} has no {options.separator!r} but {other!r}; pass "
                     f"separator={other!r} if that separates the cells"
@@ -125,7 +216,8 @@ def _is_header(first: _Line, options: TableOptions, path: Path) -> bool:
     if options.header is not None:
         return options.header
     cells = first.cells
-    kinds = {_kind(cell) for cell in cells}
+    points = [cell.replace(options.decimal, ".") for cell in cells]
+    kinds = {_kind(cell) for cell in points}
     shown = options.separator.join(cells[:8]) + (" ..." if len(cells) > 8 else "")
     if cells[0].lstrip().startswith("#"):
         raise ContentsError(
@@ -140,7 +232,7 @@ def _is_header(first: _Line, options: TableOptions, path: Path) -> bool:
                 f"{path}: {escaped[0]} has backslashes as escapes, expected doubled quotes"
             )
         return True
-    if kinds <= {"number", "missing", ""} and "number" in kinds and not _may_number(cells):
+    if kinds <= {"number", "missing", ""} and "number" in kinds and not _may_number(points):
         return False
     raise ContentsError(
         f"{path}: line {first.number} is {shown!r}, which may be names or data; pass "
@@ -151,7 +243,7 @@ def _is_header(first: _Line, options: TableOptions, path: Path) -> bool:
 
 def _kind(cell: str) -> str:
     cell = cell.strip()
-    if _NUMBER.fullmatch(cell) or _INFINITE.fullmatch(cell) or cell in _BOOLEAN:
+    if _NUMBER.fullmatch(cell) or _INFINITE.fullmatch(cell) or cell in _BOOLEANS:
         return "number"
     if not cell:
         return ""
@@ -169,7 +261,7 @@ def _may_number(cells: list[str]) -> bool:
     kept = [cell for cell in cells if cell]
     if len(set(kept)) < len(kept):
         return False
-    kept = [_BOOLEAN_TEXT.get(cell, cell) for cell in kept]
+    kept = [_BOOLEANS.get(cell, cell) for cell in kept]
     if not all(map(_NUMBER.fullmatch, kept)):
         return False
     if all(map(_SAVETXT.fullmatch, kept)):
@@ -179,85 +271,79 @@ def _may_number(cells: list[str]) -> bool:
     return ordered or all(map(_INTEGER.fullmatch, kept))
 
 
-def _check_widths(lines: list[_Line], width: int, start: int, path: Path) -> None:
-    for k, line in enumerate(lines):
-        if len(line.cells) != width:
-            raise ContentsError(
-                f"{path}: row {start + k} (line {line.number}) has {len(line.cells)} values, "
-                f"expected {width} as in the first line; the file is damaged or has another format"
-            )
-
-
-class _Parser:
+class _Parser(NamedTuple):
     """Cells to numbers; errors say where."""
 
-    def __init__(self, lines: list[_Line], start: int, path: Path):
-        self.lines = lines
-        self.start = start
-        self.path = path
+    path: Path
+    options: TableOptions
+    header: bool
+    start: int  # number of the first row
 
-    def columns(self, wanted: list[int], titles: list[str]) -> np.ndarray:
-        """Some columns as float64, (rows, columns)."""
-        cells = [line.cells[k] for line in self.lines for k in wanted]
-        if _PLAIN.fullmatch("".join(cells)):  # the usual case, all at once
-            try:
-                values = np.array([float(cell) for cell in cells])
-            except ValueError:
-                pass
-            else:
-                if (np.abs(values) < EXACT).all():
-                    return values.reshape(len(self.lines), -1)
-        pairs = zip(wanted, titles, strict=False)
-        return np.stack([self.column(k, title) for k, title in pairs], axis=1)
-
-    def column(self, k: int, title: str) -> np.ndarray:
+    def numbers(self, column: pyarrow.StringArray, title: str) -> np.ndarray:
         """A column as float64."""
-        cells = [line.cells[k] for line in self.lines]
-        try:
-            if not _PLAIN.fullmatch("".join(cells)):
-                raise ValueError("not only digits")
-            values = np.array([float(cell) for cell in cells])
-        except ValueError:
-            values = np.array([self._value(i, cell, title) for i, cell in enumerate(cells)])
-        for i in map(int, np.flatnonzero(np.abs(values) >= EXACT)):
-            integer = np.isfinite(values[i]) and _INTEGER.fullmatch(cells[i])
-            if integer and int(cells[i]) != int(values[i]):
-                self._refuse(
-                    i, title, f"is {cells[i]}, an integer that float64 cannot represent; leave "
-                    f"the column out with drop= if it numbers the rows",
-                )  # fmt: skip
+        cells = column
+        if self.options.decimal == ",":
+            point = compute.index(compute.match_substring(cells, "."), True).as_py()
+            if point >= 0:
+                raise self._refused(point, title, cells[point].as_py())
+            cells = compute.replace_substring(cells, ",", ".")
+        values = _cast(cells)
+        if values is None:
+            cells = compute.utf8_trim_whitespace(cells)
+            values = _cast(cells)
+        if values is None:
+            texts = [_BOOLEANS.get(cell, cell) for cell in cells.to_pylist()]
+            for i, text in enumerate(texts):
+                if not _NUMBER.fullmatch(text):
+                    raise self._refused(i, title, column[i].as_py())
+            values = np.array([float(text) for text in texts])
+        for i in map(int, np.flatnonzero(~(np.abs(values) < EXACT))):
+            text = cells[i].as_py()
+            if not _NUMBER.fullmatch(text):  # nan or inf
+                raise self._refused(i, title, text)
+            if _INTEGER.fullmatch(text) and np.isfinite(values[i]) and int(text) != int(values[i]):
+                raise self._error(i, title, f"is {text}, {INEXACT}")
         return values
 
-    def labels(self, k: int, title: str) -> np.ndarray:
+    def labels(self, column: pyarrow.StringArray, title: str) -> np.ndarray:
         """A column of labels: all integers of 64 bits, else numbers."""
-        cells = [line.cells[k] for line in self.lines]
-        if all(_INTEGER.fullmatch(cell) for cell in cells):
+        cells = column.to_pylist()
+        if all(map(_INTEGER.fullmatch, cells)):
             values = [int(cell) for cell in cells]
             if all(-(2**63) <= value < 2**63 for value in values):
                 return np.array(values, "int64")
-        return self.column(k, title)
+        return self.numbers(column, title)
 
-    def _value(self, i: int, cell: str, title: str) -> float:
-        text = cell.strip()
-        if _NUMBER.fullmatch(text):
-            return float(text)
-        if text in _BOOLEAN:
-            return _BOOLEAN[text]
+    def _refused(self, i: int, title: str, text: str) -> ContentsError:
+        text = text.strip()
         if text in _MISSING:
-            self._refuse(i, title, f"is missing ({cell!r}); fill it or remove the row")
+            return self._error(i, title, f"is missing ({text!r}); fill it or remove the row")
         if _INFINITE.fullmatch(text):
-            self._refuse(i, title, f"is infinite ({cell!r}); fill it or remove the row")
+            return self._error(i, title, f"is infinite ({text!r}); fill it or remove the row")
         hint = "leave the column out with drop=, or convert it to numbers"
         if text.startswith("#"):
             hint = "remove comments"
+        elif self.options.decimal == "," and "." in text:
+            hint = "with decimal=',' write numbers without points, also between thousands"
         elif "," in text:
-            hint = "write numbers with a decimal point and without thousands separators"
+            hint = (
+                "write numbers with a decimal point, or pass decimal=',', and without thousands "
+                "separators"
+            )
         elif other := next((c for c in ";\t|" if c in text), None):
             hint = f"pass separator={other!r} if that separates the cells"
-        self._refuse(i, title, f"holds {cell!r}, not a number; {hint}")
+        return self._error(i, title, f"holds {text!r}, not a number; {hint}")
 
-    def _refuse(self, i: int, title: str, problem: str) -> NoReturn:
-        raise ContentsError(
-            f"{self.path}: row {self.start + i} (line {self.lines[i].number}), column {title}, "
-            f"{problem}"
+    def _error(self, i: int, title: str, problem: str) -> ContentsError:
+        row = self.start + i
+        line = next(itertools.islice(_lines(self.path, self.options), row + self.header, None))
+        return ContentsError(
+            f"{self.path}: row {row} (line {line.number}), column {title}, {problem}"
         )
+
+
+def _cast(cells: pyarrow.StringArray) -> np.ndarray | None:
+    try:
+        return cells.cast(pyarrow.float64()).to_numpy()
+    except pyarrow.ArrowInvalid:
+        return None

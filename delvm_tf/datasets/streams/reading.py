@@ -20,7 +20,7 @@ def _several(columns: Sequence[Column] | Column | None) -> tuple[Column, ...]:
 
 @dataclass(frozen=True)
 class TableOptions:
-    """How to read the columns of a table (.csv, .parquet); nothing is guessed.
+    """How to read the columns of a table (CSV, Parquet, Feather); nothing is guessed.
 
     Columns are given by name, or by number from 0, or from −1 backwards.
 
@@ -32,10 +32,11 @@ class TableOptions:
         header: whether the first line of a .csv file names the columns. By default the types of its
             cells decide, and ambiguous lines are refused.
         separator: the character between the cells of a .csv file.
+        decimal: the decimal mark of a .csv file, "." or ",".
 
     Raises:
-        ValueError: for a separator that is not one character, invalid columns, or a column with two
-            uses.
+        ValueError: for a separator that is not one character or also the decimal mark, another
+            decimal mark, invalid columns, or a column with two uses.
     """
 
     label: Column | None = None
@@ -44,10 +45,19 @@ class TableOptions:
     index: Sequence[Column] | Column = ()
     header: bool | None = None
     separator: str = ","
+    decimal: str = "."
 
     def __post_init__(self) -> None:
-        if len(self.separator) != 1 or self.separator in '"\r\n.':
-            raise ValueError(f"separator must be one character such as ';', got {self.separator!r}")
+        if not (self.separator.isascii() and re.fullmatch(r'[^"\r\n.]', self.separator)):
+            raise ValueError(
+                f"separator must be one character of ASCII such as ';', got {self.separator!r}"
+            )
+        if self.decimal not in (".", ",") or self.decimal == self.separator:
+            raise ValueError(
+                f"decimal must be '.' or ',' and differ from the separator, got {self.decimal!r} "
+                f"with separator={self.separator!r}; for decimal commas pass also separator=';' or "
+                f"what else stands between the cells"
+            )
         for name in ("columns", "drop", "index"):
             if (given := getattr(self, name)) is not None:
                 object.__setattr__(self, name, _several(given))

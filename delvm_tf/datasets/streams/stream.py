@@ -1,7 +1,7 @@
 """Batches from files, generators and TensorFlow Datasets."""
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from delvm_tf.datasets.archive import ContentsError
-from delvm_tf.datasets.streams import csv_table, images, npz, parquet, tfrecord
+from delvm_tf.datasets.streams import arrow_table, csv_table, images, npz, tfrecord
 from delvm_tf.datasets.streams.chunk import (
     Chunk,
     Form,
@@ -20,17 +20,17 @@ from delvm_tf.datasets.streams.chunk import (
     rows_in_chunk,
     whole_labels,
 )
-from delvm_tf.datasets.streams.reading import Column, Reading, TableOptions
-from delvm_tf.storage.paths import matching
+from delvm_tf.datasets.streams.reading import Reading, TableOptions
+from delvm_tf.storage.paths import local_path, matching
 
 READERS: dict[str, Reader] = {
     ".npz": npz.chunks,
-    ".csv": csv_table.chunks,
-    ".parquet": parquet.chunks,
+    **dict.fromkeys((".csv", ".csv.gz"), csv_table.chunks),
+    **dict.fromkeys((".parquet", ".feather", ".arrow"), arrow_table.chunks),
     ".tfrecord": tfrecord.chunks,
     **dict.fromkeys(images.SUFFIXES, images.chunks),
 }
-TABLES = (csv_table.chunks, parquet.chunks)
+TABLES = (csv_table.chunks, arrow_table.chunks)
 _FILES_AT_ONCE = 4
 
 
@@ -42,13 +42,7 @@ def stream(
     seed: int = 0,
     reshuffle: bool = True,
     shard: tuple[int, int] | None = None,
-    *,
-    label: Column | None = None,
-    columns: Sequence[Column] | Column | None = None,
-    drop: Sequence[Column] | Column = (),
-    index: Sequence[Column] | Column = (),
-    header: bool | None = None,
-    separator: str = ",",
+    **columns: Any,
 ) -> tf.data.Dataset:
     """Batches of x, or (x, y), read while they are used, in constant memory.
 
@@ -60,10 +54,10 @@ def stream(
     the file and the row. The same seed gives the same order.
 
     Args:
-        source: a pattern such as `"data/*.npz"` or `"photos/**/*.png"` for files of one kind
-            (.npz with arrays x and y, .csv, .parquet, .tfrecord of `write_tfrecords`, .png, .jpg,
-            .bmp); `"tfds:name/split"` for TensorFlow Datasets; or a function that makes a generator
-            of rows x or (x, y).
+        source: a folder, or a pattern such as `"data/*.npz"` or `"photos/**/*.png"`, for files of
+            one kind (.npz with arrays x and y, .csv, .csv.gz, .parquet, .feather, .arrow, .tfrecord
+            of `write_tfrecords`, .png, .jpg, .bmp); `"tfds:name/split"` for TensorFlow Datasets; or
+            a function that makes a generator of rows x or (x, y).
         batch_size: rows of a batch, over all replicas.
         labels: give (x, y) with integers y: the array y of .npz, the label of a record, the number
             of an image's folder. For tables give `label` instead.
@@ -75,13 +69,8 @@ def stream(
             files if there are enough, else every number-th row. For
             `tf.distribute.MultiWorkerMirroredStrategy` give each worker its part: TensorFlow then
             does not shard again.
-        label: of tables, as `columns`, `drop`, `index`, `header` and `separator`: see
-            `TableOptions`. The labels of the column must be integers; gives (x, y).
-        columns: see `TableOptions`.
-        drop: see `TableOptions`.
-        index: see `TableOptions`.
-        header: see `TableOptions`.
-        separator: see `TableOptions`.
+        **columns: what the columns of tables mean: `label`, `columns`, `drop`, `index`, `header`,
+            `separator` and `decimal` of `TableOptions`. A label must be an integer; gives (x, y).
 
     Raises:
         FileNotFoundError: if no file fits the pattern.
@@ -95,23 +84,27 @@ def stream(
     number, parts = shard or (0, 1)
     if not 0 <= number < parts:
         raise ValueError(f"shard must be (index, number) with 0 <= index < number, got {shard}")
-    table = TableOptions(label, columns, drop, index, header, separator)
+    table = TableOptions(**columns)
     names: tuple[str, ...] | None = None
-    labels = labels or label is not None
+    blocks: Any = None
+    labels = labels or table.label is not None
     if table.given and (callable(source) or str(source).startswith("tfds:")):
         raise _only_tables(table)
     if isinstance(source, str) and source.startswith("tfds:"):
-        dataset = _from_tfds(source.removeprefix("tfds:"), labels).shard(parts, number)
+        rows = _from_tfds(source.removeprefix("tfds:"), labels).shard(parts, number)
     elif callable(source):
-        dataset = _from_generator(source, labels).shard(parts, number)
+        rows = _from_generator(source, labels).shard(parts, number)
     else:
         reading = Reading(labels, table)
-        dataset, names = _from_files(
+        blocks, names = _from_files(
             str(source), reading, shuffle > 0, seed, reshuffle, number, parts
         )
+        rows = blocks.unbatch()
     if shuffle:
-        dataset = dataset.shuffle(shuffle, seed, reshuffle_each_iteration=reshuffle)
-    dataset = dataset.batch(batch_size)
+        rows = rows.shuffle(shuffle, seed, reshuffle_each_iteration=reshuffle)
+    # Blocks need not be taken apart in order.
+    together = None if shuffle else blocks
+    dataset = rows.batch(batch_size) if together is None else together.rebatch(batch_size)
     if not labels:
         dataset = dataset.map(lambda x, y: x, num_parallel_calls=tf.data.AUTOTUNE)
     options = tf.data.Options()
@@ -123,13 +116,16 @@ def stream(
 
 
 def files_of(pattern: str) -> tuple[list[Path], Reader]:
-    """The files that match a pattern, sorted, and their reader.
+    """The files that match a pattern or are below a folder, sorted, and their reader.
+
+    Files in a folder whose names, or those of their folders, begin with `.` or `_` do not count.
 
     Raises:
         FileNotFoundError: if there are none.
         ValueError: if their formats differ or are unknown.
     """
-    files = matching(pattern)
+    folder = local_path(pattern, "the pattern")
+    files = _below(folder) if folder.is_dir() else matching(pattern)
     if not files:
         raise FileNotFoundError(f"no file fits {pattern}; check the folder, and quote the pattern")
     readers = {reader_of(file) for file in files}
@@ -139,11 +135,20 @@ def files_of(pattern: str) -> tuple[list[Path], Reader]:
     return files, readers.pop()
 
 
+def _below(folder: Path) -> list[Path]:
+    hidden = (".", "_")  # checksums, logs and temporary files of Spark, Arrow and others
+    found = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return [
+        p for p in found if not any(part.startswith(hidden) for part in p.relative_to(folder).parts)
+    ]
+
+
 def reader_of(file: str | Path) -> Reader:
     """The reader of a file, by its suffix; ValueError if that is unknown."""
-    reader = READERS.get(Path(file).suffix.lower())
-    if reader is None and Path(file).suffix.lower() in (".gz", ".bz2", ".xz", ".zip", ".zst"):
-        raise ValueError(f"{file} is compressed; unpack it first")
+    suffixes = [suffix.lower() for suffix in Path(file).suffixes]
+    reader = READERS.get("".join(suffixes[-2:])) or READERS.get("".join(suffixes[-1:]))
+    if reader is None and suffixes[-1:] in ([".gz"], [".bz2"], [".xz"], [".zip"], [".zst"]):
+        raise ValueError(f"{file} is compressed; unpack it first (only .csv.gz is read as it is)")
     if reader is None:
         raise ValueError(f"{file}: unknown kind of file; expected one of {', '.join(READERS)}")
     return reader
@@ -162,8 +167,8 @@ def check_options(reader: Reader, table: TableOptions) -> None:
 
 def _only_tables(table: TableOptions) -> ValueError:
     return ValueError(
-        f"{', '.join(table.given)}: only tables (.csv, .parquet) have these options; leave them "
-        f"out, and pass labels=True for labels"
+        f"{', '.join(table.given)}: only tables (CSV, Parquet, Feather) have these options; leave "
+        f"them out, and pass labels=True for labels"
     )
 
 
@@ -171,7 +176,7 @@ def _from_files(
     pattern: str, reading: Reading, shuffled: bool, seed: int, reshuffle: bool, index: int,
     parts: int,
 ) -> tuple[tf.data.Dataset, tuple[str, ...] | None]:  # fmt: skip
-    """Single rows of files, and the names of their columns."""
+    """Rows of files, some at a time, and the names of their columns."""
     files, reader = files_of(pattern)
     check_options(reader, reading.table)
     first = next(checked(reader(files[0], reading), None, reading.labels, files[0]), None)
@@ -200,11 +205,11 @@ def _from_files(
     numbers = tf.data.Dataset.range(len(own))
     if shuffled:
         numbers = numbers.shuffle(len(own), seed, reshuffle_each_iteration=reshuffle)
-    rows = numbers.interleave(
+    blocks = numbers.interleave(
         lambda k: tf.data.Dataset.from_generator(read, output_signature=signature, args=(k,)),
         cycle_length=_FILES_AT_ONCE, num_parallel_calls=_FILES_AT_ONCE, deterministic=True,
-    ).unbatch()  # fmt: skip
-    return rows, form.names
+    )  # fmt: skip
+    return blocks, form.names
 
 
 def _from_generator(source: Callable[[], Any], labels: bool) -> tf.data.Dataset:

@@ -3,6 +3,8 @@
 import csv
 import io
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -248,6 +250,8 @@ REFUSED = {
     b"\x1f\x8b\x08\x00": "is gzip",
     "a,b\n1,2\n".encode("utf-16"): "is UTF-16",
     b"\xe9,b\n1,2\n": "expected UTF-8 text",
+    b"a,b\n1,2\n\xe9,2\n": "line 3 cannot be read .*expected UTF-8 text",
+    "a,b\n1,2\n1,\"3\"4\n5,6\n": "line 3 cannot be read",
 }  # fmt: skip
 
 
@@ -282,9 +286,10 @@ def test_what_is_read(text, options, tmp_path):
 
 
 def test_compressed_names_and_options_of_tables_elsewhere(tmp_path):
-    (tmp_path / "a.csv.gz").write_bytes(b"\x1f\x8b")
-    with pytest.raises(ValueError, match="compressed; unpack it first"):
-        stream(tmp_path / "a.csv.gz")
+    for name in ("a.csv.zst", "a.parquet.gz"):
+        (tmp_path / name).write_bytes(b"\x1f\x8b")
+        with pytest.raises(ValueError, match="compressed; unpack it first"):
+            stream(tmp_path / name)
     np.savez(tmp_path / "a.npz", x=np.zeros((2, 2)))
     with pytest.raises(ValueError, match=r"label, header: only tables"):
         stream(tmp_path / "a.npz", label="y", header=True)
@@ -380,3 +385,107 @@ def test_any_bytes_are_rows_of_numbers_or_refused(data, tmp_path):
     lines = [r for r in csv.reader(io.StringIO(text, newline="")) if any(c.strip() for c in r)]
     assert len(lines) - 1 <= len(x) <= len(lines)
     assert len(x) == 0 or np.isfinite(x).all() or re.search(r"[eE]|\d{308}", text)
+
+
+NUMBERS = r"[+-]?([0-9]{1,25}\.?[0-9]{0,25}|\.[0-9]{1,30})([eE][+-]?[0-9]{1,3})?"
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(text=st.from_regex(NUMBERS, fullmatch=True), comma=st.booleans())
+def test_a_value_is_the_nearest_to_its_text(text, comma, tmp_path):
+    lines = f"a;b\n1;{text.replace('.', ',') if comma else text}\n"
+    options = {"separator": ";", "decimal": "," if comma else "."}
+    if re.fullmatch(r"[+-]?\d+", text) and int(text) != int(float(text)):
+        with pytest.raises(ContentsError, match="an integer that float64 cannot represent"):
+            table(tmp_path / "a.csv", lines, **options)
+    else:
+        x, *_ = table(tmp_path / "a.csv", lines, **options)
+        assert x.tolist() == [[1, float(text)]]
+
+
+CELLS = st.sampled_from(["1", "-2.5", '"3"', " 4 ", "True", '"5\n"', "1e-3"])
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    rows=st.lists(st.tuples(CELLS, CELLS), min_size=1, max_size=30),
+    ends=st.lists(st.sampled_from(["\n", "\r\n", "\r", "\n\n", "\n \n"]), min_size=1),
+    mark=st.sampled_from(["", "\ufeff"]), wrong=st.none() | st.integers(0, 29),
+)  # fmt: skip
+def test_where_blocks_end_does_not_matter(rows, ends, mark, wrong, tmp_path):
+    lines = ['"a",b', *map(",".join, rows)]
+    if wrong is not None and wrong < len(rows):
+        lines[1 + wrong] = '1,"2"3'
+    text = mark + "".join(line + ends[k % len(ends)] for k, line in enumerate(lines))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(csv_table, "_BLOCK", 40)
+        patch.setattr(csv_table, "_CELL", 1)
+        if wrong is not None and wrong < len(rows):
+            with pytest.raises(ContentsError, match="cannot be read"):
+                table(tmp_path / "a.csv", text)
+            return
+        x, _, names = table(tmp_path / "a.csv", text)
+    assert names == ("a", "b")
+    known = {"True": 1.0}
+    assert x.tolist() == [[known.get(c, 0) or float(c.strip('"')) for c in row] for row in rows]
+
+
+def test_decimal_commas_are_an_option(tmp_path):
+    path = tmp_path / "a.csv"
+    pd.DataFrame({"a": [1.5, -2e-3], "b": [3, 4]}).to_csv(path, sep=";", decimal=",", index=False)
+    found = stream(path, separator=";", decimal=",", label="b")
+    ((x, y),) = found.as_numpy_iterator()
+    assert x.tolist() == [[1.5], [-2e-3]]
+    assert y.tolist() == [3, 4]
+    with pytest.raises(ContentsError, match=r"holds '1,5', not a number; .*pass decimal=','"):
+        stream(path, separator=";")
+    for wrong in ("1.234", "1.234,5", "1,234,567", "1e5.0"):
+        with pytest.raises(ContentsError, match=rf"\(line 2\), column 0 \('a'\), holds '{wrong}'"):
+            table(path, f"a;b\n{wrong};1\n", separator=";", decimal=",")
+    x, _, names = table(path, "0,5;-1,5;1\n2,5;3;4\n", separator=";", decimal=",")
+    assert (x.tolist(), names) == ([[0.5, -1.5, 1], [2.5, 3, 4]], None)
+    assert table(path, "a\n1,5\n", separator=";", decimal=",")[0].tolist() == [[1.5]]
+    for options in ({"decimal": ","}, {"separator": ";", "decimal": "'"}):
+        with pytest.raises(ValueError, match=r"decimal must be .*pass also separator=';'"):
+            stream(path, **options)
+
+
+def test_gzip_is_read_as_it_is(tmp_path):
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(5000, 2)), columns=["a", "b"])
+    path = tmp_path / "a.csv.gz"
+    frame.to_csv(path, index=False, encoding="utf-8-sig")
+    np.testing.assert_array_equal(read(stream(path)), frame)
+    content = path.read_bytes()
+    for damaged in (content[:-900], content[:500] + b"\0\0" + content[502:], b"a,b\n1,2\n"):
+        path.write_bytes(damaged)
+        with pytest.raises((ContentsError, tf.errors.InvalidArgumentError), match="damaged"):
+            list(stream(path))
+
+
+MEMORY = """
+import resource, sys
+from pathlib import Path
+from delvm_tf.datasets.streams import stream
+path = Path(sys.argv[1])
+ds = stream(path, 256, shuffle=1000)
+assert sum(len(x) for x in ds) == int(sys.argv[2])
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_file(tmp_path):
+    block = "".join(",".join([f"{k}.5"] * 30) + "\n" for k in range(10_000))
+
+    def peak(blocks):
+        path = tmp_path / f"{blocks}.csv"
+        with path.open("w") as file:
+            for _ in range(blocks):
+                file.write(block)
+        done = subprocess.run(
+            [sys.executable, "-c", MEMORY, path, str(10_000 * blocks)],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        return float(done.stdout.split()[-1])
+
+    assert peak(200) < peak(10) + 150  # 350 MB and 18 MB

@@ -1,4 +1,4 @@
-"""Parquet: columns by name, numbers of all types in float64, labels that are integers."""
+"""Parquet and Feather: columns by name, numbers of all types, labels that are integers."""
 
 import decimal
 
@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import tensorflow as tf
-from pyarrow import parquet
+from pyarrow import feather, parquet
 
 from delvm_tf.datasets import ContentsError
 from delvm_tf.datasets.streams import stream
@@ -123,3 +123,36 @@ def test_one_column_of_lists_is_rows(tmp_path):
 def test_names_with_dots_are_names(tmp_path):
     path = write(tmp_path / "a.parquet", {"a": [1.0], "a.b": [2.0], "a.c": [3.0]})
     assert read(stream(path, columns=["a.c", "a"])).tolist() == [[3, 1]]
+
+
+def test_feather_is_read_as_parquet_is(tmp_path):
+    frame = pd.DataFrame({"a": np.arange(30_000) / 7, "b": np.arange(30_000), "y": 1})
+    for suffix, options in (("feather", {}), ("arrow", {"compression": "uncompressed"})):
+        path = tmp_path / f"a.{suffix}"
+        feather.write_feather(frame, path, chunksize=4000, **options)
+        ds = stream(path, 1000, drop="y")
+        assert names_of(ds) == ("a", "b")
+        np.testing.assert_array_equal(read(ds), frame[["a", "b"]])  # in order
+        ((x, y), *_) = stream(path, label="y", columns=["b"]).as_numpy_iterator()
+        assert (x[:2].tolist(), y[:2].tolist()) == ([[0], [1]], [1, 1])
+        path.write_bytes(path.read_bytes()[:-200])
+        with pytest.raises(ContentsError, match=f"a.{suffix} cannot be read.*damaged or another"):
+            stream(path)
+
+
+def test_a_folder_of_partitions_is_one_table(tmp_path):
+    frame = pd.DataFrame({"v": [1.5, 2.5, 3.5], "year": [2020, 2021, 2021], "month": [1, 1, 2]})
+    frame.to_parquet(tmp_path / "sales", partition_cols=["year", "month"])
+    (tmp_path / "sales" / "_SUCCESS").touch()
+    (tmp_path / "sales" / ".part.crc").touch()
+    for pattern in ("sales", "sales/**/*.parquet"):
+        ds = stream(tmp_path / pattern)
+        assert names_of(ds) == ("v", "year", "month")
+        assert sorted(read(ds).tolist()) == frame.to_numpy().tolist()
+    assert read(stream(tmp_path / "sales", columns="v")).shape == (3, 1)
+    frame.assign(year=["a", "b", "c"]).to_parquet(tmp_path / "text", partition_cols=["year"])
+    with pytest.raises(ContentsError, match="'year' holds string, not numbers"):
+        stream(tmp_path / "text")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileNotFoundError, match="no file fits"):
+        stream(tmp_path / "empty")
