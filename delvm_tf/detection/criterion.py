@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from delvm_tf.detection import validation
+from delvm_tf.detection.conformal import count_reaching
 from delvm_tf.inputs.arrays import as_array
 from delvm_tf.inputs.batches import CheckedRows
 from delvm_tf.inputs.columns import names_of
@@ -91,10 +92,12 @@ class Decision(NamedTuple):
     Args:
         function: rows to anomaly scores.
         threshold: in units of the scores.
+        reference: sorted scores of normal rows that were not trained on, which p-values need.
     """
 
     function: Scores
     threshold: float
+    reference: np.ndarray | None = None
 
     @property
     def dtype(self) -> tf.DType:
@@ -110,13 +113,22 @@ class Decision(NamedTuple):
         return bounded(tf.cast(scores, self.dtype))
 
     def of(self, scores: tf.Tensor) -> dict[str, tf.Tensor]:
-        """`anomaly_score`, `is_anomaly` and `threshold`, (batch,) each."""
+        """`anomaly_score`, `is_anomaly`, `threshold` and, where known, `p_value`, (batch,) each."""
         threshold = tf.constant(self.threshold, self.dtype)
-        return {
+        outputs = {
             "anomaly_score": scores,
             "is_anomaly": scores > threshold,
             "threshold": tf.fill(tf.shape(scores), threshold),
         }
+        if self.reference is not None:
+            outputs["p_value"] = tf.cast(self.p_values(scores), tf.float32)
+        return outputs
+
+    def p_values(self, scores: tf.Tensor) -> tf.Tensor:
+        """(1 + #{reference scores ≥ score}) / (1 + #{reference scores}), (batch,) float64."""
+        assert self.reference is not None
+        count = tf.cast(1 + count_reaching(scores, self.reference), tf.float64)
+        return count / (1 + len(self.reference))
 
 
 def bounded(scores: Any) -> tf.Tensor:

@@ -124,7 +124,7 @@ def test_a_sampler_with_settings_of_its_own(read):
         ("model_settings = 3", "r.model_settings: expected a table, got 3"),
         ("objective_settings = { sigma = 1.0 }", "'score-matching' has no setting sigma"),
         ('objective_settings = { trace = "x" }', "trace: expected one of auto, exact"),
-        ('detection = { threshold = "f1" }', "threshold: expected one of 'mean_std', 'quantile'"),
+        ('detection = { threshold = "f1" }', "threshold: expected one of 'contamination'"),
         ("detection = { ensemble = 0 }", "ensemble must be 1 or more, got 0"),
         ("detection = { members = 2 }", "detection.members: unknown key; expected one of ens"),
         ('objective = "cd"\nobjective_settings = { sampler = { name = "langevin", step = 1 } }',
