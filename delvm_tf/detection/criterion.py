@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from delvm_tf.detection import validation
 from delvm_tf.detection.conformal import count_reaching
+from delvm_tf.detection.registry import register
 from delvm_tf.inputs.arrays import as_array
 from delvm_tf.inputs.batches import CheckedRows
 from delvm_tf.inputs.columns import names_of
@@ -25,10 +26,15 @@ class Criterion(BaseEstimator, abc.ABC):
     """An estimator whose anomaly score can be computed in a TensorFlow graph.
 
     A subclass gives `fit`, which keeps constants, and `anomaly`. Everything else uses these two:
-    `score_samples`, `AnomalyDetector`, SavedModels, ONNX files.
+    `score_samples`, `AnomalyDetector`, SavedModels, ONNX files. Saved detectors may hold it: its
+    attributes are written and set again.
     """
 
     flat: ClassVar[bool] = False  # whether rows must be vectors
+
+    def __init_subclass__(cls, **kwargs: Any):
+        super().__init_subclass__(**kwargs)
+        register()(cls)
 
     @abc.abstractmethod
     def fit(self, X: Any, y: Any = None) -> Self:

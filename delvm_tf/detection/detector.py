@@ -2,7 +2,9 @@
 
 import math
 import numbers
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
@@ -17,6 +19,7 @@ from delvm_tf.detection.criteria import STREAMS, criterion_function, resolved_cr
 from delvm_tf.detection.criterion import Decision, InPython, Scores, anomaly_function
 from delvm_tf.detection.explanation import Explanation, by_rows, explanation_function
 from delvm_tf.detection.labels import NO_CLASSES, read_labels, training_labels
+from delvm_tf.detection.registry import register
 from delvm_tf.detection.thresholds import THRESHOLDS, best_f1
 from delvm_tf.inputs import columns
 from delvm_tf.inputs.arrays import as_array
@@ -28,6 +31,7 @@ from delvm_tf.models.reconstruction_model import ReconstructionModel
 NUMBER, BY_HAND = "number", "set by hand"  # rules beside those of THRESHOLDS
 
 
+@register()
 class AnomalyDetector(OutlierMixin, BaseEstimator):
     """Calls an example abnormal when its anomaly score exceeds a threshold.
 
@@ -386,6 +390,33 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         if getattr(self, "_zero_one", False):
             tags.estimator_type = "classifier"
         return tags
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the fitted detector as a folder, for `dv.load_detector`.
+
+        `detector.json` says what it is made of, with checksums; numbers are in `arrays.npz`, models
+        in `.keras` files. The folder appears whole; one that a detector was saved to is replaced.
+        Copies and pickles have the same contents.
+
+        Raises:
+            NotFittedError: before `fit`.
+            TypeError: for what is neither a model nor a detector of this library, such as
+                scikit-learn's forests; the message says what can be done.
+            FileExistsError: if there is anything else at this path, or the folder was changed.
+            OSError: if it cannot be written.
+        """
+        from delvm_tf.detection import saving
+
+        return saving.save(self, path)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """The contents of its files; of one that cannot be saved, its attributes, as usual."""
+        from delvm_tf.detection import content
+
+        try:
+            return content.detector_of, (content.files_of(self),)
+        except content.NotSavableError:
+            return super().__reduce_ex__(protocol)
 
     def __sklearn_is_fitted__(self) -> bool:
         return "_threshold" in vars(self)
