@@ -227,7 +227,8 @@ def model(rng):
 def test_the_signatures_and_their_inputs_are_as_documented(model, tmp_path, rng):
     detector = dv.AnomalyDetector(model, "mean_std").fit(rng.normal(size=(20, 4)))
     served = tf.saved_model.load(str(export_saved_model(detector, tmp_path)))
-    default = {"features", "reconstruction_error", "anomaly_score", "is_anomaly", "threshold"}
+    detection = {"anomaly_score", "is_anomaly", "threshold", "p_value"}
+    default = {"features", "reconstruction_error", *detection}
     assert {
         name: set(function.structured_outputs) for name, function in served.signatures.items()
     } == {"serving_default": default, **SIGNATURES}
