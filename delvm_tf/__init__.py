@@ -50,9 +50,9 @@ _LAZY_MODULES = {
 _LAZY_NAMES = {
     "AnomalyDetector": "delvm_tf.detection.detector",
     "TensorBoard": "delvm_tf.tensorboard.callback",
-    "load_detector": "delvm_tf.detection.saving",
     "export_onnx": "delvm_tf.serving.onnx_export",
     "export_saved_model": "delvm_tf.serving.export",
+    "load_detector": "delvm_tf.detection.saving",
 }
 
 __all__ = [
