@@ -15,12 +15,10 @@ from delvm_tf.inputs.notices import warn
 
 
 def score_of_rate(normal: np.ndarray, rate: float) -> float:
-    """A hair above the ⌈(m + 1)(1 − rate)⌉-th smallest of m normal scores.
+    """The ⌈(m + 1)(1 − rate)⌉-th smallest of m normal scores, raised by a hair.
 
     A new normal score is above it with a probability of at most `rate`, if it is exchangeable with
-    these. That takes m ≥ 1/rate − 1 scores; with fewer it is the greatest, with a warning. The
-    hair is 10⁻⁵ of the greatest score, or half the way to the next: no rounding moves the score of
-    that row across it where the detector is served.
+    these. That takes m ≥ 1/rate − 1 scores; with fewer it is the greatest, with a warning.
     """
     m = len(normal)
     above = math.floor((m + 1) * rate + 1e-9)  # 0.29 · 100 is 28.999…
@@ -30,20 +28,15 @@ def score_of_rate(normal: np.ndarray, rate: float) -> float:
             f"{math.ceil(1 / rate - 1e-9) - 1}: the threshold is their greatest score, and its "
             f"rate 1/{m + 1} = {1 / (m + 1):.2g}; give more rows, or a greater contamination"
         )
-    lower = float(np.sort(normal)[m - max(above, 1)])
-    greater = normal[normal > lower]
-    hair = lower + 1e-5 * float(np.abs(normal).max())
-    return min(hair, between(lower, float(greater.min()))) if len(greater) else hair
+    return float(raised(np.sort(normal))[m - max(above, 1)])
 
 
-def between(lower: float, upper: float) -> float:
-    """The middle of two scores, or the lower one if in float32 the middle is not below the upper.
+def raised(normal: np.ndarray) -> np.ndarray:
+    """Normal scores that no rounding of their own rows reaches, where a detector is served.
 
-    Models score in float32, where the middle of neighbours may round to the upper one.
+    The hair, 10⁻⁵ of the greatest, makes p-values greater and alarms fewer, and so keeps promises.
     """
-    middle = lower + (upper - lower) / 2
-    with np.errstate(over="ignore"):
-        return middle if np.float32(middle) < np.float32(upper) else lower
+    return normal + 1e-5 * np.abs(normal).max()
 
 
 def count_reaching(scores: tf.Tensor, reference: np.ndarray) -> tf.Tensor:

@@ -98,7 +98,7 @@ class Decision(NamedTuple):
     Args:
         function: rows to anomaly scores.
         threshold: in units of the scores.
-        reference: sorted scores of normal rows that were not trained on, which p-values need.
+        reference: sorted, raised scores of normal rows not trained on, which p-values need.
     """
 
     function: Scores

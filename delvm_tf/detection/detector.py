@@ -14,7 +14,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from delvm_tf.detection import fitting, validation
-from delvm_tf.detection.conformal import selected
+from delvm_tf.detection.conformal import raised, selected
 from delvm_tf.detection.criteria import STREAMS, criterion_function, resolved_criterion
 from delvm_tf.detection.criterion import Decision, InPython, Scores, anomaly_function
 from delvm_tf.detection.explanation import Explanation, by_rows, explanation_function
@@ -255,7 +255,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         The conformal p-value: that of a new normal example is at most α with a probability of at
         most α, if it is exchangeable with the rows that set the threshold. Those are the rows held
         out; with `epochs=0` all that `fit` was given, which the model must not have been trained
-        on. None is smaller than 1/(m + 1).
+        on. None is smaller than 1/(m + 1). Scores that differ by rounding count as equal.
 
         Raises:
             ValueError: after training with `holdout=0`.
@@ -351,7 +351,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         Of a detector that is not fitted the threshold is +∞.
         """
         if self.__sklearn_is_fitted__():
-            reference = None if self._seen else self.normal_scores_
+            reference = None if self._seen else raised(self.normal_scores_)
             function = criterion_function(self.model_, self._criterion)
             return Decision(function, self._threshold, reference)
         if self._epochs:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from sklearn.metrics import precision_recall_curve
 
-from delvm_tf.detection.conformal import between, score_of_rate
+from delvm_tf.detection.conformal import score_of_rate
 
 
 def mean_std(scores: np.ndarray, y: np.ndarray | None, rate: float) -> float:
@@ -49,7 +49,11 @@ def best_f1(
     below = scores[scores < lowest]
     if len(below) == 0:  # all are: one step lower, wide enough to be seen in float32
         return lowest - max(1.0, abs(lowest)) * float(np.finfo(np.float32).eps)
-    return between(float(below.max()), lowest)
+    highest = float(below.max())
+    middle = highest + (lowest - highest) / 2
+    # In float32, which models score in, the middle of neighbours may round to the upper one.
+    with np.errstate(over="ignore"):
+        return middle if np.float32(middle) < np.float32(lowest) else highest
 
 
 def _normal(scores: np.ndarray, y: np.ndarray | None) -> np.ndarray:
