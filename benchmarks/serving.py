@@ -49,7 +49,7 @@ def detector_of(shape: tuple[int, ...], network: Callable[[], Any], kind: str) -
         model = dv.DELVM(network(), normalization="center")
     keras.config.set_dtype_policy("float32")
     model.adapt(x)
-    return dv.AnomalyDetector(model).fit(x)
+    return dv.AnomalyDetector(model, "mean_std").fit(x)
 
 
 def exported(shape: tuple[int, ...], network: Callable[[], Any], kind: str, folder: Path) -> Path:

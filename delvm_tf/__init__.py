@@ -52,6 +52,7 @@ _LAZY_NAMES = {
     "TensorBoard": "delvm_tf.tensorboard.callback",
     "export_onnx": "delvm_tf.serving.onnx_export",
     "export_saved_model": "delvm_tf.serving.export",
+    "load_detector": "delvm_tf.detection.saving",
 }
 
 __all__ = [

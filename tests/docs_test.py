@@ -196,7 +196,7 @@ def test_the_serving_page_exports_loads_and_watches(tmp_path, monkeypatch):
     x = np.random.default_rng(0).normal(size=(400, 6)).astype("float32")
     model = dv.DELVM(dv.networks.ffnn((3,), seed=0))
     model.adapt(x)
-    names = {"dv": dv, "detector": dv.AnomalyDetector(model).fit(x), "beats": x}
+    names = {"dv": dv, "detector": dv.AnomalyDetector(model, "mean_std").fit(x), "beats": x}
     export, _, gateway, use, _, onnx, watch = python_blocks("docs/serving.md")
     exec(export, names)
     exec(gateway, {**names, "token": "abc", "authority": None})

@@ -31,7 +31,7 @@ class Detection:
     ensemble: int = 1
     power: float = 1.0
     criterion: Literal["energy", "reconstruction_error"] | None = None
-    threshold: Literal["mean_std", "quantile", "best_f1"] = "mean_std"
+    threshold: Literal["contamination", "mean_std", "best_f1"] = "mean_std"
 
     def __post_init__(self) -> None:
         if self.ensemble < 1:

@@ -9,6 +9,7 @@ from delvm_tf.detection.explanation import Explanation, NotExplainedError
 from delvm_tf.detection.feature_detector import FeatureDetector
 from delvm_tf.detection.neighbours import NeighbourDistance
 from delvm_tf.detection.principal import PCAResidual, PrincipalGaussian
+from delvm_tf.detection.registry import register
 from delvm_tf.detection.scikit_learn import Flatten, transform_function
 from delvm_tf.detection.score_vectors import LayerScores, NoiseScores
 from delvm_tf.detection.thresholds import THRESHOLDS
@@ -31,5 +32,6 @@ __all__ = [
     "PrincipalGaussian",
     "ScoreCombination",
     "anomaly_function",
+    "register",
     "transform_function",
 ]

@@ -11,6 +11,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from delvm_tf.detection import validation
+from delvm_tf.detection.conformal import count_reaching
+from delvm_tf.detection.registry import register
 from delvm_tf.inputs.arrays import as_array
 from delvm_tf.inputs.batches import CheckedRows
 from delvm_tf.inputs.columns import names_of
@@ -24,10 +26,15 @@ class Criterion(BaseEstimator, abc.ABC):
     """An estimator whose anomaly score can be computed in a TensorFlow graph.
 
     A subclass gives `fit`, which keeps constants, and `anomaly`. Everything else uses these two:
-    `score_samples`, `AnomalyDetector`, SavedModels, ONNX files.
+    `score_samples`, `AnomalyDetector`, SavedModels, ONNX files. Saved detectors may hold it: its
+    attributes are written and set again.
     """
 
     flat: ClassVar[bool] = False  # whether rows must be vectors
+
+    def __init_subclass__(cls, **kwargs: Any):
+        super().__init_subclass__(**kwargs)
+        register()(cls)
 
     @abc.abstractmethod
     def fit(self, X: Any, y: Any = None) -> Self:
@@ -92,10 +99,12 @@ class Decision(NamedTuple):
     Args:
         function: rows to anomaly scores.
         threshold: in units of the scores.
+        reference: sorted, raised scores of normal rows not trained on, which p-values need.
     """
 
     function: Scores
     threshold: float
+    reference: np.ndarray | None = None
 
     @property
     def dtype(self) -> tf.DType:
@@ -111,13 +120,22 @@ class Decision(NamedTuple):
         return bounded(tf.cast(scores, self.dtype))
 
     def of(self, scores: tf.Tensor) -> dict[str, tf.Tensor]:
-        """`anomaly_score`, `is_anomaly` and `threshold`, (batch,) each."""
+        """`anomaly_score`, `is_anomaly`, `threshold` and, where known, `p_value`, (batch,) each."""
         threshold = tf.constant(self.threshold, self.dtype)
-        return {
+        outputs = {
             "anomaly_score": scores,
             "is_anomaly": scores > threshold,
             "threshold": tf.fill(tf.shape(scores), threshold),
         }
+        if self.reference is not None:
+            outputs["p_value"] = tf.cast(self.p_values(scores), tf.float32)
+        return outputs
+
+    def p_values(self, scores: tf.Tensor) -> tf.Tensor:
+        """(1 + #{reference scores ≥ score}) / (1 + #{reference scores}), (batch,) float64."""
+        assert self.reference is not None
+        count = tf.cast(1 + count_reaching(scores, self.reference), tf.float64)
+        return count / (1 + len(self.reference))
 
 
 def scores_of(function: Scores, x: Any) -> tf.Tensor:

@@ -2,38 +2,36 @@
 
 import math
 import numbers
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
 
-import keras
 import numpy as np
 import tensorflow as tf
 from sklearn.base import BaseEstimator, OutlierMixin, clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
-from delvm_tf.detection import validation
-from delvm_tf.detection.criterion import (
-    Decision,
-    InPython,
-    Scores,
-    anomaly_function,
-    rows_for,
-)
+from delvm_tf.detection import fitting, validation
+from delvm_tf.detection.conformal import raised, selected
+from delvm_tf.detection.criteria import STREAMS, criterion_function, resolved_criterion
+from delvm_tf.detection.criterion import Decision, InPython, Scores, anomaly_function
 from delvm_tf.detection.explanation import Explanation, by_rows, explanation_function
 from delvm_tf.detection.labels import NO_CLASSES, read_labels, training_labels
-from delvm_tf.detection.thresholds import THRESHOLDS
+from delvm_tf.detection.registry import register
+from delvm_tf.detection.thresholds import THRESHOLDS, best_f1
 from delvm_tf.inputs import columns
-from delvm_tf.inputs.batches import stream_names, stream_size
+from delvm_tf.inputs.arrays import as_array
+from delvm_tf.inputs.batches import inputs_of, shape_of_one, stream_names, stream_size
 from delvm_tf.metrics.anomaly import auroc
 from delvm_tf.models.copies import full_copy, untrained_copy
 from delvm_tf.models.reconstruction_model import ReconstructionModel
 
-CRITERIA = ("reconstruction_error", "energy", "score_samples")
-STREAMS = (tf.data.Dataset, keras.utils.PyDataset)
 NUMBER, BY_HAND = "number", "set by hand"  # rules beside those of THRESHOLDS
 
 
+@register()
 class AnomalyDetector(OutlierMixin, BaseEstimator):
     """Calls an example abnormal when its anomaly score exceeds a threshold.
 
@@ -50,64 +48,82 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     scores in Python alone, and cannot be exported, are float64.
 
     As with all estimators of scikit-learn, `fit` does not change its arguments and starts anew each
-    time: with `epochs` > 0 a new model of the same architecture, with new weights, is trained
-    (`model_`). With `epochs=0`, for models that are trained already, the model serves as it is.
+    time: without a model, or with `epochs` > 0, a new one of the same architecture is trained
+    (`model_`), on all normal rows but a share `holdout`, whose scores set the threshold. With
+    `epochs=0`, for models that are trained already, the model serves as it is.
 
     Args:
         model: anything with `reconstruction_error(x)` or `energy(x)`, a `Criterion`, or a
-            scikit-learn outlier detector with `score_samples(x)`.
-        threshold: a number; or a rule: `"mean_std"`, mean plus one standard deviation of the normal
-            scores; `"quantile"`; or `"best_f1"`, the best F1 on the labelled data given to `fit`.
+            scikit-learn outlier detector with `score_samples(x)`. None for the model of
+            `dv.catalog.default_recipe()`, a DELVM trained on z-scores by denoising score matching.
+        threshold: a number; or a rule: `"contamination"`; `"mean_std"`, mean plus one standard
+            deviation of the normal scores; or `"best_f1"`, the best F1 on the labelled data given
+            to `fit`.
         criterion: the method of the model that gives the anomaly score,
             `"reconstruction_error"`, `"energy"` or `"score_samples"` (minus it); the first the
-            model has, by default.
-        quantile: fraction of normal examples below the threshold `"quantile"`.
-        epochs: how long `fit` trains the model before it sets the threshold.
+            model has, by default, and the energy without a model.
+        contamination: the false-alarm rate of the threshold `"contamination"`: the probability
+            that a new normal row is called abnormal is at most this, on average over the rows that
+            set the threshold, if it is exchangeable with them.
+        epochs: how long `fit` trains the model before it sets the threshold; None for 0, or without
+            a model for what its recipe says.
         batch_size: examples per training step.
         warm_start: go on from the weights that `model_` has, or, at the first `fit`, from those of
             a copy of `model`, instead of starting anew.
+        holdout: share of the normal rows that sets the threshold and is not trained on; with 0 all
+            rows do both. Of a `tf.data.Dataset` a hash of their values chooses the rows.
+        random_state: seed of what is held out, and without a model of its weights and training.
+            Weights of a model come from its own seeds, or `keras.utils.set_random_seed`.
+        verbose: progress of training, as in Keras: 0 for none, 1 for a bar.
 
     Attributes:
-        model_: the model that scores: `model` itself, or with `epochs` > 0 the one trained.
+        model_: the model that scores: `model` itself, or the one trained.
         threshold_: the threshold, in units of the anomaly score. It may be set, and then decides
             everywhere: here, in exported models and on their cards.
         threshold_rule_: where it comes from: a rule, `"number"`, or `"set by hand"`.
         offset_: minus the threshold, as scikit-learn has it; setting one sets the other.
         criterion_: the criterion in use.
-        normal_scores_: anomaly scores of the normal examples given to `fit`, (n,).
+        normal_scores_: those of the normal examples that set the threshold, (n,), ascending.
         mean_: of the examples given to `fit` as an array, (...).
         n_features_in_: number of values per example.
         feature_names_in_: names of the columns, where they have any.
 
     Example:
-        >>> detector = dv.AnomalyDetector(model, threshold="mean_std").fit(x_normal)
+        >>> detector = dv.AnomalyDetector().fit(x_normal)
         >>> sklearn.metrics.roc_auc_score(y == -1, detector.anomaly_score(x))
+        >>> worth_a_look = detector.select(x, fdr=0.1)
     """
 
     def __init__(
         self,
-        model: Any,
-        threshold: str | float = "mean_std",
+        model: Any = None,
+        threshold: str | float = "contamination",
         criterion: str | None = None,
-        quantile: float = 0.95,
-        epochs: int = 0,
+        contamination: float = 0.01,
+        epochs: int | None = None,
         batch_size: int = 100,
         warm_start: bool = False,
+        holdout: float = 0.2,
+        random_state: int | None = 0,
+        verbose: Any = 0,
     ):
         self.model = model
         self.threshold = threshold
         self.criterion = criterion
-        self.quantile = quantile
+        self.contamination = contamination
         self.epochs = epochs
         self.batch_size = batch_size
         self.warm_start = warm_start
+        self.holdout = holdout
+        self.random_state = random_state
+        self.verbose = verbose
 
     def fit(self, X: Any, y: Any = None) -> "AnomalyDetector":
-        """Set the threshold on X, after training a model on its normal rows if `epochs` > 0.
+        """Set the threshold on X, after training a model on a part of it if there is one to train.
 
         Args:
             X: examples, (n, ...) in raw units; all normal unless labels say otherwise. Without
-                labels a batched `tf.data.Dataset` too, if the model takes one.
+                labels a finite, batched `tf.data.Dataset` too, if the model takes one.
             y: labels, +1 for normal and −1 for abnormal as in scikit-learn; needed by `"best_f1"`
                 only. Abnormal rows are left out of training. 0 for normal and 1 for abnormal is
                 understood too, with a warning: scikit-learn's scorers (`scoring="roc_auc"`) would
@@ -129,43 +145,55 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 
     def _fit(self, X: Any, y: Any) -> "AnomalyDetector":
         self._check_arguments()
+        epochs = self._epochs
         labels = None
         if isinstance(X, STREAMS):
             self._check_stream(X, y)
-            array: Any = X
+            known, shape = X, _shape_of(X)
         else:
-            least = 2 if self.epochs or self.threshold == "mean_std" else 1  # to have a spread
+            least = 2 if epochs or self.threshold == "mean_std" else 1  # to have a spread
             array = validation.checked(self, X, reset=True, rows=least)
             labels = training_labels(y, len(array), needed=self.threshold == "best_f1")
+            known, shape = validation.with_names(X, array), array.shape[1:]
         abnormal = None if labels is None else labels.abnormal
-        model = self.model
-        if self.epochs:
-            normal = validation.with_names(X, array, self.model)
+        model, weight = self.model, 1.0
+        if epochs and isinstance(X, STREAMS):
+            training, known = fitting.parted_stream(X, self.holdout)
+            model = self._trained(training, shape)
+        elif epochs:
+            normal = np.arange(len(array)) if abnormal is None else np.flatnonzero(~abnormal)
+            training, held = fitting.parted_rows(normal, self.holdout, self.random_state)
+            weight = len(normal) / max(len(held), 1)
+            model = self._trained((X, array, training), shape)
             if abnormal is not None:
-                normal = validation.rows_of(normal, np.flatnonzero(~abnormal))
-            model = self._trained(normal)
-        name = resolved_criterion(model, self.criterion)
+                held = np.sort([*held, *np.flatnonzero(abnormal)])
+                abnormal = abnormal[held]
+            known = validation.rows_of(known, held)
+        name = resolved_criterion(model, self._wanted_criterion)
         function = criterion_function(model, name)
-        known = X if isinstance(X, STREAMS) else validation.with_names(X, array)
-        if name == "score_samples":
-            validation.check_agreement(model, known, array)
+        if name == "score_samples" and not isinstance(X, STREAMS):
+            validation.check_agreement(model, validation.with_names(X, array), array)
         scores = _numbers(Decision(function, math.inf).scores(known))
+        if not len(scores):
+            raise ValueError("no rows were held out; give more, or holdout=0")
         if not np.isfinite(scores).all():
             raise ValueError(
                 f"{np.sum(~np.isfinite(scores))} of {len(scores)} anomaly scores are NaN or "
                 f"infinite; check the model's training and the inputs' range"
             )
-        if isinstance(self.threshold, str):
-            rule = self.threshold
-            value = THRESHOLDS[rule](scores, abnormal, self.quantile)
+        if self.threshold == "best_f1":
+            value = best_f1(scores, abnormal, self.contamination, weight)
+        elif isinstance(self.threshold, str):
+            value = THRESHOLDS[self.threshold](scores, abnormal, self.contamination)
         else:
-            rule, value = NUMBER, self.threshold
+            value = self.threshold
         self._threshold = _as_served(_checked_threshold(value), function)
-        self.threshold_rule_ = rule
+        self.threshold_rule_ = self.threshold if isinstance(self.threshold, str) else NUMBER
         self.model_, self._criterion = model, name
         if not isinstance(X, STREAMS):
             self.mean_ = array.mean(axis=0, dtype=np.float64)
-        self.normal_scores_ = scores if abnormal is None else scores[~abnormal]
+        self.normal_scores_ = np.sort(scores if abnormal is None else scores[~abnormal])
+        self._seen = bool(epochs and not self.holdout)
         self._zero_one = labels is not None and labels.zero_one
         self._only_ones = labels is not None and labels.only_ones
         return self
@@ -225,6 +253,38 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         mean = getattr(self, "mean_", None)
         mean = self.model_.normalization.shift.numpy() if mean is None else mean  # of a stream
         return explanation_function(self.decision_, self.model_, self._criterion, mean)
+
+    def p_value(self, X: Any) -> np.ndarray:
+        """(1 + #{i: sᵢ ≥ s}) / (m + 1) of each example's score s among m normal scores sᵢ, (n,).
+
+        The conformal p-value: that of a new normal example is at most α with a probability of at
+        most α, if it is exchangeable with the rows that set the threshold. Those are the rows held
+        out; with `epochs=0` all that `fit` was given, which the model must not have been trained
+        on. None is smaller than 1/(m + 1). Scores that differ by rounding count as equal.
+
+        Raises:
+            ValueError: after training with `holdout=0`.
+        """
+        check_is_fitted(self)
+        decision = self.decision_
+        if decision.reference is None:
+            raise ValueError(
+                "p-values need normal rows that the model was not trained on: fit with holdout > 0"
+            )
+        scores = tf.constant(self.anomaly_score(X), decision.dtype)
+        return np.asarray(decision.p_values(scores))
+
+    def select(self, X: Any, fdr: float = 0.1) -> np.ndarray:
+        """Which examples of a batch to call abnormal, (n,) bool, by Benjamini and Hochberg's rule.
+
+        Of those selected a share of at most `fdr` is expected to be normal, if the normal ones are
+        independent draws like the rows that set the threshold. Source: Bates et al. (2023), Testing
+        for outliers with conformal p-values, theorem 2.
+
+        Raises:
+            ValueError: for a rate outside (0, 1), or after training with `holdout=0`.
+        """
+        return selected(self.p_value(X), fdr)
 
     def score(self, X: Any, y: Any = None) -> float:
         """AUROC of the anomaly scores: how often an abnormal example scores above a normal one.
@@ -296,8 +356,10 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         Of a detector that is not fitted the threshold is +∞.
         """
         if self.__sklearn_is_fitted__():
-            return Decision(criterion_function(self.model_, self._criterion), self._threshold)
-        if self.epochs:
+            reference = None if self._seen else raised(self.normal_scores_)
+            function = criterion_function(self.model_, self._criterion)
+            return Decision(function, self._threshold, reference)
+        if self._epochs:
             check_is_fitted(self)
         return Decision(criterion_function(self.model, self.criterion_), math.inf)
 
@@ -306,7 +368,17 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         """The criterion in use."""
         if self.__sklearn_is_fitted__():
             return self._criterion
-        return resolved_criterion(self.model, self.criterion)
+        return self._wanted_criterion or resolved_criterion(self.model, None)
+
+    @property
+    def _wanted_criterion(self) -> str | None:
+        return "energy" if self.criterion is None and self.model is None else self.criterion
+
+    @property
+    def _epochs(self) -> int:
+        if self.epochs is None:
+            return fitting.DEFAULT.epochs if self.model is None else 0
+        return self.epochs
 
     @property
     def classes_(self) -> NoReturn:
@@ -324,6 +396,33 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             tags.estimator_type = "classifier"
         return tags
 
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the fitted detector as a folder, for `dv.load_detector`.
+
+        `detector.json` says what it is made of, with checksums; numbers are in `arrays.npz`, models
+        in `.keras` files. The folder appears whole; one that a detector was saved to is replaced.
+        Copies and pickles have the same contents.
+
+        Raises:
+            NotFittedError: before `fit`.
+            TypeError: for what is neither a model nor a detector of this library, such as
+                scikit-learn's forests; the message says what can be done.
+            FileExistsError: if there is anything else at this path, or the folder was changed.
+            OSError: if it cannot be written.
+        """
+        from delvm_tf.detection import saving
+
+        return saving.save(self, path)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """The contents of its files; of one that cannot be saved, its attributes, as usual."""
+        from delvm_tf.detection import content
+
+        try:
+            return content.detector_of, (content.files_of(self),)
+        except content.NotSavableError:
+            return super().__reduce_ex__(protocol)
+
     def __sklearn_is_fitted__(self) -> bool:
         return "_threshold" in vars(self)
 
@@ -332,7 +431,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         arguments = self.get_params(deep=False)
         model = arguments.pop("model")
         copied = {name: clone(value, safe=False) for name, value in arguments.items()}
-        keeps = self.epochs == 0 or not hasattr(model, "get_params")
+        keeps = not self._epochs or not hasattr(model, "get_params")
         copied["model"] = full_copy(model) if keeps else clone(model, safe=False)
         return type(self)(**copied)
 
@@ -361,22 +460,37 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
                 )
         else:
             _checked_threshold(self.threshold)
-        if not isinstance(self.quantile, numbers.Real) or not 0 < self.quantile < 1:
-            raise ValueError(f"quantile must lie between 0 and 1, got {self.quantile!r}")
-        for name, least in (("epochs", 0), ("batch_size", 1)):
-            value = getattr(self, name)
+        if not isinstance(self.contamination, numbers.Real) or not 0 < self.contamination < 1:
+            raise ValueError(f"contamination must lie between 0 and 1, got {self.contamination!r}")
+        if not isinstance(self.holdout, numbers.Real) or not 0 <= self.holdout < 1:
+            raise ValueError(f"holdout must be a share from 0 to below 1, got {self.holdout!r}")
+        integers = {"epochs": (self._epochs, 0), "batch_size": (self.batch_size, 1)}
+        if self.random_state is not None:
+            integers["random_state"] = (self.random_state, 0)
+        for name, (value, least) in integers.items():
             if not isinstance(value, numbers.Integral) or value < least:
                 raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
-        resolved_criterion(self.model, self.criterion)
+        if self.model is not None:
+            resolved_criterion(self.model, self.criterion)
+        elif not self._epochs:
+            raise ValueError("epochs=0 takes a model that is trained already, and there is none")
 
     def _check_stream(self, X: Any, y: Any) -> None:
-        if not isinstance(self.model, ReconstructionModel):
+        if self.model is not None and not isinstance(self.model, ReconstructionModel):
             raise TypeError(
                 f"{type(self.model).__name__} takes arrays only, got {type(X).__name__}; pass an "
                 f"array of all rows"
             )
         if y is not None:
             raise ValueError("labels go with arrays; of a data set all rows count as normal")
+        if isinstance(X, tf.data.Dataset):
+            if X.cardinality() == tf.data.INFINITE_CARDINALITY:
+                raise ValueError("the data set is infinite; give a part of it: ds.take(1000)")
+        elif self._epochs and self.holdout:
+            raise TypeError(
+                f"no rows can be held out of a {type(X).__name__}; pass a tf.data.Dataset or an "
+                f"array, or holdout=0"
+            )
         self.n_features_in_ = stream_size(X)
         names = stream_names(X)
         for attribute in ("_shape_in", "feature_names_in_"):
@@ -384,50 +498,47 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         if names is not None:
             self.feature_names_in_ = np.asarray(names, object)
 
-    def _trained(self, X: Any) -> Any:
-        """A model that was trained on X, all normal."""
-        if not self.warm_start:
-            model = untrained_copy(self.model)
-        else:  # a copy, for training may fail where scores and threshold must still agree
-            model = full_copy(getattr(self, "model_", self.model))
-        if resolved_criterion(model, self.criterion) == "score_samples":
-            return model.fit(X)
+    def _trained(self, data: Any, shape: tuple[int, ...]) -> Any:
+        """A model trained on a stream, or on the normal rows of (X, checked X, their numbers)."""
+        given = getattr(self, "model_", self.model) if self.warm_start else self.model
+        if given is None:
+            seed = self.random_state
+            model = fitting.default_model(shape, _drawn() if seed is None else int(seed))
+        elif self.warm_start:  # a copy: training may fail, and scores and threshold must agree
+            model = full_copy(given)
+        else:
+            model = untrained_copy(given)
+        if isinstance(data, tuple):
+            X, array, rows = data
+            data = validation.rows_of(validation.with_names(X, array, model), rows)
+        if resolved_criterion(model, self._wanted_criterion) == "score_samples":
+            return model.fit(data)
         normalization = getattr(model, "normalization", None)
         if hasattr(model, "adapt") and not (self.warm_start and _adapted(normalization)):
-            model.adapt(X)
+            model.adapt(data)
         if not model.compiled:
             model.compile()
-        model.fit(X, epochs=self.epochs, batch_size=self.batch_size, verbose=0)
+        fitting.train(model, data, self._epochs, self.batch_size, self.verbose)
         return model
-
-
-def resolved_criterion(model: Any, name: str | None) -> str:
-    """The criterion in use: the one asked for, or the first that the model has."""
-    if name is not None and name not in CRITERIA:
-        raise ValueError(f"unknown criterion {name!r}; expected one of {', '.join(CRITERIA)}")
-    if isinstance(model, type):
-        raise ValueError(f"model must be an object, got the class {model.__name__}: call it")
-    for criterion in CRITERIA if name is None else (name,):
-        if hasattr(model, criterion):
-            return criterion
-    raise ValueError(
-        f"{type(model).__name__} has no method {name or CRITERIA[0]}; the model must have one of "
-        f"{', '.join(CRITERIA)}"
-    )
-
-
-def criterion_function(model: Any, name: str) -> Scores:
-    """Anomaly scores of rows by a model's criterion, in Python and in a graph."""
-    if name == "score_samples":
-        return anomaly_function(model)
-    function = getattr(model, name)
-    return lambda x: function(x if isinstance(x, STREAMS) else rows_for(model, x))
 
 
 @anomaly_function.register
 def _(fitted: AnomalyDetector) -> Scores:
     decision = fitted.decision_
     return decision.function if isinstance(decision.function, InPython) else decision.scores
+
+
+def _shape_of(stream: Any) -> tuple[int, ...]:
+    """Shape of one example of a stream."""
+    shape = shape_of_one(stream)
+    if shape is None:
+        first = stream[0] if not isinstance(stream, tf.data.Dataset) else next(iter(stream))
+        shape = tuple(as_array(inputs_of(first)).shape)[1:]
+    return shape
+
+
+def _drawn() -> int:
+    return int(np.random.default_rng().integers(2**31))
 
 
 def _numbers(scores: tf.Tensor) -> np.ndarray:

@@ -31,7 +31,7 @@ class FeatureDetector(Criterion):
 
     Example:
         >>> detector = FeatureDetector(model.features, PrincipalGaussian(64)).fit(x_normal)
-        >>> AnomalyDetector(detector, threshold="quantile").fit(x_normal)
+        >>> AnomalyDetector(detector).fit(x_normal)
     """
 
     def __init__(self, features: Callable[[Any], Any], detector: Any):

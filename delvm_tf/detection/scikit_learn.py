@@ -23,11 +23,13 @@ from delvm_tf.detection.criterion import (
     centred,
     symbolic,
 )
+from delvm_tf.detection.registry import register
 from delvm_tf.inputs.arrays import as_array
 
 Transform = Callable[[Any], Any]
 
 
+@register()
 class Flatten(TransformerMixin, BaseEstimator):
     """Rows of any shape as vectors, (n, d)."""
 

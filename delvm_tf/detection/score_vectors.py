@@ -8,12 +8,14 @@ import tensorflow as tf
 
 from delvm_tf import keras_private, noise
 from delvm_tf.curvature.sums import sum_per_example
+from delvm_tf.detection.registry import register
 from delvm_tf.models.energy_model import EnergyModel
 from delvm_tf.models.latent_energy_model import LatentEnergyModel
 
 CRITERIA = ("energy", "reconstruction_error")
 
 
+@register("model", "criterion")
 class LayerScores:
     """The score of an example under each layer of a deep model, (n, layers).
 
@@ -61,6 +63,7 @@ class LayerScores:
         return table if self.criterion == "energy" else tf.math.log(tf.maximum(table, 1e-300))
 
 
+@register("model", "levels", "draws", "seed")
 class NoiseScores:
     """log ‖∇E(z + σε)‖² at several noise levels σ, averaged over draws of ε, (n, levels).
 

@@ -5,8 +5,10 @@ from collections.abc import Callable
 import numpy as np
 from sklearn.metrics import precision_recall_curve
 
+from delvm_tf.detection.conformal import score_of_rate
 
-def mean_std(scores: np.ndarray, y: np.ndarray | None, quantile: float) -> float:
+
+def mean_std(scores: np.ndarray, y: np.ndarray | None, rate: float) -> float:
     """Mean plus one standard deviation of the normal scores (Guo and Kim 2023, section 3.2.1)."""
     normal = _normal(scores, y)
     if len(normal) < 2:
@@ -21,19 +23,26 @@ def mean_std(scores: np.ndarray, y: np.ndarray | None, quantile: float) -> float
     return float(units.mean() + units.std()) * float(size)
 
 
-def quantile(scores: np.ndarray, y: np.ndarray | None, quantile: float) -> float:
-    """The score that a fraction `quantile` of the normal examples does not exceed."""
-    return float(np.quantile(_normal(scores, y), quantile))
+def contamination(scores: np.ndarray, y: np.ndarray | None, rate: float) -> float:
+    """A score that a new normal example exceeds at most at this rate; see `score_of_rate`."""
+    return score_of_rate(_normal(scores, y), rate)
 
 
-def best_f1(scores: np.ndarray, y: np.ndarray | None, quantile: float) -> float:
-    """The midpoint between scores that gives the best F1 of the abnormal class on labelled data."""
+def best_f1(
+    scores: np.ndarray, y: np.ndarray | None, rate: float, normal_weight: float = 1.0
+) -> float:
+    """The midpoint between scores that gives the best F1 of the abnormal class on labelled data.
+
+    Each normal example counts `normal_weight` times, for those that were trained on and are left
+    out.
+    """
     if y is None or len(np.unique(y)) < 2:
         raise ValueError(
             "threshold='best_f1' needs labelled calibration data with both classes: "
             "detector.fit(x, y) with y +1 for normal and -1 for abnormal"
         )
-    precision, recall, candidates = precision_recall_curve(y, scores)
+    weights = np.where(y, 1.0, normal_weight)
+    precision, recall, candidates = precision_recall_curve(y, scores, sample_weight=weights)
     f1 = 2 * precision * recall / np.maximum(precision + recall, np.finfo(float).tiny)
     best = int(np.argmax(f1[:-1]))
     lowest = float(candidates[best])  # of the scores to be called abnormal
@@ -56,7 +65,7 @@ def _normal(scores: np.ndarray, y: np.ndarray | None) -> np.ndarray:
 
 
 THRESHOLDS: dict[str, Callable[[np.ndarray, np.ndarray | None, float], float]] = {
+    "contamination": contamination,
     "mean_std": mean_std,
-    "quantile": quantile,
     "best_f1": best_f1,
 }

@@ -57,8 +57,8 @@ ENCODERS: dict[str, Callable[[Any, float], Encoder]] = {
 }
 
 
-def make_encoder(name: str, filters: Any, threshold: float = 0.0) -> Encoder:
-    """An encoder by name.
+class NamedEncoder:
+    """An encoder of `ENCODERS`, which can be written down.
 
     Args:
         name: one of `ENCODERS`.
@@ -69,8 +69,20 @@ def make_encoder(name: str, filters: Any, threshold: float = 0.0) -> Encoder:
         ValueError: for an unknown name, a threshold that is not finite, or filters of another
             shape.
     """
-    if name not in ENCODERS:
-        raise ValueError(f"unknown encoder {name!r}; expected one of {', '.join(ENCODERS)}")
-    if not np.isfinite(threshold):
-        raise ValueError(f"the threshold must be a finite number, got {threshold!r}")
-    return ENCODERS[name](filters, threshold)
+
+    def __init__(self, name: str, filters: Any, threshold: float = 0.0):
+        if name not in ENCODERS:
+            raise ValueError(f"unknown encoder {name!r}; expected one of {', '.join(ENCODERS)}")
+        if not np.isfinite(threshold):
+            raise ValueError(f"the threshold must be a finite number, got {threshold!r}")
+        self.name = name
+        self.filters = np.asarray(filters)
+        self.threshold = threshold
+        self._encode = ENCODERS[name](filters, threshold)
+
+    def __call__(self, p: tf.Tensor) -> tf.Tensor:
+        """Codes of whitened patches, (n, codes)."""
+        return self._encode(p)
+
+
+make_encoder = NamedEncoder

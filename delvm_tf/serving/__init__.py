@@ -8,9 +8,10 @@ from delvm_tf.serving.errors import (
     ServerUnavailableError,
 )
 from delvm_tf.serving.export import export_saved_model
-from delvm_tf.serving.model_card import DamagedModelError, ModelCard
+from delvm_tf.serving.model_card import ModelCard
 from delvm_tf.serving.onnx_export import export_onnx
 from delvm_tf.serving.saved import ServedModel, load
+from delvm_tf.storage.ownership import DamagedModelError
 
 __all__ = [
     "Client",

@@ -42,7 +42,8 @@ def export_saved_model(
     | signature              | outputs                                                       |
     |------------------------|---------------------------------------------------------------|
     | `serving_default`      | of a model `features` and `reconstruction_error`; of a        |
-    |                        | detector `anomaly_score`, `is_anomaly` and `threshold`        |
+    |                        | detector `anomaly_score`, `is_anomaly`, `threshold` and, where|
+    |                        | it has normal scores of rows not trained on, `p_value`        |
     | `encoded_images`       | the same of `image_bytes`, strings of PNG (8 or 16 bits),     |
     |                        | JPEG, BMP or GIF of one frame; of models of images of 1 or 3  |
     |                        | channels only                                                 |

@@ -14,13 +14,10 @@ import tensorflow as tf
 from delvm_tf.models.reconstruction_model import ReconstructionModel
 from delvm_tf.schema import Schema
 from delvm_tf.serving.drift import ScoreHistogram
+from delvm_tf.storage.ownership import DamagedModelError
 
 FILE = "model_card.json"
 FORMAT = 3
-
-
-class DamagedModelError(ValueError):
-    """A folder of a served model is not whole, or not what its card says."""
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ from tensorflow.python.framework import op_def_registry
 
 from delvm_tf.inputs.columns import check_names, names_of
 from delvm_tf.serving.checks import checked_images, checked_rows
-from delvm_tf.serving.model_card import DamagedModelError, ModelCard
+from delvm_tf.serving.model_card import ModelCard
 from delvm_tf.serving.signatures import DEFAULT, ENCODED, IMAGE_BYTES, TABLE
+from delvm_tf.storage.ownership import DamagedModelError
 from delvm_tf.storage.paths import check_checkpoint_path, local_path
 
 # Operations that count as having effects and that a model needs: weights and their shapes, control

@@ -19,6 +19,10 @@ MARKER = ".delvm_tf.json"
 _AUTHOR = "delvm_tf"
 
 
+class DamagedModelError(ValueError):
+    """A folder of a model is not whole, or not what its record says."""
+
+
 # Files.
 
 

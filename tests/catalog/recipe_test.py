@@ -130,7 +130,7 @@ def test_a_sampler_with_settings_of_its_own(read):
         ("model_settings = 3", "r.model_settings: expected a table, got 3"),
         ("objective_settings = { sigma = 1.0 }", "'score-matching' has no setting sigma"),
         ('objective_settings = { trace = "x" }', "trace: expected one of auto, exact"),
-        ('detection = { threshold = "f1" }', "threshold: expected one of 'mean_std', 'quantile'"),
+        ('detection = { threshold = "f1" }', "threshold: expected one of 'contamination'"),
         ("detection = { ensemble = 0 }", "r.toml: r.detection.ensemble must be 1 or more, got 0"),
         ("detection = { power = nan }", "r.detection.power must be positive and finite, got nan"),
         ("epochs = -3", "r.toml: r.epochs must be 0 or more, got -3"),

@@ -100,7 +100,7 @@ def test_a_trained_models_scores_behind_a_threshold(rng):
     model.adapt(x)
     parts = [dv.AnomalyDetector(model, criterion=s) for s in ("energy", "reconstruction_error")]
     combination = ScoreCombination(parts, prefit=True)
-    detector = dv.AnomalyDetector(combination, epochs=1).fit(x)
+    detector = dv.AnomalyDetector(combination, epochs=1, holdout=0).fit(x)
     scores = np.stack([model.energy(x), model.reconstruction_error(x)], axis=1)
     np.testing.assert_allclose(
         detector.anomaly_score(x), z_scores(scores, scores).sum(axis=1), rtol=1e-4, atol=1e-4

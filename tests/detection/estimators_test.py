@@ -22,6 +22,8 @@ from delvm_tf.detection.baselines import DistanceToMean, PCAResidual
 
 EXPECTED_FAILURES = {
     "check_fit_score_takes_y": "the AUROC needs labels of two classes, and is given three",
+    "check_outliers_train": "contamination is the rate among new rows, not among those of fit",
+    "check_outliers_fit_predict": "the same",
 }
 
 
@@ -44,7 +46,7 @@ def around_a_model():
 
 def around_a_forest():
     forest = IsolationForest(n_estimators=5, random_state=0)
-    return dv.AnomalyDetector(forest, "quantile", epochs=1)
+    return dv.AnomalyDetector(forest, epochs=1)
 
 
 ESTIMATORS = {
@@ -137,7 +139,7 @@ def test_a_model_that_knows_its_columns_is_not_fitted_to_others(table):
     assert model.feature_names_in_ == ("a", "b", "c")
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
-        dv.AnomalyDetector(model).fit(table).predict(table)
+        dv.AnomalyDetector(model, "mean_std").fit(table).predict(table)
         FeatureDetector(model.features, NeighbourDistance()).fit(table).score_samples(table)
         ModelEnsemble([model]).fit(table).score_samples(table)
     turned = table[["b", "a", "c"]]

@@ -1,9 +1,11 @@
+import warnings
+
 import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
 from delvm_tf.detection import THRESHOLDS
-from delvm_tf.detection.thresholds import best_f1, mean_std, quantile
+from delvm_tf.detection.thresholds import best_f1, contamination, mean_std
 
 
 def best_f1_of_all_cuts(y, scores):
@@ -18,14 +20,27 @@ def test_mean_std_is_that_of_numpy_over_the_count(rng):
     assert mean_std(scores, None, 0.9) == pytest.approx(expected, rel=1e-12)
 
 
-def test_quantile_leaves_that_fraction_of_normal_scores_below(rng):
-    scores = rng.normal(size=1000)
-    threshold = quantile(scores, None, 0.9)
-    assert threshold == np.quantile(scores, 0.9)
-    assert np.mean(scores <= threshold) == pytest.approx(0.9, abs=1e-3)
+@pytest.mark.parametrize("rate", [0.01, 0.05, 0.29, 0.5])
+def test_contamination_bounds_the_rate_of_new_normal_scores(rng, rate):
+    """Of all m + 1 exchangeable scores each is the new one once: count those above the others."""
+    m = 99
+    scores = rng.normal(size=m + 1)
+    above = [new > contamination(np.delete(scores, i), None, rate) for i, new in enumerate(scores)]
+    assert np.mean(above) == pytest.approx(rate)
+    ties = np.round(scores)
+    above = [new > contamination(np.delete(ties, i), None, rate) for i, new in enumerate(ties)]
+    assert np.mean(above) <= rate
 
 
-@pytest.mark.parametrize("name", ["mean_std", "quantile"])
+def test_too_few_scores_for_a_rate_are_told():
+    with pytest.warns(UserWarning, match="98 normal rows are too few for .* 0.01, which takes 99"):
+        assert contamination(np.arange(98.0), None, 0.01) == pytest.approx(97.0, rel=1e-4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert contamination(np.arange(99.0), None, 0.01) == pytest.approx(98.0, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["mean_std", "contamination"])
 def test_abnormal_examples_do_not_move_the_thresholds_of_normal_ones(rng, name):
     normal, abnormal = rng.normal(size=50), rng.normal(size=30) + 100
     scores, y = np.concatenate([normal, abnormal]), np.repeat([0, 1], [50, 30])
@@ -63,7 +78,7 @@ def test_best_f1_needs_both_classes(y):
         best_f1(np.arange(4.0), y, 0.5)
 
 
-@pytest.mark.parametrize("threshold", [mean_std, quantile])
+@pytest.mark.parametrize("threshold", [mean_std, contamination])
 def test_there_must_be_a_normal_example(threshold):
     with pytest.raises(ValueError, match="no normal example"):
         threshold(np.arange(4.0), np.ones(4, int), 0.5)
@@ -75,11 +90,13 @@ def test_one_normal_example_has_no_spread():
 
 
 @pytest.mark.parametrize("value", [0.1, 1 / 3, -7.7, 0.0, 1e300])
-@pytest.mark.parametrize("threshold", [mean_std, quantile])
+@pytest.mark.parametrize("threshold", [mean_std, contamination])
 def test_none_of_equal_scores_lies_above(threshold, value):
     for count in (3, 7, 10, 1000):
         scores = np.full(count, value)
-        assert threshold(scores, None, 0.95) == value
+        found = threshold(scores, None, 0.95)
+        assert found >= value
+        assert found == pytest.approx(value, rel=2e-5)
 
 
 def test_great_scores_do_not_overflow():
@@ -89,9 +106,13 @@ def test_great_scores_do_not_overflow():
     assert 1.5e308 <= best_f1(np.array([1.0, 1.5, 1.7]) * 1e308, labels, 0.9) < 1.7e308
 
 
-def test_quantile_of_ties_and_of_one():
-    assert quantile(np.array([1.0, 2.0, 2.0, 2.0, 9.0]), None, 0.5) == 2.0
-    assert quantile(np.array([4.0]), None, 0.9) == 4.0
+def test_rows_that_are_left_out_count_for_the_best_f1(rng):
+    """A part of the normal scores, weighted, stands for all of them."""
+    normal, abnormal = rng.normal(size=30), rng.normal(size=40) + 1
+    both, few = np.concatenate([np.tile(normal, 5), abnormal]), np.concatenate([normal, abnormal])
+    cut = best_f1(both, np.repeat([0, 1], [150, 40]), 0.5)
+    assert best_f1(few, np.repeat([0, 1], [30, 40]), 0.5, normal_weight=5.0) == cut
+    assert best_f1(few, np.repeat([0, 1], [30, 40]), 0.5) != cut
 
 
 def test_the_best_cut_is_one_in_float32_too():

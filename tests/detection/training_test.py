@@ -89,7 +89,7 @@ def test_a_warm_start_goes_on_from_the_weights_there_are(data):
     model.compile("adam")
     model.fit(x, epochs=3, batch_size=200, verbose=0)
     before = model.get_weights()
-    detector = detector_of(model, epochs=1, warm_start=True).fit(x)
+    detector = detector_of(model, epochs=1, warm_start=True, holdout=0).fit(x)
     assert int(detector.model_.optimizer.iterations) == 4
     detector.fit(x)
     assert int(detector.model_.optimizer.iterations) == 5
@@ -279,7 +279,7 @@ def test_copies_of_a_fitted_detector_score_the_same(data, way, kind):
     if kind == "trained":
         detector = detector_of().fit(x)
     elif kind == "threshold only":
-        detector = dv.AnomalyDetector(_adapted(x), "quantile").fit(x)
+        detector = dv.AnomalyDetector(_adapted(x)).fit(x)
     else:
         ensemble = ModelEnsemble([_adapted(x), _adapted(x[:30])]).fit(x)
         detector = dv.AnomalyDetector(ensemble).fit(x)

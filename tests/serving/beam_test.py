@@ -35,7 +35,7 @@ def exported(tmp_path_factory):
     x = np.random.default_rng(0).normal(3, 2, size=(300, 6)).astype(np.float32)
     model = dv.DELVM(dv.networks.ffnn((4,), seed=0), normalization="zscore")
     model.adapt(x)
-    detector = dv.AnomalyDetector(model).fit(x)
+    detector = dv.AnomalyDetector(model, "mean_std").fit(x)
     folder = tmp_path_factory.mktemp("models")
     dv.export_saved_model(detector, folder)
     return folder, detector, x

@@ -30,7 +30,7 @@ def detector():
     x = np.random.default_rng(0).integers(0, 256, size=(60, 4, 5, 1)).astype(np.float32)
     model = dv.DELVM(dv.networks.cnn((2,), 3, seed=0), scale=0.7)
     model.adapt(x)
-    return dv.AnomalyDetector(model).fit(x), x
+    return dv.AnomalyDetector(model, "mean_std").fit(x), x
 
 
 @pytest.fixture(scope="module")

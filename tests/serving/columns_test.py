@@ -28,7 +28,7 @@ def exported(base, names):
     model = dv.DELVM(dv.networks.ffnn((4,), seed=0), normalization="zscore")
     model.adapt(x)
     model.normalization.feature_names = names
-    detector = dv.AnomalyDetector(model).fit(x)
+    detector = dv.AnomalyDetector(model, "mean_std").fit(x)
     return detector, x, dv.export_saved_model(detector, base, warmup=(1,))
 
 

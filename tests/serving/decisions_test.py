@@ -66,7 +66,7 @@ def with_onnx(detector, x, folder):
 def test_rows_that_overflow_are_abnormal_on_every_path_and_the_others_are_not_touched(
     model, x, tmp_path
 ):
-    detector = dv.AnomalyDetector(model, "quantile", "energy", quantile=0.9).fit(x)
+    detector = dv.AnomalyDetector(model, "contamination", "energy", 0.1).fit(x)
     minus = LARGE * np.array([[0, 1, 0, 0]], np.float32)  # its energy is -inf
     plus = 1e25 * np.array([[0, -1, 0, 0]], np.float32)
     nan = 1e25 * np.array([[0, 1, 0, 0]], np.float32)
@@ -97,7 +97,7 @@ def test_rows_that_overflow_are_abnormal_on_every_path_and_the_others_are_not_to
 
 @pytest.mark.parametrize("offset", [False, True])
 def test_a_threshold_set_by_hand_decides_on_every_path(model, x, tmp_path, offset):
-    detector = dv.AnomalyDetector(model, criterion="energy").fit(x)
+    detector = dv.AnomalyDetector(model, "mean_std", "energy").fit(x)
     scores = detector.anomaly_score(x)
     low = float(np.quantile(scores, 0.3))
     if offset:
@@ -116,17 +116,21 @@ def test_a_threshold_set_by_hand_decides_on_every_path(model, x, tmp_path, offse
 
 
 def test_arguments_changed_after_fit_change_neither_decisions_nor_the_card(model, x, tmp_path):
-    detector = dv.AnomalyDetector(model, "quantile", "energy", quantile=0.7).fit(x)
+    detector = dv.AnomalyDetector(model, "contamination", "energy", 0.3).fit(x)
     before = decisions(detector, x, tmp_path / "a")[0]
     other = dv.DELVM(dv.networks.ffnn((3,)))
     detector.set_params(
-        threshold="mean_std", quantile=0.1, criterion="reconstruction_error", model=other, epochs=3
+        threshold="mean_std",
+        contamination=0.9,
+        criterion="reconstruction_error",
+        model=other,
+        epochs=3,
     )
     after, served = decisions(detector, x, tmp_path / "b")
     for path, (scores, flags) in after.items():
         np.testing.assert_array_equal(scores, before[path][0], err_msg=path)
         np.testing.assert_array_equal(flags, before[path][1], err_msg=path)
-    assert served.card.threshold["rule"] == "quantile"
+    assert served.card.threshold["rule"] == "contamination"
     assert served.card.criterion == served.card.threshold["criterion"] == "energy"
 
 
@@ -163,7 +167,7 @@ def test_tables_of_integers_and_truth_values_are_rows_on_every_path(x, tmp_path)
     whole = np.round(3 * x)
     model = dv.DELVM(dv.networks.ffnn((3,), seed=0))
     model.adapt(whole)
-    detector = dv.AnomalyDetector(model, "quantile", quantile=0.5).fit(whole)
+    detector = dv.AnomalyDetector(model, "contamination", contamination=0.5).fit(whole)
     served = dv.serving.load(dv.export_saved_model(detector, tmp_path, warmup=()))
     plain = pandas.DataFrame(whole)
     for table in (plain.astype("Int64"), plain.astype(object), plain > 0):

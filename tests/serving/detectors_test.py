@@ -15,7 +15,7 @@ from servers import GrpcServer, RestServer
 import delvm_tf as dv
 from delvm_tf.serving.scoring import score_files
 
-OUTPUTS = ("anomaly_score", "is_anomaly")
+OUTPUTS = ("anomaly_score", "is_anomaly", "p_value")
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +32,7 @@ def exported(tmp_path_factory):
 def same(found, detector, x, what):
     assert_close(np.asarray(found["anomaly_score"]), detector.anomaly_score(x), what)
     np.testing.assert_array_equal(found["is_anomaly"], detector.is_anomaly(x), what)
+    np.testing.assert_allclose(found["p_value"], detector.p_value(x), rtol=1e-6, err_msg=what)
 
 
 def test_bare_tensorflow_and_the_loader_of_tensorflow_serving(exported, tmp_path):

@@ -90,7 +90,11 @@ MODELS = {
 }
 DETECTORS = {
     "detector": {},
-    "detector by energy": {"criterion": "energy", "threshold": "quantile", "quantile": 0.7},
+    "detector by energy": {
+        "criterion": "energy",
+        "threshold": "contamination",
+        "contamination": 0.3,
+    },
 }
 
 
@@ -132,7 +136,9 @@ def served(tmp_path_factory):
         if name in DETECTORS:
             exported = dv.AnomalyDetector(model, **DETECTORS[name]).fit(x["256"])
         elif name in AUTOENCODERS:
-            exported = dv.AnomalyDetector(model, threshold="quantile").fit(x["256"])
+            exported = dv.AnomalyDetector(model, threshold="contamination", contamination=0.1).fit(
+                x["256"]
+            )
         folder = export_saved_model(exported, root / str(index), warmup=())
         np.savez(root / f"{index}-in.npz", **x)
         objects[name] = (exported, x, root / f"{index}-out.npz")
@@ -219,9 +225,10 @@ def model(rng):
 
 
 def test_the_signatures_and_their_inputs_are_as_documented(model, tmp_path, rng):
-    detector = dv.AnomalyDetector(model).fit(rng.normal(size=(20, 4)))
+    detector = dv.AnomalyDetector(model, "mean_std").fit(rng.normal(size=(20, 4)))
     served = tf.saved_model.load(str(export_saved_model(detector, tmp_path)))
-    default = {"features", "reconstruction_error", "anomaly_score", "is_anomaly", "threshold"}
+    detection = {"anomaly_score", "is_anomaly", "threshold", "p_value"}
+    default = {"features", "reconstruction_error", *detection}
     assert {
         name: set(function.structured_outputs) for name, function in served.signatures.items()
     } == {"serving_default": default, **SIGNATURES}

@@ -69,7 +69,7 @@ def served(tmp_path_factory):
     x = np.random.default_rng(0).normal(size=(60, *ROW)).astype(np.float32)
     model = dv.DELVM(dv.networks.ffnn((4,), seed=0))
     model.adapt(x)
-    detector = dv.AnomalyDetector(model).fit(x)
+    detector = dv.AnomalyDetector(model, "mean_std").fit(x)
     return load(dv.export_saved_model(detector, tmp_path_factory.mktemp("m"), warmup=()))
 
 

@@ -44,14 +44,14 @@ FAST = ["dem, convolutions", "gaussian-rbm"]
 @pytest.mark.parametrize("case", FAST)
 def test_some_models_compute_the_same_as_onnx(tmp_path, case):
     model, x = trained(case)
-    check(dv.AnomalyDetector(model).fit(x), x, tmp_path)
+    check(dv.AnomalyDetector(model, "mean_std").fit(x), x, tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", [case for case in CASES if case not in FAST])
 def test_every_model_computes_the_same_as_onnx(tmp_path, case):
     model, x = trained(case)
-    check(dv.AnomalyDetector(model).fit(x), x, tmp_path)
+    check(dv.AnomalyDetector(model, "mean_std").fit(x), x, tmp_path)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "mixed_float16"])
@@ -59,7 +59,7 @@ def test_models_of_other_dtypes_decide_the_same(tmp_path, rng, dtype):
     x = rng.normal(size=(40, 4)).astype("float32")
     model = dv.DELVM(dv.networks.ffnn((3,), seed=0, dtype=dtype), dtype=dtype)
     model.adapt(x)
-    detector = dv.AnomalyDetector(model, "quantile", quantile=0.8).fit(x)
+    detector = dv.AnomalyDetector(model, "mean_std").fit(x)
     found = run(dv.export_onnx(detector, tmp_path / "model.onnx"), x)
     np.testing.assert_array_equal(found["is_anomaly"], detector.is_anomaly(x))
     x[3, 1] = np.nan
@@ -196,7 +196,7 @@ def detector(rng):
     x = rng.normal(size=(30, 4)).astype(np.float32)
     model = dv.DELVM(dv.networks.ffnn((3,), activation="relu"), normalization="zscore")
     model.adapt(x)
-    return dv.AnomalyDetector(model).fit(x)
+    return dv.AnomalyDetector(model, "mean_std").fit(x)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -217,7 +217,7 @@ def test_a_score_that_overflows_is_not_normal_either(tmp_path, rng):
     x = rng.normal(size=(50, 4)).astype(np.float32)
     model = dv.DELVM(dv.networks.ffnn((3,), activation="relu", seed=0), normalization="none")
     model.adapt(x)
-    detector = dv.AnomalyDetector(model, criterion="energy").fit(x)
+    detector = dv.AnomalyDetector(model, "mean_std", "energy").fit(x)
     found = run(dv.export_onnx(detector, tmp_path / "a.onnx"), np.float32(1e25) * np.sign(x))
     assert np.isposinf(found["anomaly_score"]).all()
     assert found["is_anomaly"].all()

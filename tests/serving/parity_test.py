@@ -83,7 +83,7 @@ def check(cases, folder):
     expected, jobs = {}, []
     for k, case in enumerate(cases):
         model, x = trained(case)
-        detector = dv.AnomalyDetector(model).fit(x)
+        detector = dv.AnomalyDetector(model, "mean_std").fit(x)
         version = dv.export_saved_model(detector, folder / str(k), warmup=())
         np.save(folder / f"{k}.npy", x)
         expected[case] = {
@@ -139,7 +139,7 @@ def test_a_real_server_answers_what_the_model_computes(tmp_path, kind):
     if program is None:
         pytest.skip("there is no tensorflow_model_server on the PATH")
     model, x = trained("delvm, dense")
-    detector = dv.AnomalyDetector(model).fit(x)
+    detector = dv.AnomalyDetector(model, "mean_std").fit(x)
     dv.export_saved_model(detector, tmp_path / "model")
     ports = {"rest": _free_port(), "grpc": _free_port()}
     command = [

@@ -18,7 +18,7 @@ def detector():
     x = np.random.default_rng(0).integers(0, 256, size=(200, 6, 5, 1)).astype(np.float32)
     model = dv.DELVM(dv.networks.cnn((3,), 3, seed=0))
     model.adapt(x)
-    return dv.AnomalyDetector(model).fit(x), x
+    return dv.AnomalyDetector(model, "mean_std").fit(x), x
 
 
 @pytest.fixture(scope="module")
@@ -294,7 +294,7 @@ def test_a_score_that_overflows_is_not_normal(tmp_path, rng):
     x = rng.normal(size=(50, 4)).astype(np.float32)
     model = dv.DELVM(dv.networks.ffnn((3,), activation="relu", seed=0), normalization="none")
     model.adapt(x)
-    detector = dv.AnomalyDetector(model, criterion="energy").fit(x)
+    detector = dv.AnomalyDetector(model, "mean_std", "energy").fit(x)
     loaded = load(dv.export_saved_model(detector, tmp_path, warmup=()))
     rows = np.concatenate([np.zeros((1, 4)), 1e25 * np.sign(x[:20])])
     found = loaded.predict(rows)

@@ -21,7 +21,7 @@ def exported(shape, base):
     network = dv.networks.ffnn((4,), seed=0) if len(shape) == 1 else dv.networks.cnn((2,), 3)
     model = dv.DELVM(network, scale=0.5)
     model.adapt(x)
-    detector = dv.AnomalyDetector(model).fit(x)
+    detector = dv.AnomalyDetector(model, "mean_std").fit(x)
     return detector, x, load(dv.export_saved_model(detector, base, warmup=()))
 
 

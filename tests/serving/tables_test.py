@@ -52,7 +52,7 @@ def served(tmp_path_factory):
     model = dv.DELVM(dv.networks.ffnn((5,), seed=0), normalization="zscore")
     with pytest.warns(UserWarning, match="spreads away from zero"):
         model.adapt(x)
-    detector = dv.AnomalyDetector(model, "quantile", quantile=0.7).fit(x)
+    detector = dv.AnomalyDetector(model, "contamination", contamination=0.3).fit(x)
     folder = dv.export_saved_model(detector, tmp_path_factory.mktemp("table"), schema=schema)
     return table, schema, detector, folder
 

@@ -78,7 +78,7 @@ def test_another_model_or_objective_takes_over_what_it_can_of_a_named_recipe(par
 def test_arguments_replace_single_settings(parsed):
     made = parsed(
         "--units", "8", "--epochs", "3", "--trace", "auto", "--clipnorm", "1", "--layerwise",
-        "--learning-rate", "1e-3", "1e-4", "--ensemble", "3", "--threshold", "quantile",
+        "--learning-rate", "1e-3", "1e-4", "--ensemble", "3", "--threshold", "contamination",
         "--kernel-size", "5",
     )  # fmt: skip
     assert made.model_settings == {
@@ -87,7 +87,7 @@ def test_arguments_replace_single_settings(parsed):
     assert made.objective_settings == {"trace": "auto"}
     assert (made.epochs, made.learning_rate, made.clipnorm) == (3, (1e-3, 1e-4), 1.0)
     assert made.layerwise is True
-    assert (made.detection.ensemble, made.detection.threshold) == (3, "quantile")
+    assert (made.detection.ensemble, made.detection.threshold) == (3, "contamination")
 
 
 def test_filters_replace_units(parsed):

@@ -12,7 +12,7 @@ def test_it_scores_the_bundled_heartbeats(run_here, tmp_path):
     data = dv.datasets.load("ecg5000", protocol="standard", seed=0)
     model = dv.DELVM(dv.networks.ffnn((16,), seed=0), scale=0.35)
     model.adapt(data.x_train)
-    detector = dv.AnomalyDetector(model).fit(data.x_train)
+    detector = dv.AnomalyDetector(model, "mean_std").fit(data.x_train)
     dv.export_saved_model(detector, tmp_path / "model", warmup=())
     for k, part in enumerate(np.array_split(data.x_test, 3)):
         np.savetxt(tmp_path / f"{k}.csv", part, delimiter=",")

@@ -65,7 +65,7 @@ def calibrate(detector: AnomalyDetector, data: Dataset) -> AnomalyDetector:
         if data.x_calibration is None:
             raise ValueError(
                 f"protocol {data.protocol!r} has no labelled training data for the threshold "
-                f"'best_f1'; choose 'mean_std' or 'quantile'"
+                f"'best_f1'; choose 'mean_std' or 'contamination'"
             )
         return detector.fit(data.x_calibration, np.where(data.y_calibration == 1, -1, 1))
     return detector.fit(data.x_train)

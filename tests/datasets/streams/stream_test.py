@@ -126,7 +126,7 @@ def test_a_model_trains_and_scores_as_on_the_array(tmp_path):
                            verbose=0)  # fmt: skip
         losses.append(epochs.history["loss"])
         errors.append(np.sort(model.reconstruction_error(data)))
-        detector = dv.AnomalyDetector(model).fit(data)
+        detector = dv.AnomalyDetector(model, "mean_std").fit(data)
         assert detector.n_features_in_ == 4
         assert len(detector.predict(data)) == 31
         thresholds.append(detector.threshold_)

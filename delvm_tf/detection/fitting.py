@@ -1,0 +1,82 @@
+"""What a detector trains, and the normal rows that it keeps for its threshold."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from delvm_tf.catalog.recipe import default_recipe
+from delvm_tf.inputs.batches import CheckedRows, inputs_of
+from delvm_tf.models.reconstruction_model import ReconstructionModel
+from delvm_tf.training.array_batches import array_batches
+
+DEFAULT = default_recipe()
+
+
+def default_model(shape: tuple[int, ...], seed: int) -> ReconstructionModel:
+    """The model of a detector that was given none: denoising score matching on z-scores."""
+    model = DEFAULT.make(shape, seed)
+    model.compile(keras.optimizers.Adam(DEFAULT.learning_rate, clipnorm=DEFAULT.clipnorm))
+    return model
+
+
+def train(model: Any, X: Any, epochs: int, batch_size: int, verbose: Any) -> None:
+    """Train a compiled model on X, checked rows or a stream."""
+    if not isinstance(X, CheckedRows) or not isinstance(model, ReconstructionModel):
+        model.fit(X, epochs=epochs, batch_size=batch_size, verbose=verbose)
+        return
+    # All epochs in one pass, for the start of one takes Keras as long as many steps.
+    batches = array_batches((X.values,), min(batch_size, len(X)), True, range(epochs))
+    batches.feature_names_in_ = X.feature_names_in_
+    model.fit(batches, verbose=verbose, shuffle=False)
+
+
+def parted_rows(rows: np.ndarray, share: float, seed: int | None) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of rows to train on, and of those held out, both in order.
+
+    Raises:
+        ValueError: if there are too few for both.
+    """
+    if not share:
+        return rows, rows
+    held = max(1, round(share * len(rows)))
+    if held >= len(rows):
+        raise ValueError(
+            f"{len(rows)} normal examples are too few to hold out a share of {share:g}; "
+            f"give more, or holdout=0"
+        )
+    order = np.random.default_rng(seed).permutation(rows)
+    return np.sort(order[held:]), np.sort(order[:held])
+
+
+def parted_stream(stream: Any, share: float) -> tuple[Any, Any]:
+    """A batched `tf.data.Dataset` to train on, and one of the rows held out.
+
+    A hash of its values decides where a row belongs, and so neither the order, which may be another
+    in each epoch, nor the length of the stream plays a part; equal rows stay together.
+    """
+    if not share:
+        return stream, stream
+
+    def part(wanted: bool) -> Any:
+        def chosen(*element: Any) -> tf.Tensor:
+            x = inputs_of(element if len(element) > 1 else element[0])
+            return tf.boolean_mask(x, (_place(x) < share) == wanted)
+
+        made = stream.map(chosen).filter(lambda x: tf.shape(x)[0] > 0)
+        made.feature_names_in_ = getattr(stream, "feature_names_in_", None)
+        return made
+
+    return part(False), part(True)
+
+
+def _place(x: tf.Tensor) -> tf.Tensor:
+    """A number between 0 and 1 for each row, (batch,): the high bits of Σⱼ aⱼ xⱼ modulo 2⁶⁴."""
+    values = tf.reshape(tf.cast(x, tf.float32), (tf.shape(x)[0], -1))
+    bits = tf.cast(tf.bitcast(values, tf.int32), tf.int64)
+    limits = tf.int64.min, tf.int64.max
+    factors = tf.random.stateless_uniform((tf.shape(bits)[1],), (0, 1), *limits, tf.int64)
+    total = tf.bitcast(tf.reduce_sum(bits * factors, axis=1), tf.uint64)
+    high = tf.cast(tf.bitwise.right_shift(total, tf.constant(40, tf.uint64)), tf.float32)
+    return high / 2.0**24
