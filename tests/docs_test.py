@@ -187,8 +187,8 @@ def test_the_detection_page_fits_and_validates():
 def test_the_columns_page_encodes_and_serves_a_table(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = run("docs/columns.md")
-    found = dv.serving.load(names["folder"]).predict(names["table"], "table")["is_anomaly"]
-    np.testing.assert_array_equal(found, names["columns"].is_anomaly(names["rows"]))
+    found = dv.serving.load(names["folder"]).predict(names["rooms"], "table")["is_anomaly"]
+    np.testing.assert_array_equal(found, names["columns"].is_anomaly(names["rooms"]))
 
 
 def test_the_serving_page_exports_loads_and_watches(tmp_path, monkeypatch):

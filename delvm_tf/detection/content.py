@@ -24,6 +24,7 @@ from delvm_tf.detection.registry import SAVABLE, name_of, register
 from delvm_tf.features.encoders import NamedEncoder
 from delvm_tf.features.patch_features import PatchFeatures
 from delvm_tf.features.whitening import PatchWhitening
+from delvm_tf.schema import Category, Number, Schema
 from delvm_tf.storage.ownership import DamagedModelError
 
 RECORD, ARRAYS, FORMAT = "detector.json", "arrays.npz", 1
@@ -31,6 +32,9 @@ METHODS = ("features", "reconstruct", "reconstruction_error", "energy", "score")
 
 register("size", "whiten", "encode", "grid", "images_at_once")(PatchFeatures)
 register("name", "filters", "threshold")(NamedEncoder)
+register("columns", "most_missing")(Schema)
+register("name", "fill", "indicator", "date", "unit")(Number)
+register("name", "values", "indicator")(Category)
 for _class in (PatchWhitening, PCA, Pipeline, StandardScaler):
     register()(_class)
 

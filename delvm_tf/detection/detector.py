@@ -85,7 +85,9 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         criterion_: the criterion in use.
         normal_scores_: those of the normal examples that set the threshold, (n,), ascending.
         mean_: of the examples given to `fit` as an array, (...).
-        n_features_in_: number of values per example.
+        schema_: of a table with text or missing cells, what its columns are and the numbers that
+            they become, which the model was trained on; else None.
+        n_features_in_: number of values per example, or columns of a table.
         feature_names_in_: names of the columns, where they have any.
 
     Example:
@@ -122,7 +124,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         """Set the threshold on X, after training a model on a part of it if there is one to train.
 
         Args:
-            X: examples, (n, ...) in raw units; all normal unless labels say otherwise. Without
+            X: examples, (n, ...) in raw units; all normal unless labels say otherwise. Tables may
+                have text and missing cells where a model is trained; see `learn_schema`. Without
                 labels a finite, batched `tf.data.Dataset` too, if the model takes one.
             y: labels, +1 for normal and −1 for abnormal as in scikit-learn; needed by `"best_f1"`
                 only. Abnormal rows are left out of training. 0 for normal and 1 for abnormal is
@@ -146,7 +149,20 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     def _fit(self, X: Any, y: Any) -> "AnomalyDetector":
         self._check_arguments()
         epochs = self._epochs
+        seed = _drawn() if self.random_state is None else int(self.random_state)
         labels = None
+
+        def normal_of(n: int) -> np.ndarray:
+            read = training_labels(y, n, needed=self.threshold == "best_f1")
+            return np.arange(n) if read is None else np.flatnonzero(~read.abnormal)
+
+        def parted(n: int) -> tuple[np.ndarray, np.ndarray]:
+            return fitting.parted_rows(normal_of(n), self.holdout, seed)
+
+        schema = None
+        if epochs:
+            schema = fitting.learned_schema(X, lambda n: parted(n)[0])
+            X = X if schema is None else schema.encode(X)
         if isinstance(X, STREAMS):
             self._check_stream(X, y)
             known, shape = X, _shape_of(X)
@@ -159,12 +175,11 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         model, weight = self.model, 1.0
         if epochs and isinstance(X, STREAMS):
             training, known = fitting.parted_stream(X, self.holdout)
-            model = self._trained(training, shape)
+            model = self._trained(training, shape, seed)
         elif epochs:
-            normal = np.arange(len(array)) if abnormal is None else np.flatnonzero(~abnormal)
-            training, held = fitting.parted_rows(normal, self.holdout, self.random_state)
-            weight = len(normal) / max(len(held), 1)
-            model = self._trained((X, array, training), shape)
+            training, held = parted(len(array))
+            weight = np.sum(~abnormal if abnormal is not None else len(array)) / max(len(held), 1)
+            model = self._trained((X, array, training), shape, seed)
             if abnormal is not None:
                 held = np.sort([*held, *np.flatnonzero(abnormal)])
                 abnormal = abnormal[held]
@@ -193,6 +208,10 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         if not isinstance(X, STREAMS):
             self.mean_ = array.mean(axis=0, dtype=np.float64)
         self.normal_scores_ = np.sort(scores if abnormal is None else scores[~abnormal])
+        self.schema_ = schema
+        if schema is not None:
+            self.feature_names_in_ = np.asarray(schema.names, object)
+            self.n_features_in_ = len(schema.names)
         self._seen = bool(epochs and not self.holdout)
         self._zero_one = labels is not None and labels.zero_one
         self._only_ones = labels is not None and labels.only_ones
@@ -205,7 +224,9 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         """
         fitted = self.__sklearn_is_fitted__()
         decision = self.decision_
-        if not isinstance(X, STREAMS):
+        if fitted and self.schema_ is not None:
+            X = self.schema_.encode(X)
+        elif not isinstance(X, STREAMS):
             checker = self if fitted else AnomalyDetector(self.model)
             array = validation.checked(checker, X, reset=not fitted)
             X = validation.with_names(X, array)
@@ -244,7 +265,10 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             NotExplainedError: if the score has no gradient, as that of trees.
         """
         check_is_fitted(self)
-        array = validation.checked(self, X, reset=False)
+        if self.schema_ is not None:
+            array = self.schema_.encode(X)
+        else:
+            array = validation.checked(self, X, reset=False)
         return by_rows(self.explanation_, array)
 
     @property
@@ -498,12 +522,11 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         if names is not None:
             self.feature_names_in_ = np.asarray(names, object)
 
-    def _trained(self, data: Any, shape: tuple[int, ...]) -> Any:
+    def _trained(self, data: Any, shape: tuple[int, ...], seed: int) -> Any:
         """A model trained on a stream, or on the normal rows of (X, checked X, their numbers)."""
         given = getattr(self, "model_", self.model) if self.warm_start else self.model
         if given is None:
-            seed = self.random_state
-            model = fitting.default_model(shape, _drawn() if seed is None else int(seed))
+            model = fitting.default_model(shape, seed)
         elif self.warm_start:  # a copy: training may fail, and scores and threshold must agree
             model = full_copy(given)
         else:

@@ -1,5 +1,6 @@
 """What a detector trains, and the normal rows that it keeps for its threshold."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -9,6 +10,7 @@ import tensorflow as tf
 from delvm_tf.catalog.recipe import default_recipe
 from delvm_tf.inputs.batches import CheckedRows, inputs_of
 from delvm_tf.models.reconstruction_model import ReconstructionModel
+from delvm_tf.schema import Schema, arrow, learn_schema
 from delvm_tf.training.array_batches import array_batches
 
 DEFAULT = default_recipe()
@@ -48,6 +50,21 @@ def parted_rows(rows: np.ndarray, share: float, seed: int | None) -> tuple[np.nd
         )
     order = np.random.default_rng(seed).permutation(rows)
     return np.sort(order[held:]), np.sort(order[:held])
+
+
+def learned_schema(X: Any, rows: Callable[[int], np.ndarray]) -> Schema | None:
+    """The schema of a table with text, dates or missing cells, from the rows to train on.
+
+    Args:
+        X: what `fit` was given.
+        rows: numbers of the rows to train on, given how many there are.
+    """
+    if not arrow.is_table(X):
+        return None
+    table = arrow.as_table(X)
+    if arrow.is_plain(table):
+        return None
+    return learn_schema(table.take(rows(table.num_rows))).admitting(table)
 
 
 def parted_stream(stream: Any, share: float) -> tuple[Any, Any]:

@@ -39,6 +39,26 @@ def as_table(x: Any) -> Any:
     return x
 
 
+def is_table(x: Any) -> bool:
+    """Whether x is a table whose columns have names of text."""
+    package = type(x).__module__.split(".")[0]
+    if package not in ("pandas", "polars", "pyarrow") or not hasattr(x, "columns"):
+        return False
+    names = getattr(x, "column_names", x.columns)
+    return len(names) > 0 and all(isinstance(name, str) for name in names)
+
+
+def is_plain(table: Any) -> bool:
+    """Whether all columns of a pyarrow table are numbers, and no cell is missing."""
+    from pyarrow import compute, types
+
+    def whole(column: Any) -> bool:
+        nan = types.is_floating(column.type) and compute.any(compute.is_nan(column)).as_py()
+        return kind_of(column) == "number" and not column.null_count and not nan
+
+    return all(whole(column) for column in table.columns)
+
+
 def _check_names(names: list[Any]) -> None:
     if strange := [name for name in names if not isinstance(name, str)]:
         raise TypeError(

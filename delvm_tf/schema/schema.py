@@ -108,6 +108,12 @@ class Schema:
             )
         return {column.name: _cells(table.column(column.name), column) for column in self.columns}
 
+    def admitting(self, table: Any) -> Self:
+        """The same for rows that miss as many cells as those of a table."""
+        missing = self._missing({k: tf.constant(v) for k, v in self.cells(table).items()})
+        most = max(self.most_missing, int(np.max(missing)))
+        return dataclasses.replace(self, most_missing=most)
+
     def to_json(self) -> dict[str, Any]:
         """As JSON."""
         kinds: dict[Any, str] = {kind: name for name, kind in KINDS.items()}

@@ -81,7 +81,8 @@ def export_saved_model(
             `"minmax"`) exceeds. Images of files are scaled by it.
         jit_compile: let XLA compile the graph at the first request of each batch size.
         warmup: rows of the requests that warm up the server; none for `()`.
-        schema: of the tables whose numbers, `schema.encode(table)`, were the training data.
+        schema: of the tables whose numbers, `schema.encode(table)`, were the training data; that of
+            a detector which was fitted on a table is known.
         explain: serve how much each value contributes to the score of a detector.
 
     Returns:
@@ -108,6 +109,7 @@ def export_saved_model(
         about = json.loads(json.dumps(about or {}, allow_nan=False))
     except (TypeError, ValueError) as error:
         raise TypeError(f"about must be what JSON can hold: {error}") from error
+    schema = subject.schema if schema is None else schema
     if schema is not None and subject.shape != (len(schema.outputs),):
         raise ValueError(
             f"the schema makes {len(schema.outputs)} numbers of a row, and the inputs have shape "

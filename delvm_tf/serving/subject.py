@@ -10,6 +10,7 @@ from delvm_tf.detection.detector import AnomalyDetector
 from delvm_tf.detection.feature_detector import FeatureDetector
 from delvm_tf.models.energy_model import EnergyModel
 from delvm_tf.models.reconstruction_model import ReconstructionModel
+from delvm_tf.schema import Schema
 from delvm_tf.serving.drift import ScoreHistogram
 
 Outputs = dict[str, tf.Tensor]
@@ -26,6 +27,7 @@ class Subject(NamedTuple):
         example: a typical input in raw units, the mean of the training data.
         brightest: the greatest typical value.
         columns: names of the columns, or None.
+        schema: of the tables whose numbers the inputs are, or None.
     """
 
     model: ReconstructionModel | None
@@ -34,6 +36,7 @@ class Subject(NamedTuple):
     example: np.ndarray
     brightest: float
     columns: list[str] | None
+    schema: Schema | None = None
 
     @classmethod
     def of(cls, model_or_detector: Any) -> Self:
@@ -77,11 +80,16 @@ class Subject(NamedTuple):
             raise ValueError("the detector has no threshold yet: call detector.fit(x_normal) first")
         names = getattr(detector, "feature_names_in_", None)
         columns = None if names is None else [str(name) for name in names]
+        schema = detector.schema_
+        if schema is not None:
+            columns = [*schema.outputs]
         if isinstance(detector.model_, ReconstructionModel):
             subject = cls._of_model(detector.model_)
-            return subject._replace(detector=detector, columns=columns or subject.columns)
+            return subject._replace(
+                detector=detector, columns=columns or subject.columns, schema=schema
+            )
         mean = detector.mean_
-        return cls(None, detector, mean.shape, mean, float(mean.max()), columns)
+        return cls(None, detector, mean.shape, mean, float(mean.max()), columns, schema)
 
     @property
     def name(self) -> str:
