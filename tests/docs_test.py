@@ -28,6 +28,22 @@ def test_the_ten_lines_of_the_readme_run(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "saved_models/ecg5000/1/saved_model.pb").exists()
 
 
+def test_the_table_of_the_readme_is_scored_and_served(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    for name, n in (("normal", 300), ("new", 5)):
+        sites = rng.choice(["north", "south", ""], n)
+        lines = [f"{v:.3f},{s}" for v, s in zip(rng.normal(20, 1, n), sites, strict=True)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["temperature,site", *lines]))
+    names = {}
+    exec(python_blocks("README.md")[1], names)
+    assert "False" in capsys.readouterr().out
+    served = dv.serving.load(tmp_path / "saved_models/mine").predict(names["new"], "table")
+    np.testing.assert_array_equal(served["is_anomaly"], names["detector"].is_anomaly(names["new"]))
+    again = dv.load_detector(tmp_path / "detector").p_value(names["new"])
+    np.testing.assert_array_equal(again, names["detector"].p_value(names["new"]))
+
+
 def run(page, blocks=slice(None)):
     """The names that blocks of a page leave behind, and the examples that they speak of."""
     rng = np.random.default_rng(0)
