@@ -230,7 +230,7 @@ def test_a_graph_that_does_more_than_compute_is_not_loaded(copy, how, tmp_path):
 def test_a_function_cannot_hide_an_operation_by_taking_its_name(copy):
     from tensorflow.core.protobuf import saved_model_pb2
 
-    from delvm_tf.serving.saved import refuse_effects
+    from delvm_tf.serving.effects import refuse_effects
 
     path = copy / "saved_model.pb"
     saved = saved_model_pb2.SavedModel.FromString(path.read_bytes())
