@@ -33,7 +33,7 @@ def training_labels(y: Any, n: int, needed: bool) -> Labels | None:
     """The labels of n training examples, or None if y says nothing of what is abnormal.
 
     Nothing but 1 is +1, all normal, as in folds that train on normal rows alone. Warns of labels 0
-    and 1, which scikit-learn's scorers read the other way round; and of numbers of another kind,
+    and 1, which scikit-learn's scorers read the other way round; and of other numbers,
     such as classes or targets, which play no part, as in scikit-learn's outlier detectors.
 
     Args:
@@ -42,7 +42,7 @@ def training_labels(y: Any, n: int, needed: bool) -> Labels | None:
         needed: whether the threshold needs labels.
 
     Raises:
-        ValueError: see `read_labels`; labels of another kind are refused where they are needed.
+        ValueError: see `read_labels`; other numbers are refused where labels are needed.
     """
     if y is None:
         return None

@@ -69,6 +69,6 @@ def _refuse(op: str, allowed: set[str], folder: Path) -> None:
     known = op_def_registry.get(op)
     if known is None or known.is_stateful or op in _READING or "Dataset" in op:
         raise DamagedModelError(
-            f"the graph in {folder} holds the operation {op}, which a model needs not have there "
+            f"the graph in {folder} holds the operation {op}, which no model needs there "
             f"and which may read or write files or run code; it is not loaded"
         )

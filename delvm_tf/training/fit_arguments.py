@@ -43,7 +43,7 @@ def check_validation(validation_data: Any, runs: int, **arguments: Any) -> None:
         **arguments: all others of `fit`.
 
     Raises:
-        ValueError: for a frequency that is none, or a generator that is read to its end at once.
+        ValueError: for an impossible frequency, or a generator that is read to its end at once.
     """
     every = arguments.get("validation_freq", 1)
     if not isinstance(every, list | tuple | set) and (not isinstance(every, int) or every < 1):

@@ -57,8 +57,8 @@ class DBN(BlockGibbs, EnergyModel):
         **kwargs: `name` and `dtype` of the `keras.Model`.
 
     Raises:
-        ValueError: for units that are no positive integers, or an unknown precision.
-        TypeError: for another objective, or machines of another kind.
+        ValueError: for units that are not positive integers, or an unknown precision.
+        TypeError: for another objective, or layers that are not restricted Boltzmann machines.
 
     Example:
         >>> model = dv.DBN(units=(512, 256))
