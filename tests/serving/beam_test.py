@@ -312,7 +312,7 @@ def test_columns_are_matched_by_name(tmp_path, caplog):
 
         def refused(found):
             reasons = dict(found)
-            assert "lacks b, c" in reasons["bad"]
+            assert "has no b, c" in reasons["bad"]
             assert "masked" in reasons["masked"]
 
         assert_that(result["scores"], scored, label="scored")
