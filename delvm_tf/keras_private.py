@@ -176,8 +176,8 @@ class Checkpointed:
     _seed_generators: list[Any]
 
     def _trackable_children(self, save_type: str = "checkpoint", **kwargs: Any) -> dict[str, Any]:
-        # Of the Keras class beside this one, of which the type checker knows nothing.
-        children = super()._trackable_children(save_type, **kwargs)  # type: ignore[misc]
+        beside: Any = super()  # the Keras class next to this one
+        children = beside._trackable_children(save_type, **kwargs)
         if save_type != "checkpoint":
             return children
         layers = {f"layer-{n}": layer for n, layer in enumerate(self._layers)}

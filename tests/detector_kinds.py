@@ -89,3 +89,12 @@ def fitted(kind):
     gap = np.argmax(np.diff(scores[10:-5])) + 10  # where rounding moves no row across it
     made.threshold_ = float(scores[gap] + scores[gap + 1]) / 2
     return made, x
+
+
+def written(kinds, write, folder):
+    """By kind: a detector, its rows, and what `write` makes of it in a folder of its own."""
+    made = {}
+    for number, kind in enumerate(kinds):
+        detector, x = fitted(kind)
+        made[kind] = detector, x, write(detector, folder / str(number))
+    return made

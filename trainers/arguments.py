@@ -196,9 +196,9 @@ def chosen_recipe(args: argparse.Namespace, *usual: str) -> Recipe:
     if not file:
         found: Recipe | None = default_recipe(args.model or "delvm", args.objective)
     elif name:
-        found = _selected(recipes_in(file)[name], args)
+        found = _selected(recipes_in(file, Recipe)[name], args)
     else:
-        found = _of_file(recipes_in(file), args)
+        found = _of_file(recipes_in(file, Recipe), args)
     if found is None:
         raise ValueError(f"{file} has no recipe for --model {args.model} and no [defaults]")
     return found.changed(changes(args), "the command line: ")

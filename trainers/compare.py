@@ -18,7 +18,7 @@ from pathlib import Path
 from rich.console import Console
 
 import delvm_tf as dv
-from delvm_tf.catalog import MODELS, Recipe, Recipes
+from delvm_tf.catalog import MODELS, Recipe
 from delvm_tf.datasets import Dataset
 from delvm_tf.detection import THRESHOLDS
 from trainers.arguments import add_recipe_argument, chosen_recipe, new_parser
@@ -79,7 +79,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def pairs_of(file: str) -> list[tuple[str, str]]:
     """The models and objectives that a file has recipes for."""
-    recipes: Recipes[Recipe] = recipes_in(file)
+    recipes = recipes_in(file, Recipe)
     return list(dict.fromkeys((each.model, each.objective_name) for each in recipes.values()))
 
 

@@ -23,7 +23,7 @@ from rich.console import Console
 from sklearn.mixture import GaussianMixture
 
 import delvm_tf as dv
-from delvm_tf.catalog import Recipe, Recipes, Specification
+from delvm_tf.catalog import Recipe, Specification
 from delvm_tf.plots.figure import save_figure
 from delvm_tf.samplers.sampling import SamplingDiverged
 from trainers.arguments import (
@@ -77,7 +77,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         value = getattr(args, name)
         if value < (100 if name == "points" else 1):
             parser.error(f"--{name.replace('_', '-')} is too small: {value}")
-    recipes: Recipes[Recipe] = recipes_in(args.recipe)
+    recipes = recipes_in(args.recipe, Recipe)
     args.recipes = changed_recipes({n: recipes[n] for n in args.models or recipes}, args)
     return args
 

@@ -4,7 +4,7 @@ import dataclasses
 import math
 import os
 from collections.abc import Iterator, Mapping
-from typing import Any, Generic, Literal, Self, TypeVar
+from typing import Any, Generic, Literal, Self, TypeVar, cast
 
 from delvm_tf.catalog.models import MODELS
 from delvm_tf.catalog.objectives import OBJECTIVES
@@ -156,17 +156,17 @@ class Recipes(Mapping[str, Kind], Generic[Kind]):
 
     Args:
         path: of the file.
-        kind: a subclass of `Recipe`, if there is more in it.
+        kind: a subclass of `Recipe`, if there is more in it; `Recipe` if None.
 
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: for what is not TOML, or no recipe; see `Recipe.from_table`.
     """
 
-    def __init__(self, path: str | os.PathLike[str], kind: type[Kind] = Recipe):  # type: ignore[assignment]
+    def __init__(self, path: str | os.PathLike[str], kind: type[Kind] | None = None):
         table = read_toml(path)
         self.path = path
-        self._kind = kind
+        self._kind = kind = cast("type[Kind]", Recipe) if kind is None else kind
         names = {field.name for field in dataclasses.fields(kind)}
         self._defaults: Mapping[str, Any] | None = None
         if not table or names & table.keys():

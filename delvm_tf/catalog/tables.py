@@ -6,11 +6,14 @@ import sys
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from delvm_tf.catalog.settings import item_of, members_of
 
-Made = TypeVar("Made")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Made = TypeVar("Made", bound="DataclassInstance")
 _WORDS = {
     bool: "true or false", int: "an integer", float: "a number", str: "a text",
     type(None): "nothing",
@@ -46,7 +49,7 @@ def from_table(kind: type[Made], table: Mapping[str, Any], where: str = "") -> M
         ValueError: for an unknown or missing name, a value of the wrong type, or one that the
             dataclass refuses: its name, what came and what is expected.
     """
-    fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    fields = {field.name: field for field in dataclasses.fields(kind)}
     hints = get_type_hints(kind)
     for name in table:
         if name not in fields:
@@ -87,9 +90,9 @@ def _as(kind: Any, value: Any, where: str) -> Any:
     origin, arguments = get_origin(kind), get_args(kind)
     if kind is Any or origin is Literal:
         return value if kind is Any or value in arguments else _MISMATCH
-    if dataclasses.is_dataclass(kind):
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         fits = isinstance(value, Mapping)
-        return from_table(kind, value, f"{where}.") if fits else _MISMATCH  # type: ignore[arg-type]
+        return from_table(kind, value, f"{where}.") if fits else _MISMATCH
     if origin in (dict, Mapping):
         fits = isinstance(value, Mapping)
         of = arguments[1]

@@ -1,8 +1,9 @@
 """The anomaly score: one function of rows in raw units, in Python and in every exported graph."""
 
 import abc
+import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -160,6 +161,22 @@ def bounded(scores: Any) -> tf.Tensor:
     scores = tf.convert_to_tensor(scores)
     infinity = tf.constant(float("inf"), scores.dtype)
     return tf.where(tf.abs(scores) < infinity, scores, infinity)
+
+
+@contextlib.contextmanager
+def made_of_tensorflow(error: type[TypeError], what: str) -> Iterator[None]:
+    """Say what to do where NumPy is given a tensor of a graph.
+
+    Args:
+        error: to raise.
+        what: cannot be done without.
+    """
+    try:
+        yield
+    except NotImplementedError as refused:  # by NumPy
+        raise error(
+            f"{what}: what gives the anomaly score must be made of TensorFlow operations. {refused}"
+        ) from refused
 
 
 def symbolic(x: Any) -> bool:

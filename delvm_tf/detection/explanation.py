@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from delvm_tf.detection.criterion import Decision, InPython
+from delvm_tf.detection.criterion import Decision, InPython, made_of_tensorflow
 from delvm_tf.models.reconstruction_model import ReconstructionModel
 
 NODES = 16  # of the integral along the way from the mean
@@ -71,12 +71,8 @@ def by_rows(explain: Callable[[Any], Explanation], x: np.ndarray) -> Explanation
     """Explanations of an array, a few rows at a time by one graph, as arrays."""
     spec = tf.TensorSpec((None, *x.shape[1:]), x.dtype)
     graph = tf.function(explain, input_signature=[spec], autograph=False)
-    try:
+    with made_of_tensorflow(NotExplainedError, "there is no gradient"):
         parts = [graph(tf.constant(x[start : start + ROWS])) for start in range(0, len(x), ROWS)]
-    except NotImplementedError as error:  # NumPy was given a tensor of a graph
-        raise NotExplainedError(
-            f"to have a gradient, the score must be made of TensorFlow operations. {error}"
-        ) from error
     joined = [
         None if values[0] is None else np.concatenate([np.asarray(v) for v in values])
         for values in zip(*parts, strict=True)

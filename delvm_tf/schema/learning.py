@@ -56,7 +56,8 @@ def _column(cells: Any, name: str, dates: str, most_values: int) -> Column:
     if kind == "date" and dates != arrow.DATES:
         raise TypeError(
             f"the column {name!r} holds dates or times ({cells.type}), which say when and not "
-            f"what; leave it out, or read it as seconds with dates='numbers'"
+            f"what; leave it out, or make numbers of it, such as the hour. "
+            f"learn_schema(table, dates='numbers') reads it as seconds"
         )
     if kind in ("number", "date"):
         values = arrow.numbers(cells, name)

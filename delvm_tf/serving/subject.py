@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import tensorflow as tf
 
+from delvm_tf.detection.criterion import made_of_tensorflow
 from delvm_tf.detection.detector import AnomalyDetector
 from delvm_tf.detection.feature_detector import FeatureDetector
 from delvm_tf.models.energy_model import EnergyModel
@@ -182,10 +183,5 @@ class Subject(NamedTuple):
 
 
 def _in_graph(function: Any, x: tf.Tensor) -> tf.Tensor:
-    try:
+    with made_of_tensorflow(TypeError, "the detector cannot be exported"):
         return function(x)
-    except NotImplementedError as error:  # NumPy was given a tensor of a graph
-        raise TypeError(
-            f"the anomaly score cannot be exported: what gives it must be made of TensorFlow "
-            f"operations. {error}"
-        ) from error

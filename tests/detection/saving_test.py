@@ -10,7 +10,7 @@ import sys
 import joblib
 import numpy as np
 import pytest
-from detector_kinds import KINDS, OF_IMAGES, OF_TABLES, fitted, table
+from detector_kinds import KINDS, OF_IMAGES, OF_TABLES, fitted, table, written
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 
@@ -33,12 +33,7 @@ for folder, rows, scores in json.loads(sys.argv[1]):
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
     """By kind: the detector, its rows and its folder."""
-    folder = tmp_path_factory.mktemp("saved")
-    made = {}
-    for number, kind in enumerate(SAVABLE):
-        detector, x = fitted(kind)
-        made[kind] = detector, x, detector.save(folder / str(number))
-    return made
+    return written(SAVABLE, dv.AnomalyDetector.save, tmp_path_factory.mktemp("saved"))
 
 
 def test_every_kind_is_the_same_in_another_process(saved, tmp_path):

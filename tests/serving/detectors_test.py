@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
-from detector_kinds import KINDS, OF_IMAGES, OF_TABLES, fitted
+from detector_kinds import KINDS, OF_IMAGES, OF_TABLES, written
 from parity_test import CLIENT, assert_close
 from pyarrow import parquet
 from servers import GrpcServer, RestServer
@@ -21,12 +21,7 @@ OUTPUTS = ("anomaly_score", "is_anomaly", "p_value")
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
     """By kind: the detector, its rows, and the folder of its SavedModel."""
-    folder = tmp_path_factory.mktemp("detectors")
-    made = {}
-    for number, kind in enumerate(KINDS):
-        detector, x = fitted(kind)
-        made[kind] = detector, x, dv.export_saved_model(detector, folder / str(number))
-    return made
+    return written(KINDS, dv.export_saved_model, tmp_path_factory.mktemp("detectors"))
 
 
 def same(found, detector, x, what):

@@ -112,7 +112,7 @@ def test_the_command_line_takes_the_place_of_a_methods_own_settings(density):
     assert (denoising.model_settings["scale"], denoising.epochs) == (2.0, 3)
     assert denoising.objective_settings == {"sigma": [0.5, 0.2]}
     assert args.recipes["sm-delvm"].objective_settings == {}
-    assert density.parse_arguments([]).recipes == dict(recipes_in("density"))
+    assert density.parse_arguments([]).recipes == dict(recipes_in("density", dv.catalog.Recipe))
 
 
 def test_every_method_has_a_name_of_its_own(density):

@@ -22,7 +22,7 @@ def test_every_recipe_makes_a_model(name):
 @pytest.mark.parametrize("model", [name for name in MODELS if "conv" not in name])
 def test_heartbeats_have_a_recipe_for_every_model_and_objective(model, name):
     for objective in MODELS[model].objectives:
-        made = recipes_in(name).of(model, objective).make((140,), seed=0)
+        made = recipes_in(name, Recipe).of(model, objective).make((140,), seed=0)
         made.build((None, 140))
         assert made.trainable_variables
 
@@ -30,7 +30,7 @@ def test_heartbeats_have_a_recipe_for_every_model_and_objective(model, name):
 @pytest.mark.parametrize("name", ["one-vs-rest", "features-cifar10"])
 @pytest.mark.parametrize("model", MODELS)
 def test_images_have_a_recipe_for_every_model(model, name):
-    recipe = recipes_in(name).of(model)
+    recipe = recipes_in(name, Recipe).of(model)
     shape = (8, 8, 1) if "filters" in recipe.model_settings else (64,)
     made = recipe.make(shape, 0)
     made.build((None, *shape))
@@ -39,6 +39,6 @@ def test_images_have_a_recipe_for_every_model(model, name):
 
 def test_a_file_of_the_users_own_and_one_that_is_not_there(tmp_path):
     (tmp_path / "mine.toml").write_text('model = "dem"')
-    assert recipes_in(str(tmp_path / "mine.toml"))["mine"].model == "dem"
+    assert recipes_in(str(tmp_path / "mine.toml"), Recipe)["mine"].model == "dem"
     with pytest.raises(FileNotFoundError, match=r"neither a file, nor one of .*ecg5000"):
-        recipes_in("nonsense")
+        recipes_in("nonsense", Recipe)

@@ -10,7 +10,7 @@ NAMES = tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
 Kind = TypeVar("Kind", bound=Recipe)
 
 
-def recipes_in(name: str, kind: type[Kind] = Recipe) -> Recipes[Kind]:  # type: ignore[assignment]
+def recipes_in(name: str, kind: type[Kind]) -> Recipes[Kind]:
     """The recipes of a file of this folder by its name, or of any other by its path.
 
     Raises:
