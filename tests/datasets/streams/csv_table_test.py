@@ -18,7 +18,7 @@ from pyarrow import csv as arrow_csv
 
 import delvm_tf as dv
 from delvm_tf.datasets import ContentsError
-from delvm_tf.datasets.streams import TableOptions, csv_table, stream
+from delvm_tf.datasets.streams import TableOptions, csv_table, csv_text, stream
 from delvm_tf.datasets.streams.reading import Reading
 from delvm_tf.inputs.columns import names_of
 
@@ -418,8 +418,8 @@ def test_where_blocks_end_does_not_matter(rows, ends, mark, wrong, tmp_path):
         lines[1 + wrong] = '1,"2"3'
     text = mark + "".join(line + ends[k % len(ends)] for k, line in enumerate(lines))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(csv_table, "_BLOCK", 40)
-        patch.setattr(csv_table, "_CELL", 1)
+        patch.setattr(csv_text, "_BLOCK", 40)
+        patch.setattr(csv_text, "_CELL", 1)
         if wrong is not None and wrong < len(rows):
             with pytest.raises(ContentsError, match="cannot be read"):
                 table(tmp_path / "a.csv", text)

@@ -1,0 +1,71 @@
+"""Whether the first line of a .csv file names its columns."""
+
+import re
+from pathlib import Path
+
+from delvm_tf.datasets.archive import ContentsError
+from delvm_tf.datasets.streams.csv_cells import BOOLEANS, INFINITE, INTEGER, MISSING, NUMBER
+from delvm_tf.datasets.streams.csv_text import Line
+from delvm_tf.datasets.streams.reading import TableOptions
+
+_SAVETXT = re.compile(r"[+-]?\d\.\d{18}e[+-]\d+")
+
+
+def is_header(first: Line, options: TableOptions, path: Path) -> bool:
+    """Whether the first line names the columns; see `TableOptions`."""
+    if options.header is not None:
+        return options.header
+    cells = first.cells
+    points = [cell.replace(options.decimal, ".") for cell in cells]
+    kinds = {_kind(cell) for cell in points}
+    shown = options.separator.join(cells[:8]) + (" ..." if len(cells) > 8 else "")
+    if cells[0].lstrip().startswith("#"):
+        raise ContentsError(
+            f"{path}: line {first.number} is {shown!r}, apparently a comment; remove it, or pass "
+            f"header=True if it names the columns"
+        )
+    if kinds <= {"text", ""} and "text" in kinds:
+        if quoted := [c for c in cells if len(c) > 1 and c[0] == c[-1] == "'"]:
+            raise ContentsError(f"{path}: {quoted[0]} is quoted by ', expected \"")
+        if escaped := [c for c in cells if '\\"' in c or "\\\\" in c]:
+            raise ContentsError(
+                f"{path}: {escaped[0]} has backslashes as escapes, expected doubled quotes"
+            )
+        return True
+    if kinds <= {"number", "missing", ""} and "number" in kinds and not _may_number(points):
+        return False
+    raise ContentsError(
+        f"{path}: line {first.number} is {shown!r}, which may be names or data; pass "
+        f"header=True if it names the columns, header=False if it is the first row (from a "
+        f"program: --header or --no-header)"
+    )
+
+
+def _kind(cell: str) -> str:
+    cell = cell.strip()
+    if NUMBER.fullmatch(cell) or INFINITE.fullmatch(cell) or cell in BOOLEANS:
+        return "number"
+    if not cell:
+        return ""
+    return "missing" if cell in MISSING else "text"
+
+
+def _may_number(cells: list[str]) -> bool:
+    """Whether numbers may be names of columns: 0, 1, 2, ..., lags, years, wavelengths, True, False.
+
+    Those are distinct, and integers or in order. Names do not look like numbers of `np.savetxt`.
+    """
+    cells = [cell.strip() for cell in cells]
+    if not all(cells[1:-1]):  # only an index, or what follows a trailing comma, may lack a name
+        return False
+    kept = [cell for cell in cells if cell]
+    if len(set(kept)) < len(kept):
+        return False
+    kept = [BOOLEANS.get(cell, cell) for cell in kept]
+    if not all(map(NUMBER.fullmatch, kept)):
+        return False
+    if all(map(_SAVETXT.fullmatch, kept)):
+        return False
+    values = [float(c) for c in kept]
+    ordered = values in (sorted(values), sorted(values, reverse=True))
+    return ordered or all(map(INTEGER.fullmatch, kept))
