@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 import re
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import tensorflow as tf
@@ -40,6 +40,14 @@ class Schema:
     def outputs(self) -> tuple[str, ...]:
         """Names of the numbers that a row becomes."""
         return tuple(name for column in self.columns for name in column.outputs)
+
+    @property
+    def kinds(self) -> dict[str, Literal["number", "date", "text"]]:
+        """What each column of a table holds, for `dv.datasets.open_table`."""
+        return {
+            c.name: "text" if isinstance(c, Category) else "date" if c.date else "number"
+            for c in self.columns
+        }
 
     @property
     def inputs(self) -> dict[str, tf.TensorSpec]:

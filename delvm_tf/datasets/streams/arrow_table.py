@@ -31,8 +31,7 @@ def chunks(path: Path, reading: Reading) -> Iterator[Chunk]:
         ContentsError: for columns and values that are not numbers or missing, and integers that
             float64 cannot represent, with column and row.
     """
-    kind = _PARQUET if path.suffix.lower() == ".parquet" else "feather"
-    data = arrow_dataset.dataset(str(path), format=kind, partitioning="hive")
+    data = dataset_of(path)
     schema = data.schema
     pandas = schema.pandas_metadata or {}
     index = [name for name in pandas.get("index_columns", ()) if isinstance(name, str)]
@@ -63,6 +62,12 @@ def chunks(path: Path, reading: Reading) -> Iterator[Chunk]:
             names = selected.names
         yield Chunk(x, y, names, selected.left_out)
         start += len(batch)
+
+
+def dataset_of(path: Path, partitioning: str | None = "hive") -> arrow_dataset.Dataset:
+    """A file as a data set of pyarrow, whose columns are folders too unless they shall not be."""
+    kind = _PARQUET if path.suffix.lower() == ".parquet" else "feather"
+    return arrow_dataset.dataset(str(path), format=kind, partitioning=partitioning)
 
 
 def _is_list_of_numbers(kind: Any) -> bool:

@@ -1,11 +1,12 @@
 """Whether the first line of a .csv file names its columns."""
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 from delvm_tf.datasets.archive import ContentsError
-from delvm_tf.datasets.streams.csv_cells import BOOLEANS, INFINITE, INTEGER, MISSING, NUMBER
-from delvm_tf.datasets.streams.csv_text import Line
+from delvm_tf.datasets.streams.csv_cells import BOOLEANS, DATE, INFINITE, INTEGER, MISSING, NUMBER
+from delvm_tf.datasets.streams.csv_text import CsvText, Line
 from delvm_tf.datasets.streams.reading import TableOptions
 
 _SAVETXT = re.compile(r"[+-]?\d\.\d{18}e[+-]\d+")
@@ -18,11 +19,10 @@ def is_header(first: Line, options: TableOptions, path: Path) -> bool:
     cells = first.cells
     points = [cell.replace(options.decimal, ".") for cell in cells]
     kinds = {_kind(cell) for cell in points}
-    shown = options.separator.join(cells[:8]) + (" ..." if len(cells) > 8 else "")
     if cells[0].lstrip().startswith("#"):
         raise ContentsError(
-            f"{path}: line {first.number} is {shown!r}, apparently a comment; remove it, or pass "
-            f"header=True if it names the columns"
+            f"{path}: line {first.number} is {_shown(first, options)!r}, apparently a "
+            f"comment; remove it, or pass header=True if it names the columns"
         )
     if kinds <= {"text", ""} and "text" in kinds:
         if quoted := [c for c in cells if len(c) > 1 and c[0] == c[-1] == "'"]:
@@ -34,11 +34,49 @@ def is_header(first: Line, options: TableOptions, path: Path) -> bool:
         return True
     if kinds <= {"number", "missing", ""} and "number" in kinds and not _may_number(points):
         return False
-    raise ContentsError(
-        f"{path}: line {first.number} is {shown!r}, which may be names or data; pass "
-        f"header=True if it names the columns, header=False if it is the first row (from a "
+    raise _unclear(first, options, path)
+
+
+def names_mixed_columns(text: CsvText, expected: Collection[str]) -> bool:
+    """The same for columns that may hold text, as their names do.
+
+    A first line of text names the columns if the second one has a number or a date, or if it has
+    all the names that are expected; a date is no name.
+
+    Args:
+        text: the file.
+        expected: names of columns of it, as far as they are known.
+
+    Raises:
+        ContentsError: if it may be either, with the option to pass.
+    """
+    first, second, options = text.first, text.second, text.options
+    if options.header is not None:
+        return options.header
+    if expected and {*expected} <= {cell.strip() for cell in first.cells}:
+        return True
+    dated = any(map(DATE.fullmatch, first.cells))
+    if {_kind(cell) for cell in first.cells} <= {"text", ""} and (
+        dated or (second is not None and not any(map(_is_data, second.cells)))
+    ):
+        raise _unclear(first, options, text.path)
+    return is_header(first, options, text.path)
+
+
+def _is_data(cell: str) -> bool:
+    return _kind(cell.replace(",", ".")) == "number" or bool(DATE.fullmatch(cell))
+
+
+def _unclear(first: Line, options: TableOptions, path: Path) -> ContentsError:
+    return ContentsError(
+        f"{path}: line {first.number} is {_shown(first, options)!r}, which may be names or data; "
+        f"pass header=True if it names the columns, header=False if it is the first row (from a "
         f"program: --header or --no-header)"
     )
+
+
+def _shown(first: Line, options: TableOptions) -> str:
+    return options.separator.join(first.cells[:8]) + (" ..." if len(first.cells) > 8 else "")
 
 
 def _kind(cell: str) -> str:

@@ -1,0 +1,262 @@
+"""Tables of any size with columns of any kind: what they hold, and their rows some at a time."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from delvm_tf.datasets.archive import ContentsError
+from delvm_tf.datasets.dataset import Array
+from delvm_tf.datasets.streams.csv_table import chunks as csv_chunks
+from delvm_tf.datasets.streams.reading import Column, Reading, TableOptions, select
+from delvm_tf.datasets.streams.stream import TABLES, files_of
+from delvm_tf.datasets.tables import columns as reading
+from delvm_tf.datasets.tables.cells import NOTHING, TEXT, ColumnOfText
+from delvm_tf.datasets.tables.columns import KINDS, Kind, kind_of
+from delvm_tf.datasets.tables.sources import Source, source_of
+from delvm_tf.inputs.notices import warn
+
+_ROWS = 2**13
+
+
+class TableChunk(NamedTuple):
+    """Some rows of a file.
+
+    Attributes:
+        file: which file.
+        first: number of the first row in it, from 0, without the header and blank lines.
+        table: the features, a pyarrow table.
+        labels: integers, (rows,), or None.
+    """
+
+    file: Path
+    first: int
+    table: pa.Table
+    labels: Array | None
+
+
+class TableFiles:
+    """The files of a table, which can be read again and again; made by `open_table`.
+
+    Iterating gives pyarrow tables of some rows each, without labels.
+
+    Attributes:
+        files: in the order in which they are read.
+        names: of the columns that are features.
+    """
+
+    def __init__(self, sources: Sequence[Source], options: TableOptions, kinds: Mapping[str, Kind]):
+        self._sources = sources
+        self._options = options
+        self._given = dict(kinds)
+        self.files = tuple(source.path for source in sources)
+        self._types: dict[str, pa.DataType] | None = None
+        self._labels: list[str | None] = []
+        names: tuple[str, ...] | None = None
+        for source in sources:
+            wanted = Reading(table=options, names=names)
+            found = select(source.names, len(source.names), wanted, source.path, source.index)
+            names = found.names
+            self._labels.append(None if found.label is None else source.names[found.label])
+        assert names is not None  # every column of a source has one
+        self.names = names
+        if strange := [name for name in self._given if name not in names]:
+            raise ValueError(f"kinds names {strange[0]!r}, which is no feature of {self.files[0]}")
+        if wrong := [kind for kind in self._given.values() if kind not in KINDS]:
+            raise ValueError(f"unknown kind {wrong[0]!r}; expected one of {', '.join(KINDS)}")
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """What each column holds: `number`, `boolean`, `date`, `text`, `nothing` (no values).
+
+        Columns of text files are settled by all their cells, unless the kind was given. It takes a
+        pass over the files, once. Columns of Parquet and Feather have the type that the file says,
+        of which those that are none of these have pyarrow's name.
+
+        Raises:
+            ContentsError: if the files disagree, or all cells of a column of text are numbers or
+                dates that are written otherwise than expected.
+        """
+        return {name: self._given.get(name) or kind_of(self._settled[name]) for name in self.names}
+
+    @property
+    def labelled(self) -> bool:
+        """Whether there is a column of labels."""
+        return self._options.label is not None
+
+    def with_kinds(self, kinds: Mapping[str, Kind]) -> "TableFiles":
+        """The same files, of which the columns and what they hold are known; others are left out.
+
+        A cell that is something else is an error, and text stays text: "007" is not 7.
+
+        Args:
+            kinds: by name, in the order wanted, such as `Schema.kinds`.
+        """
+        return TableFiles(self._sources, replace(self._options, columns=tuple(kinds)), kinds)
+
+    def batches(self, rows: int = _ROWS) -> Iterator[TableChunk]:
+        """The rows in order, at most `rows` at a time, in constant memory.
+
+        Numbers are float64, truth values bool, dates and times microseconds, text strings. Missing
+        cells are null (NaN in a column of numbers that Parquet or Feather have so).
+
+        Raises:
+            ContentsError: for a cell that is not what the column holds, infinite numbers, integers
+                that float64 cannot represent, and labels that are no integers: the file, row,
+                column and value.
+        """
+        if rows < 1:
+            raise ValueError(f"rows must be positive, got {rows}")
+        settled = {} if self._given.keys() == {*self.names} else self._settled
+        read = reading.Columns(self._given, settled, self._options.decimal)
+        for source, label in zip(self._sources, self._labels, strict=True):
+            start = 0
+            wanted = [*self.names, *([] if label is None else [label])]
+            for cells in source.batches(wanted):
+                y = None if label is None else reading.labels(cells[label], label, source, start)
+                table = pa.table(
+                    {name: read(cells[name], name, source, start) for name in self.names}
+                )
+                for k in range(0, len(table), rows):
+                    some = None if y is None else y[k : k + rows]
+                    yield TableChunk(source.path, start + k, table.slice(k, rows), some)
+                start += len(table)
+
+    def read(self) -> tuple[pa.Table, Array | None]:
+        """All rows as one table, and the labels or None."""
+        chunks = list(self.batches())
+        if not chunks:
+            raise ContentsError(f"{self.files[0]} has no rows")
+        labels = [chunk.labels for chunk in chunks if chunk.labels is not None]
+        whole = pa.concat_tables([chunk.table for chunk in chunks])
+        return whole, np.concatenate(labels) if labels else None
+
+    def __iter__(self) -> Iterator[pa.Table]:
+        return (chunk.table for chunk in self.batches())
+
+    @property
+    def _settled(self) -> dict[str, pa.DataType]:
+        """The types of columns whose kinds are not given."""
+        if self._types is None:
+            self._types = self._settle()
+        return self._types
+
+    def _settle(self) -> dict[str, pa.DataType]:
+        found: dict[str, pa.DataType] = {}
+        text: dict[str, ColumnOfText] = {}
+        where: dict[str, str] = {}
+        unknown = [name for name in self.names if name not in self._given]
+        for source in self._sources:
+            for name in unknown:
+                if name in source.types:
+                    found[name] = _merged(found.get(name), source.types[name], name, source)
+                else:
+                    text.setdefault(name, ColumnOfText(self._options.decimal))
+            untyped = [name for name in unknown if name not in source.types]
+            for start, cells in source.text(untyped):
+                for name in untyped:
+                    column = text[name]
+                    column.see(cells[name], start)
+                    if column.other is not None and name not in where:
+                        row, cell = column.other
+                        where[name] = f"row {row} of {source.path} holds {cell!r}"
+        for name, column in text.items():
+            _check(name, column, where.get(name))
+            found[name] = _merged(found.get(name), column.type, name, self._sources[0])
+        return found
+
+
+def open_table(
+    pattern: str | Path,
+    label: Column | None = None,
+    columns: Sequence[Column] | Column | None = None,
+    drop: Sequence[Column] | Column = (),
+    index: Sequence[Column] | Column = (),
+    header: bool | None = None,
+    separator: str = ",",
+    decimal: Literal[".", ","] = ".",
+    kinds: Mapping[str, Kind] | None = None,
+) -> TableFiles:
+    """Tables with columns of any kind, from files that need not fit in memory.
+
+    A column of a .csv file is settled by all its cells: numbers if every one that is not missing is
+    a number (integers with leading zeros are codes, and so text); truth values if all are true or
+    false, True or False, TRUE or FALSE; dates if all are written as ISO 8601 says (2026-11-27,
+    2026-11-27T13:30:00, the same with an offset, or 13:30:00); else text. White space around a cell
+    does not count. Empty cells are missing, and in columns that are not text so are the spellings
+    NA, N/A, NaN, NULL, None, ?, -, and the like; in a column of text these are text, a category as
+    any other, unless it has nothing else. A column of text most of whose cells are numbers gets a
+    warning, which names the first that is not. Without a header columns are called "0", "1", ....
+
+    The columns of several files are matched by name. Folders `name=value` above a file are columns.
+
+    Args:
+        pattern: a folder, or a pattern such as `"data/*.csv"`, for files of one kind (.csv,
+            .csv.gz, .parquet, .feather, .arrow).
+        label: a column of integers or truth values, which is not a feature; 0 is normal, and 1
+            abnormal.
+        columns: the features, in this order; by default all columns that the others do not name.
+        drop: columns to leave out.
+        index: columns that number the rows; left out too.
+        header: whether the first line of a .csv file names the columns. By default the types of the
+            cells in the first two lines decide, and ambiguous ones are refused.
+        separator: the character between the cells of a .csv file.
+        decimal: the decimal mark of a .csv file, "." or ",".
+        kinds: of columns that shall not be settled, `number`, `boolean`, `date` or `text`, by name:
+            `{"postcode": "text"}`.
+
+    Raises:
+        FileNotFoundError: if no file fits the pattern.
+        ContentsError: if the first lines are damaged, the columns of two files differ, or it is not
+            clear what the columns mean.
+        ValueError: for files that are no tables, of several formats, or impossible options.
+    """
+    options = TableOptions(label, columns, drop, index, header, separator, decimal)
+    files, reader = files_of(str(pattern))
+    if reader not in TABLES:
+        raise ValueError(f"{files[0]} is no table; expected .csv, .csv.gz, .parquet or .feather")
+    asked = (label, *(options.columns or ()), *options.left_out)  # type: ignore[misc]
+    expected = {name for name in asked if isinstance(name, str)}
+    sources: list[Source] = []
+    for file in files:
+        sources.append(source_of(file, options, reader is csv_chunks, expected))
+        expected = expected or {*sources[0].names}
+    return TableFiles(sources, options, kinds or {})
+
+
+def _merged(
+    known: pa.DataType | None, found: pa.DataType, name: str, source: Source
+) -> pa.DataType:
+    if known in (None, NOTHING) or known == found:
+        return found
+    if found == NOTHING:
+        return known
+    raise ContentsError(
+        f"{source.path}: the column {name!r} holds {kind_of(found)} ({found}), but "
+        f"{kind_of(known)} ({known}) in another file; write all files alike, or leave it out with "
+        f"drop="
+    )
+
+
+def _check(name: str, column: ColumnOfText, where: str | None) -> None:
+    if column.odd == "numbers":
+        mark, other = (".", ",") if column.decimal == "." else (",", ".")
+        raise ContentsError(
+            f"the column {name!r} holds numbers with {other!r}, such as {where}; pass "
+            f"decimal={other!r} if that is the decimal mark, or write them with {mark!r} and "
+            f"without separators of thousands; kinds={{{name!r}: 'text'}} if they are text"
+        )
+    if column.odd == "dates":
+        raise ContentsError(
+            f"the column {name!r} holds dates that are not written as 2026-11-27: {where}; convert "
+            f"them, leave the column out with drop=, or pass kinds={{{name!r}: 'text'}}"
+        )
+    if column.type == TEXT and 2 * column.numbers > column.cells:
+        warn(
+            f"the column {name!r} is text, for {where}, although {column.numbers} of its "
+            f"{column.cells} cells are numbers; pass kinds={{{name!r}: 'number'}} to have such "
+            f"cells refused, or 'text' if it is meant so"
+        )

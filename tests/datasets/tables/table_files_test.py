@@ -1,0 +1,297 @@
+"""Mixed tables are read as they are meant, or refused with the place and what to do."""
+
+import datetime
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+import delvm_tf as dv
+from delvm_tf.datasets import ContentsError, open_table
+from delvm_tf.datasets.streams import csv_text
+
+TEXT = """id,heat,open,site,day,code
+1, 20.5,true, north,2021-01-01,007
+2,NA,False,NA,2021-01-02,123
+3,-1e3,,"so,uth",,5
+"""
+
+
+def written(folder, text, name="a.csv"):
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def column(folder, *cells, **options):
+    """The kind and the cells of a column of text."""
+    text = "x,y\n" + "".join(f"{cell},1\n" for cell in cells)
+    table = open_table(written(folder, text), columns="x", **options)
+    return table.kinds["x"], table.read()[0]["x"].to_pylist()
+
+
+def test_each_column_is_what_all_its_cells_are(tmp_path):
+    table = open_table(written(tmp_path, TEXT), drop="id")
+    assert table.names == ("heat", "open", "site", "day", "code")
+    assert table.kinds == {
+        "heat": "number", "open": "boolean", "site": "text", "day": "date", "code": "text"
+    }  # fmt: skip
+    rows, labels = table.read()
+    assert labels is None
+    assert rows.to_pydict() == {
+        "heat": [20.5, None, -1000.0],
+        "open": [True, False, None],
+        "site": ["north", "NA", "so,uth"],  # a category, as any other
+        "day": [datetime.datetime(2021, 1, 1), datetime.datetime(2021, 1, 2), None],
+        "code": ["007", "123", "5"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind", "values"),
+    [
+        (["1", " +2.5 ", "-.5e1"], "number", [1.0, 2.5, -5.0]),
+        (["1", "NA", "n/a", "nan", "NULL", "None", "?", "-", ""], "number", [1.0] + [None] * 8),
+        (["TRUE", "false", "NA"], "boolean", [True, False, None]),
+        (["0", "1"], "number", [0.0, 1.0]),
+        (["10:30", "23:59:05"], "date", [datetime.time(10, 30), datetime.time(23, 59, 5)]),
+        (["2021-01-01T10:00:00Z", "2021-01-01 12:00:00+01:00"], "date", None),
+        (["2021-01-01T10:00:00Z", "2021-01-01 12:00:00"], "text", None),
+        (["a", "NA", "None", ""], "text", ["a", "NA", "None", None]),
+        (["007", "12"], "text", ["007", "12"]),
+        (["01.5", "0"], "number", [1.5, 0.0]),
+        (["NA", "", "-"], "nothing", [None] * 3),
+        (["nan(1)", "a"], "text", ["nan(1)", "a"]),
+        (["0x10", "1_0"], "text", ["0x10", "1_0"]),
+        (["١", "٢"], "text", ["١", "٢"]),
+        (['"1,5"', '"a,b"'], "text", ["1,5", "a,b"]),
+        (['"a ""b"" c"', '"two\nlines"'], "text", ['a "b" c', "two\nlines"]),
+        (["inf", "a"], "text", ["inf", "a"]),
+    ],
+)  # fmt: skip
+def test_cells(cells, kind, values, tmp_path):
+    found, read = column(tmp_path, *cells)
+    assert found == kind
+    assert values is None or read == values
+
+
+def test_one_cell_in_the_last_file_settles_a_column(tmp_path, monkeypatch):
+    monkeypatch.setattr(csv_text, "_BLOCK", 64)
+    monkeypatch.setattr(csv_text, "_CELL", 1)
+    for k in range(3):
+        written(tmp_path, "x,y\n" + "1,2\n" * 50, f"{k}.csv")
+    assert open_table(tmp_path).kinds == {"x": "number", "y": "number"}
+    written(tmp_path, "x,y\n" + "1,2\n" * 50 + "error,2\n", "3.csv")
+    table = open_table(tmp_path)
+    with pytest.warns(UserWarning, match=r"'x' is text, for row 50 of .*3\.csv holds 'error', alt"):
+        assert table.kinds == {"x": "text", "y": "number"}
+    assert table.read()[0]["x"].to_pylist() == ["1"] * 200 + ["error"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "options", "match"),
+    [
+        (['"3,14"', "2"], {}, "'x' holds numbers with ','.*'3,14'.*decimal=','.*kinds="),
+        (['"1,234.5"', "2"], {}, "without separators of thousands"),
+        (["1.5", "2"], {"decimal": ",", "separator": ";"}, "holds numbers with '.'"),
+        (["31.12.2021", "1.1.2022"], {}, "dates that are not written as 2026-11-27.*31.12.2021"),
+        (["12/31/2021"], {}, "dates that are not written"),
+        (["1", "inf"], {}, r"row 1 \(line 3\), column 'x', is infinite"),
+        (["1e999"], {}, "is infinite"),
+        (["9007199254740993", "1"], {}, r"row 0 \(line 2\), column 'x', is 9007199254740993"),
+        (["a", "1"], {"kinds": {"x": "number"}}, r"row 0 \(line 2\), column 'x', holds 'a', not"),
+        (["2021-01-01", "10:30"], {"kinds": {"x": "date"}}, "holds '10:30', not a date"),
+        (["true", "2"], {"kinds": {"x": "boolean"}}, "holds '2', not a boolean"),
+    ],
+)  # fmt: skip
+def test_what_is_refused(cells, options, match, tmp_path):
+    text = "x,y\n" + "".join(f"{cell},1\n" for cell in cells)
+    if "separator" in options:
+        text = text.replace(",", ";")
+    with pytest.raises(ContentsError, match=match):
+        open_table(written(tmp_path, text), columns="x", **options).read()
+
+
+def test_decimal_commas(tmp_path):
+    path = written(tmp_path, "x;y\n1,5;a\n-2;b\n;b\n")
+    rows, _ = open_table(path, separator=";", decimal=",").read()
+    assert rows.to_pydict() == {"x": [1.5, -2.0, None], "y": ["a", "b", "b"]}
+
+
+def test_codes_may_be_numbers_and_numbers_text_if_one_says_so(tmp_path):
+    assert column(tmp_path, "007", "12", kinds={"x": "number"}) == ("number", [7.0, 12.0])
+    assert column(tmp_path, "7", "NA", kinds={"x": "text"}) == ("text", ["7", "NA"])
+    assert column(tmp_path, '"3,14"', kinds={"x": "text"}) == ("text", ["3,14"])
+    with pytest.raises(ValueError, match="unknown kind 'float'"):
+        column(tmp_path, "1", kinds={"x": "float"})
+    with pytest.raises(ValueError, match="kinds names 'z', which is no feature"):
+        column(tmp_path, "1", kinds={"z": "text"})
+
+
+def test_known_kinds_choose_the_columns_and_hold_for_other_files(tmp_path):
+    table = open_table(written(tmp_path, TEXT), drop="id")
+    schema = dv.schema.learn_schema(table.read()[0].drop(["day"]))
+    new = written(tmp_path, "more,code,site,open,heat\n9,1,NA,1,7\n9,02,2,true,\n", "new.csv")
+    known = open_table(new).with_kinds(schema.kinds)
+    assert known.names == schema.names
+    assert known.read()[0].to_pydict() == {
+        "heat": [7.0, None], "open": [1.0, 1.0], "site": ["NA", "2"], "code": ["1", "02"]
+    }  # fmt: skip
+    few = open_table(written(tmp_path, "heat,site\n1,b\n", "few.csv"))
+    with pytest.raises(ContentsError, match=r"few\.csv has no column 'open'"):
+        few.with_kinds(schema.kinds)
+
+
+def test_labels(tmp_path):
+    path = written(tmp_path, "x,y,z\na,1,true\nb,0,false\n,1,true\n")
+    for label, values in {"y": [1, 0, 1], "z": [1, 0, 1], -1: [1, 0, 1]}.items():
+        _, labels = open_table(path, label=label).read()
+        assert labels.dtype == np.int64
+        assert labels.tolist() == values
+    with pytest.raises(ContentsError, match=r"labels in the column 'x' are text, .*0 for normal"):
+        open_table(written(tmp_path, "x,y\na,1\n", "b.csv"), label="x").read()
+    with pytest.raises(ContentsError, match=r"row 2 \(line 4\), column 'x', has no label"):
+        open_table(path, label="x").read()
+    with pytest.raises(ContentsError, match=r"label of row 0 is 0\.5, not an integer"):
+        open_table(written(tmp_path, "x,y\na,0.5\n", "c.csv"), label="y").read()
+
+
+def test_chunks_say_where_they_are_from(tmp_path):
+    for k in range(2):
+        written(tmp_path, "x,y\n" + "".join(f"{k},{n}\n" for n in range(5)), f"{k}.csv")
+    table = open_table(tmp_path, label="y")
+    for _ in range(2):
+        chunks = list(table.batches(rows=2))
+        where = [(c.file.name, c.first, len(c.table), c.labels.tolist()) for c in chunks]
+        each = [(0, 2, [0, 1]), (2, 2, [2, 3]), (4, 1, [4])]
+        assert where == [(f"{k}.csv", *some) for k in range(2) for some in each]
+    assert [len(part) for part in table] == [5, 5]
+    with pytest.raises(ValueError, match="rows must be positive"):
+        next(table.batches(rows=0))
+
+
+def test_columns_of_several_files_are_matched_by_name(tmp_path):
+    written(tmp_path, "x,y\n1,a\n", "a.csv")
+    written(tmp_path, "y,x\nb,2\n", "b.csv")
+    assert open_table(tmp_path).read()[0].to_pydict() == {"x": [1.0, 2.0], "y": ["a", "b"]}
+    written(tmp_path, "y,z\nb,2\n", "c.csv")
+    with pytest.raises(ContentsError, match=r"c\.csv: its columns .* lacks 'x' and has 'z' bes"):
+        open_table(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ("x,y\n1,a\n2\n", r"row 1 \(line 3\) has 1 values, expected 2"),
+        ("x,y\n1,a\n2,b,c\n", "has 3 values, expected 2"),
+        ("x,x\n1,a\n", "several columns are called 'x'"),
+        ("x, x\n1,a\n", "several columns are called 'x'"),
+        (",x\n1,a\n", "'Unnamed: 0', is an index or has no name"),
+        ("a,b\nc,d\n", "may be names or data"),
+        ("2021-01-01,b\n2021-01-02,d\n", "may be names or data"),
+        ("5,b\n6,d\n", "may be names or data"),
+        ("x;y\n1;a\n", "pass separator=';'"),
+        ("x\n1\n\n2\n", "is blank in a file of one column"),
+        ("", "is empty"),
+        (b"x,y\n1,\xff\n", "UTF-8"),
+        ('x,y\n1,a "b\n', "quote"),
+    ],
+)
+def test_damaged_and_ambiguous_files(text, match, tmp_path):
+    with pytest.raises(ContentsError, match=match):
+        open_table(written(tmp_path, text)).read()
+
+
+def test_headers(tmp_path):
+    rows = open_table(written(tmp_path, "a,b\nc,d\n"), header=True).read()[0]
+    assert rows.to_pydict() == {"a": ["c"], "b": ["d"]}
+    rows = open_table(written(tmp_path, "5,b\nNA,d\n"), header=False).read()[0]
+    assert rows.to_pydict() == {"0": [5.0, None], "1": ["b", "d"]}
+    rows = open_table(written(tmp_path, "5,b\n6,d\n"), header=False, columns=["1"]).read()[0]
+    assert rows.to_pydict() == {"1": ["b", "d"]}
+    rows = open_table(written(tmp_path, "\ufeff a ,b\nc,d\n"), columns=["a"]).read()[0]
+    assert rows.to_pydict() == {"a": ["c"]}  # known by its name
+    with pytest.raises(ContentsError, match="has no rows"):
+        open_table(written(tmp_path, "a,b\n")).read()
+
+
+@pytest.mark.parametrize("ending", ["parquet", "feather"])
+def test_typed_files(ending, tmp_path):
+    frame = pd.DataFrame(
+        {
+            "n": [1, 2, 3],
+            "f": [1.5, None, 2.5],
+            "t": pd.Categorical(["a", None, "b"]),
+            "d": pd.to_datetime(["2021-01-01", None, "2021-01-02"]),
+            "b": [True, False, True],
+            "none": [None] * 3,
+            "label": [0, 1, 0],
+        }
+    )
+    getattr(frame, f"to_{ending}")(tmp_path / f"a.{ending}")
+    table = open_table(tmp_path, label="label")
+    assert [*table.kinds.values()] == ["number", "number", "text", "date", "boolean", "nothing"]
+    rows, labels = table.read()
+    assert rows["n"].to_pylist() == [1.0, 2.0, 3.0]
+    assert rows["t"].to_pylist() == ["a", None, "b"]
+    first, second = datetime.datetime(2021, 1, 1), datetime.datetime(2021, 1, 2)
+    assert rows["d"].to_pylist() == [first, None, second]
+    assert labels.tolist() == [0, 1, 0]
+    with pytest.raises(ContentsError, match=r"the column 'n' holds number .*, expected text"):
+        table.with_kinds({"n": "text"}).read()
+    assert table.with_kinds({"b": "number"}).read()[0]["b"].to_pylist() == [1.0, 0.0, 1.0]
+    getattr(frame.assign(n=["x"] * 3), f"to_{ending}")(tmp_path / f"b.{ending}")
+    with pytest.raises(ContentsError, match=r"b\.\w+: the column 'n' holds text .* in another"):
+        _ = open_table(tmp_path).kinds
+
+
+def test_typed_values_that_are_refused(tmp_path):
+    refused = {(1, 2**53 + 1): "is 9007199254740993, an integer", (1.0, np.inf): "is infinite"}
+    for values, match in refused.items():
+        pl.DataFrame({"x": values}).write_parquet(tmp_path / "a.parquet")
+        with pytest.raises(ContentsError, match=f"row 1, column 'x', {match}"):
+            open_table(tmp_path).read()
+    (tmp_path / "a.parquet").write_bytes(b"PAR1 nothing")
+    with pytest.raises(ContentsError, match="cannot be read"):
+        open_table(tmp_path).read()
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_folders_are_columns(ending, tmp_path):
+    for site, year in ("007", "2020"), ("a%20b", "2021"), ("c", "__HIVE_DEFAULT_PARTITION__"):
+        folder = tmp_path / f"site={site}" / f"year={year}"
+        folder.mkdir(parents=True)
+        frame = pl.DataFrame({"x": [1.0, 2.0], "y": ["p", "q"]})
+        getattr(frame, f"write_{ending}")(folder / f"part.{ending}")
+    table = open_table(tmp_path)
+    assert table.kinds == {"x": "number", "y": "text", "site": "text", "year": "number"}
+    rows, _ = table.read()
+    assert rows["site"].to_pylist() == ["007", "007", "a b", "a b", "c", "c"]
+    assert rows["year"].to_pylist() == [2020.0, 2020.0, 2021.0, 2021.0, None, None]
+    known = open_table(tmp_path, columns=["site", "x"])
+    assert known.read()[0].column_names == ["site", "x"]
+
+
+def test_thousands_of_columns(tmp_path):
+    frame = pl.DataFrame(np.random.default_rng(0).normal(size=(20, 3000)))
+    frame.write_csv(tmp_path / "a.csv")
+    table = open_table(tmp_path)
+    assert {*table.kinds.values()} == {"number"}
+    np.testing.assert_array_equal(table.read()[0].to_pandas().to_numpy(), frame.to_numpy())
+
+
+def test_other_files_are_no_tables(tmp_path):
+    np.savez(tmp_path / "a.npz", x=np.zeros((2, 2)))
+    with pytest.raises(ValueError, match="is no table"):
+        open_table(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        open_table(tmp_path / "*.csv")
+
+
+def test_large_files_are_read_in_parts(tmp_path):
+    pl.DataFrame({"x": np.arange(20_000.0)}).write_parquet(tmp_path / "a.parquet")
+    chunks = list(open_table(tmp_path).batches())
+    assert [chunk.first for chunk in chunks] == [0, 8192, 16384]
+    assert chunks[2].table["x"][0].as_py() == 16384.0
