@@ -92,7 +92,7 @@ def _(fitted: Criterion) -> Scores:
 
 
 class Decision(NamedTuple):
-    """Abnormal is what has an anomaly score > threshold; the one place where that is decided.
+    """Abnormal is what has an anomaly score > threshold; `decided` alone compares them.
 
     Scores are rounded to float32 before they are compared, as everything that is served is; those
     of estimators that score in Python alone keep float64.
@@ -122,12 +122,9 @@ class Decision(NamedTuple):
 
     def of(self, scores: tf.Tensor) -> dict[str, tf.Tensor]:
         """`anomaly_score`, `is_anomaly`, `threshold` and, where known, `p_value`, (batch,) each."""
-        threshold = tf.constant(self.threshold, self.dtype)
-        outputs = {
-            "anomaly_score": scores,
-            "is_anomaly": scores > threshold,
-            "threshold": tf.fill(tf.shape(scores), threshold),
-        }
+        outputs = decided(
+            scores, tf.fill(tf.shape(scores), tf.constant(self.threshold, self.dtype))
+        )
         if self.reference is not None:
             outputs["p_value"] = tf.cast(self.p_values(scores), tf.float32)
         return outputs
@@ -137,6 +134,15 @@ class Decision(NamedTuple):
         assert self.reference is not None
         count = tf.cast(1 + count_reaching(scores, self.reference), tf.float64)
         return count / (1 + len(self.reference))
+
+
+def decided(scores: Any, thresholds: Any) -> dict[str, Any]:
+    """`anomaly_score`, `is_anomaly` and `threshold` of arrays or tensors, (batch,) each."""
+    return {
+        "anomaly_score": scores,
+        "is_anomaly": scores > thresholds,
+        "threshold": thresholds,
+    }
 
 
 def scores_of(function: Scores, x: Any) -> tf.Tensor:

@@ -1,9 +1,15 @@
-"""Kinds of columns, and what each becomes: functions in the graph from cells to numbers."""
+"""Kinds of columns, and what each becomes: functions in the graph from cells to numbers.
+
+On the way cells become codes: numbers are their own, and a text has the place of its value, so that
+a runtime without text needs no more than a table of places.
+"""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import tensorflow as tf
+
+OTHERS = "another"  # stands for all values that are not told apart
 
 
 @dataclass(frozen=True)
@@ -31,16 +37,28 @@ class Number:
         """The column, and whether it is missing."""
         return (self.name, f"{self.name} is missing") if self.indicator else (self.name,)
 
-    def missing(self, cells: tf.Tensor) -> tf.Tensor:
-        """NaN is."""
-        return tf.math.is_nan(cells)
+    def codes(self, cells: tf.Tensor) -> tf.Tensor:
+        """The cells themselves."""
+        return cells
 
-    def encode(self, cells: tf.Tensor) -> tf.Tensor:
+    def missing(self, codes: tf.Tensor) -> tf.Tensor:
+        """NaN is."""
+        return tf.math.is_nan(codes)
+
+    def encode(self, codes: tf.Tensor) -> tf.Tensor:
         """The values, with `fill` for those that are missing, and the indicator."""
-        missing = self.missing(cells)
-        values = tf.where(missing, tf.constant(self.fill, tf.float64), cells)
+        missing = self.missing(codes)
+        values = tf.where(missing, tf.constant(self.fill, tf.float64), codes)
         parts = [values, tf.cast(missing, tf.float64)] if self.indicator else [values]
         return tf.stack(parts, axis=1)
+
+    def nearest(self, numbers: tf.Tensor) -> tf.Tensor:
+        """The value among a row's numbers, (rows, outputs), as float32."""
+        return tf.cast(numbers[:, 0], tf.float32)
+
+    def cells(self, codes: tf.Tensor) -> tf.Tensor:
+        """What `nearest` gives as cells: itself."""
+        return codes
 
 
 @dataclass(frozen=True)
@@ -69,18 +87,35 @@ class Category:
             *(f"{self.name} {end}" for end in ends),
         )
 
-    def missing(self, cells: tf.Tensor) -> tf.Tensor:
-        """Empty text is."""
-        return tf.equal(cells, "")
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The text of each code: the values, "another" for all others, and "" where missing."""
+        return (*self.values, OTHERS, "")
 
-    def encode(self, cells: tf.Tensor) -> tf.Tensor:
-        """One 1 in each row, at the place of the value."""
+    def codes(self, cells: tf.Tensor) -> tf.Tensor:
+        """The place of each cell among `texts`, int64; empty text is missing."""
         known = tf.equal(cells[:, tf.newaxis], tf.constant([self.values]))
-        rest = ~tf.reduce_any(known, axis=1)
-        missing = self.missing(cells)
-        parts = [rest & ~missing, missing] if self.indicator else [rest]
-        ones = tf.concat([known, tf.stack(parts, axis=1)], axis=1)
-        return tf.cast(ones, tf.float64)
+        count = len(self.values)
+        rest = tf.where(tf.equal(cells, ""), tf.constant(count + 1, tf.int64), count)
+        return tf.where(tf.reduce_any(known, axis=1), tf.argmax(known, axis=1), rest)
+
+    def missing(self, codes: tf.Tensor) -> tf.Tensor:
+        """The last code is."""
+        return tf.equal(codes, len(self.values) + 1)
+
+    def encode(self, codes: tf.Tensor) -> tf.Tensor:
+        """One 1 in each row, at the place of the value."""
+        places = tf.range(len(self.outputs), dtype=tf.int64)
+        codes = tf.minimum(codes, places[-1])
+        return tf.cast(tf.equal(codes[:, tf.newaxis], places), tf.float64)
+
+    def nearest(self, numbers: tf.Tensor) -> tf.Tensor:
+        """The code of the greatest of a row's numbers, (rows, outputs)."""
+        return tf.argmax(numbers, axis=1)
+
+    def cells(self, codes: tf.Tensor) -> tf.Tensor:
+        """The text of codes."""
+        return tf.gather(tf.constant(self.texts), codes)
 
 
 KINDS: dict[str, Any] = {"number": Number, "category": Category}

@@ -41,12 +41,8 @@ def learn_schema(
         _column(table.column(name), name, dates, most_values) for name in table.column_names
     )
     schema = Schema(columns, most_missing=len(columns))
-    missing = np.stack([
-        np.asarray(column.missing(cells))
-        for column, cells in zip(columns, schema.cells(table).values(), strict=True)
-    ])  # fmt: skip
-    most = max(len(columns) // 2, int(missing.sum(axis=0).max()))
-    return Schema(columns, most)
+    missing = schema.missing(schema.codes(schema.cells(table)))
+    return Schema(columns, max(len(columns) // 2, int(np.max(missing))))
 
 
 def _column(cells: Any, name: str, dates: str, most_values: int) -> Column:

@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -57,11 +57,13 @@ class Schema:
         """
         specs: dict[str, tf.TensorSpec] = {}
         for column in self.columns:
-            stem = input_name(column.name)
-            places = itertools.chain([stem], (f"{stem}_{k}" for k in itertools.count(2)))
-            name = next(place for place in places if place not in specs)
+            name = _free(input_name(column.name), specs)
             specs[name] = tf.TensorSpec((None,), column.dtype, name=name)
         return specs
+
+    def free_name(self, stem: str) -> str:
+        """The name of one more input, with a number where a column has it."""
+        return _free(stem, self.inputs)
 
     def typical(self, rows: int) -> dict[str, np.ndarray]:
         """Cells of usual rows, by the names of `inputs`."""
@@ -85,9 +87,9 @@ class Schema:
             TypeError: for what is no table, or columns that hold something else than in training.
             ValueError: if columns are missing, values are infinite, or rows miss too many cells.
         """
-        cells = self.cells(table)
-        self._check_missing(cells)
-        return np.asarray(self._encoded({k: tf.constant(v) for k, v in cells.items()}))
+        codes = self.codes(self.cells(table))
+        self._check_missing(codes)
+        return np.asarray(self.numbers(codes))
 
     def in_graph(self, cells: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """The numbers of rows whose cells come by the names of columns, (rows,) each.
@@ -102,10 +104,27 @@ class Schema:
             )
             for column in self.columns if isinstance(column, Number)
         ]  # fmt: skip
-        few = tf.reduce_all(self._missing(cells) <= self.most_missing)
+        codes = self.codes(cells)
+        few = tf.reduce_all(self.missing(codes) <= self.most_missing)
         asserts.append(tf.debugging.Assert(few, [self._too_many]))
         with tf.control_dependencies(asserts):
-            return tf.identity(self._encoded(cells))
+            return tf.identity(self.numbers(codes))
+
+    def codes(self, cells: Mapping[str, Any]) -> dict[str, tf.Tensor]:
+        """What stands for the cells of each column; see `kinds`."""
+        return {c.name: c.codes(tf.convert_to_tensor(cells[c.name])) for c in self.columns}
+
+    def numbers(self, codes: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """The numbers of rows, (rows, outputs) float64."""
+        return tf.concat([column.encode(codes[column.name]) for column in self.columns], axis=1)
+
+    def missing(self, codes: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """How many cells of each row are missing, (rows,)."""
+        return tf.add_n([tf.cast(c.missing(codes[c.name]), tf.int32) for c in self.columns])
+
+    def parts(self, numbers: tf.Tensor) -> list[tf.Tensor]:
+        """The numbers of each column, (rows, its outputs), of (rows, outputs)."""
+        return tf.split(numbers, [len(column.outputs) for column in self.columns], axis=1)
 
     def cells(self, table: Any) -> dict[str, np.ndarray]:
         """The cells of a table by column, as `in_graph` takes them."""
@@ -118,7 +137,7 @@ class Schema:
 
     def admitting(self, table: Any) -> Self:
         """The same for rows that miss as many cells as those of a table."""
-        missing = self._missing({k: tf.constant(v) for k, v in self.cells(table).items()})
+        missing = self.missing(self.codes(self.cells(table)))
         most = max(self.most_missing, int(np.max(missing)))
         return dataclasses.replace(self, most_missing=most)
 
@@ -144,15 +163,8 @@ class Schema:
         except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(f"expected the columns of a table, got {value!r}") from error
 
-    def _encoded(self, cells: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        return tf.concat([column.encode(cells[column.name]) for column in self.columns], axis=1)
-
-    def _missing(self, cells: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """How many cells of each row are missing, (rows,)."""
-        return tf.add_n([tf.cast(c.missing(cells[c.name]), tf.int32) for c in self.columns])
-
-    def _check_missing(self, cells: dict[str, np.ndarray]) -> None:
-        count = np.asarray(self._missing({k: tf.constant(v) for k, v in cells.items()}))
+    def _check_missing(self, codes: Mapping[str, tf.Tensor]) -> None:
+        count = np.asarray(self.missing(codes))
         bad = np.flatnonzero(count > self.most_missing)
         if len(bad):
             raise ValueError(
@@ -170,6 +182,11 @@ def input_name(column: str) -> str:
     """A column's name in a graph, which knows letters without accents, digits and `_` alone."""
     name = re.sub(r"\W", "_", column, flags=re.ASCII).lower()
     return name if name[:1].isalpha() else f"c_{name}"
+
+
+def _free(stem: str, taken: Iterable[str]) -> str:
+    places = itertools.chain([stem], (f"{stem}_{k}" for k in itertools.count(2)))
+    return next(place for place in places if place not in taken)
 
 
 def _cells(cells: Any, column: Column) -> np.ndarray:

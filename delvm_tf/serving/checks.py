@@ -1,10 +1,12 @@
 """Checking rows and images before they are computed or sent."""
 
+import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from delvm_tf.detection.criterion import decided
 from delvm_tf.inputs import batches as inputs
 from delvm_tf.schema import arrow, input_name
 
@@ -67,6 +69,37 @@ def _cells(column: Any, name: str, dtype: str) -> np.ndarray:
 
 
 _OF: dict[str, Any] = {"string": object, "float64": np.float64}
+
+
+def checked_threshold(threshold: float, outputs: Any, signature: str) -> np.float32:
+    """A threshold as the number that a served model compares with.
+
+    Raises:
+        ValueError: if it is not finite, or the outputs of the signature have no decisions.
+    """
+    with np.errstate(over="ignore"):
+        value = np.float32(threshold if isinstance(threshold, numbers.Real) else np.nan)
+    if not np.isfinite(value):
+        raise ValueError(f"the threshold must be a finite number of float32, got {threshold!r}")
+    if "is_anomaly" not in outputs:
+        raise ValueError(
+            f"a threshold decides on anomaly scores of a detector, and {signature!r} has none"
+        )
+    return value
+
+
+def by_threshold(outputs: dict[str, np.ndarray], threshold: float) -> dict[str, np.ndarray]:
+    """The outputs of a detector with decisions by another threshold, as `decide` serves them."""
+    scores = outputs["anomaly_score"]
+    return {**outputs, **decided(scores, np.full_like(scores, np.float32(threshold)))}
+
+
+def with_text(value: np.ndarray) -> np.ndarray:
+    """Bytes of text as text; other values as they are."""
+    if value.dtype != object:
+        return value
+    texts = [v.decode() if isinstance(v, bytes) else v for v in value.ravel()]
+    return np.array(texts, object).reshape(value.shape)
 
 
 def in_order(row: Any, columns: Sequence[str] | None) -> Any:

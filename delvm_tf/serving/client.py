@@ -8,11 +8,26 @@ import numpy as np
 import requests
 
 from delvm_tf.inputs.columns import check_names, names_of
-from delvm_tf.serving.checks import checked_cells, checked_images, checked_rows
+from delvm_tf.serving.checks import (
+    by_threshold,
+    checked_cells,
+    checked_images,
+    checked_rows,
+    checked_threshold,
+    with_text,
+)
 from delvm_tf.serving.errors import RequestRefusedError, ServerError, ServerUnavailableError
 from delvm_tf.serving.rest import RestTransport
 from delvm_tf.serving.rpc import GrpcTransport
-from delvm_tf.serving.signatures import COLUMNS, DEFAULT, IMAGE_BYTES, TABLE
+from delvm_tf.serving.signatures import (
+    COLUMNS,
+    DECIDE,
+    DECIDE_TABLE,
+    DEFAULT,
+    IMAGE_BYTES,
+    OF_TABLES,
+    TABLE,
+)
 from delvm_tf.serving.transport import Endpoint, SignatureInfo
 
 
@@ -83,18 +98,21 @@ class Client:
         self._known: dict[str, SignatureInfo] | None = None
         self._columns: tuple[str, ...] | None = None
 
-    def predict(self, x: Any, signature: str = DEFAULT) -> dict[str, np.ndarray]:
+    def predict(
+        self, x: Any, signature: str = DEFAULT, threshold: float | None = None
+    ) -> dict[str, np.ndarray]:
         """All outputs of a signature by name, one row for each of x.
 
         Args:
             x: (n, ...) in raw units; for `encoded_images` a list of bytes. A data frame must have
                 the training data's columns in their order, `x[list(client.columns())]`.
             signature: its name.
+            threshold: decides instead of the detector's own; `is_anomaly` and `threshold` follow.
 
         Raises:
             TypeError: if x does not hold real numbers, or bytes.
             ValueError: for an unknown signature, a wrong shape, wrong columns, no rows, or values
-                that are not finite.
+                that are not finite; for a threshold with a signature without decisions.
             RequestRefusedError: if the server refuses the request.
             ServerUnavailableError: if it cannot be reached.
             TimeoutError: if it takes too long.
@@ -104,17 +122,25 @@ class Client:
         if info is None:
             names = ", ".join(sorted(self.signatures()))
             raise ValueError(f"unknown signature {signature!r}; the server has {names}")
+        if threshold is not None:
+            checked_threshold(threshold, info.outputs, signature)
         inputs = self._inputs(x, signature, info)
         count = len(next(iter(inputs.values())))
         parts = []
         for start in range(0, count, self.batch_size):
             batch = {name: rows[start : start + self.batch_size] for name, rows in inputs.items()}
             parts.append(self._transport.predict(batch, signature, info))
-        return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+        outputs = {k: with_text(np.concatenate([part[k] for part in parts])) for k in parts[0]}
+        return outputs if threshold is None else by_threshold(outputs, threshold)
 
     def _inputs(self, x: Any, signature: str, info: SignatureInfo) -> dict[str, np.ndarray]:
         """The checked inputs of a signature by name."""
-        if signature == TABLE:
+        if signature in (DECIDE, DECIDE_TABLE):
+            raise ValueError(
+                f"{signature} is for those who ask without this library; "
+                f"pass threshold= with {DEFAULT} or {TABLE}"
+            )
+        if signature in OF_TABLES:
             return checked_cells(x, {name: tensor.dtype for name, tensor in info.inputs.items()})
         ((name, wanted),) = info.inputs.items()
         if name == IMAGE_BYTES:
@@ -130,7 +156,7 @@ class Client:
             (wanted,) = info.inputs.values()
             row = np.zeros((1, *(size or 1 for size in wanted.shape[1:])), np.float32)
             found = self.predict(row, COLUMNS)[COLUMNS][0]
-            self._columns = tuple(n.decode() if isinstance(n, bytes) else str(n) for n in found)
+            self._columns = tuple(map(str, found))
         return self._columns
 
     def signatures(self) -> dict[str, SignatureInfo]:

@@ -49,8 +49,13 @@ def export_saved_model(
     |                        | channels only                                                 |
     | `table`                | those of `serving_default`, of the columns of a table, one    |
     |                        | input each (see `Schema.inputs`); with a `schema` only        |
+    | `decide`               | those of `serving_default`, with decisions by `threshold`,    |
+    |                        | (batch,) float32, an input besides x; of detectors only       |
     | `explain`              | `contributions`, shape of x, `baseline`, and of one model     |
     |                        | `reconstruction`; with `explain=True` only                    |
+    | `decide_table`,        | the same of the columns of a table; contributions and         |
+    | `explain_table`        | expected values are an output each, `contribution_<column>`   |
+    |                        | and `expected_<column>`                                       |
     | `columns`              | `columns`, the names of the columns of x, (batch, features);  |
     |                        | of models that know them only                                 |
     | `features`             | `features`, (batch, features), of models and feature detectors|
@@ -126,10 +131,12 @@ def export_saved_model(
         return base
     partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=base))  # only this call writes there
     try:
-        served = signatures(subject, options)
+        served, threshold = signatures(subject, options)
         # Only what the graphs read: a model would bring its optimizer, chains and metrics along.
         module = tf.Module(name="delvm_tf")
-        module.constants = _variables(served)
+        module.constants = [v for v in _variables(served) if v is not threshold]
+        if threshold is not None:
+            module.threshold = threshold
         folder = partial / "model"
         tf.saved_model.save(module, str(folder), signatures=served)
         if warmup:

@@ -8,10 +8,24 @@ import numpy as np
 import tensorflow as tf
 
 from delvm_tf.inputs.columns import check_names, names_of
-from delvm_tf.serving.checks import checked_images, checked_rows
+from delvm_tf.serving.checks import (
+    by_threshold,
+    checked_images,
+    checked_rows,
+    checked_threshold,
+    with_text,
+)
 from delvm_tf.serving.effects import refuse_effects
 from delvm_tf.serving.model_card import ModelCard
-from delvm_tf.serving.signatures import DEFAULT, ENCODED, IMAGE_BYTES, TABLE
+from delvm_tf.serving.signatures import (
+    DECIDE,
+    DECIDE_TABLE,
+    DEFAULT,
+    ENCODED,
+    IMAGE_BYTES,
+    OF_TABLES,
+    TABLE,
+)
 from delvm_tf.storage.ownership import DamagedModelError
 from delvm_tf.storage.paths import check_checkpoint_path, local_path
 
@@ -41,27 +55,37 @@ class ServedModel:
             raise DamagedModelError(f"{folder} lacks the signatures {', '.join(sorted(missing))}")
 
     def predict(
-        self, x: Any, signature: str = DEFAULT, batch_size: int = 512
-    ) -> dict[str, np.ndarray]:
+        self, x: Any, signature: str = DEFAULT, batch_size: int = 512,
+        threshold: float | None = None,
+    ) -> dict[str, np.ndarray]:  # fmt: skip
         """All outputs of a signature by name, the first axis being that of x.
 
         Args:
-            x: (n, ...) in raw units; for `encoded_images` a list of bytes; for `table` a table,
-                whose columns are matched by name. Elsewhere a data frame must have the columns of
-                the training data in their order, `x[list(card.columns)]`.
+            x: (n, ...) in raw units; for `encoded_images` a list of bytes; for `table` and
+                `explain_table` a table, whose columns are matched by name. Elsewhere a data frame
+                must have the columns of the training data in their order, `x[list(card.columns)]`.
             signature: its name.
             batch_size: rows computed at a time, no more than the card allows.
+            threshold: decides instead of the detector's own; `is_anomaly` and `threshold` follow.
 
         Raises:
             TypeError: if x does not hold real numbers, or bytes.
             ValueError: for an unknown signature, a wrong shape, other names of columns, no rows,
-                NaN and infinity, or images that cannot be decoded or are of another size.
+                NaN and infinity, or images that cannot be decoded or are of another size; for a
+                threshold that is not finite, or with a signature without decisions.
         """
         if signature not in self.card.signatures:
             raise ValueError(
                 f"unknown signature {signature!r}; the model has "
                 f"{', '.join(sorted(self.card.signatures))}"
             )
+        if signature in (DECIDE, DECIDE_TABLE):
+            raise ValueError(
+                f"{signature} is for those who ask without this library; "
+                f"pass threshold= with {DEFAULT} or {TABLE}"
+            )
+        if threshold is not None:
+            checked_threshold(threshold, self.card.signatures[signature], signature)
         function = self._signatures[signature]
         inputs = self._inputs(x, signature)
         count = len(next(iter(inputs.values())))
@@ -77,13 +101,14 @@ class ServedModel:
                     f"{error.message}"
                 ) from error
             parts.append({key: value.numpy() for key, value in outputs.items()})
-        return {k: np.concatenate([part[k] for part in parts]) for k in parts[0]}
+        outputs = {k: with_text(np.concatenate([part[k] for part in parts])) for k in parts[0]}
+        return outputs if threshold is None else by_threshold(outputs, threshold)
 
     def _inputs(self, x: Any, signature: str) -> dict[str, Any]:
         """The checked inputs of a signature by name."""
         if signature == ENCODED:
             return {IMAGE_BYTES: checked_images(x)}
-        if signature == TABLE and (schema := self.card.schema) is not None:
+        if signature in OF_TABLES and (schema := self.card.schema) is not None:
             return dict(zip(schema.inputs, schema.cells(x).values(), strict=True))
         check_names(names_of(x), self.card.columns, "the model")
         return {"x": checked_rows(x, self.card.shape)}

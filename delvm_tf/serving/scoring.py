@@ -16,7 +16,10 @@ from delvm_tf.datasets.streams.chunk import Reader
 from delvm_tf.datasets.streams.reading import TableOptions
 from delvm_tf.datasets.streams.stream import check_options, files_of
 from delvm_tf.serving import DriftMonitor, ServedModel
+from delvm_tf.serving.checks import checked_threshold
 from delvm_tf.serving.files import rows_for
+from delvm_tf.serving.reasons import check_reasons, reasons
+from delvm_tf.serving.signatures import DEFAULT
 from delvm_tf.storage.ownership import (
     RECORD,
     make_folder,
@@ -33,6 +36,16 @@ from delvm_tf.storage.paths import local_path
 FORMATS = (".parquet", ".csv")
 _PART_BYTES = 64 * 2**20  # of files that are scored as one part
 _PART_FILES = 2000
+
+
+class Written(NamedTuple):
+    """What is computed of rows, and written; see `score_files`."""
+
+    batch_size: int
+    features: bool
+    explain: int
+    p_values: bool
+    threshold: float | None
 
 
 @dataclass
@@ -63,6 +76,9 @@ def score_files(
     skip_damaged: bool = False,
     progress: Callable[[int, int], None] = lambda done, all: None,
     table: TableOptions | None = None,
+    explain: int = 0,
+    p_values: bool | None = None,
+    threshold: float | None = None,
 ) -> Summary:
     """Score all rows of the files that fit a pattern, and write a table of them.
 
@@ -71,7 +87,7 @@ def score_files(
 
     Columns of the output: `file`, `row` (its number in the file, from 0; headers and blank lines
     have none), the outputs of `serving_default` that are one
-    number a row, and `features` as a list if asked for. Memory: a batch of rows.
+    number a row, the reasons, and `features` as a list if asked for. Memory: a batch of rows.
 
     Files are scored in parts, kept in `<output>.partial/` until all are there; the same call goes
     on with those that are missing. Other files, options or another model begin anew, in a folder of
@@ -87,11 +103,17 @@ def score_files(
             rows before the damage are kept.
         progress: is told how many files of how many are done.
         table: what the columns of .csv and .parquet mean, if the names do not settle it.
+        explain: how many columns to tell for each row, those that raise its score most: `reason_1`,
+            `contribution_1`, `expected_1` and so on; see `reasons`. The model must have been
+            exported with `explain=True`. Cost: up to 16 gradients a row.
+        p_values: whether to write `p_value`; None for where the model serves it.
+        threshold: decides instead of the model's own.
 
     Raises:
         FileNotFoundError: if no file fits the pattern.
-        ValueError: for files of several or unknown kinds, options of tables for other files, or
-            an output of another format or among the files.
+        ValueError: for files of several or unknown kinds, options of tables for other files, an
+            output of another format or among the files, or if the model does not serve what is
+            asked for.
         ContentsError: naming the file, if one is damaged or does not fit the model.
         FileExistsError: if the output is a file that no such run has written.
         OSError: if the output cannot be written.
@@ -104,6 +126,15 @@ def score_files(
         )
     if batch_size < 1:
         raise ValueError(f"batch_size must be positive, got {batch_size}")
+    check_reasons(served.card, explain)
+    if p_values and "p_value" not in served.card.signatures[DEFAULT]:
+        raise ValueError(
+            "the model serves no p-values: it has no scores of normal rows that it was not trained "
+            "on; leave p_values out, or export a detector whose fit held some out"
+        )
+    if threshold is not None:
+        threshold = float(checked_threshold(threshold, served.card.signatures[DEFAULT], DEFAULT))
+    written = Written(batch_size, features, explain, p_values is not False, threshold)
     table = table or TableOptions()
     refuse_foreign_file(output, _holds_scores(output))
     files, reader = files_of(pattern)
@@ -114,13 +145,13 @@ def score_files(
         )
     check_options(reader, table)
     parts = list(_parts(files))
-    folder = _folder_of(output, served, files, batch_size, features, skip_damaged, asdict(table))
+    folder = _folder_of(output, served, files, written, skip_damaged, asdict(table))
     try:
         for number, part in enumerate(parts):
             if not (folder / f"{number}.json").exists():
                 found = _Found({}, [])
                 rows = _rows(served, part, reader, table, skip_damaged, found)
-                _write(_scored(served, rows, batch_size, features), folder / f"{number}.parquet")
+                _write(_scored(served, rows, written), folder / f"{number}.parquet")
                 write_json(folder / f"{number}.json", found._asdict())
             progress(sum(map(len, parts[: number + 1])), len(files))
         summary = _joined(served, folder, len(parts), output)
@@ -204,32 +235,36 @@ def _rows(
 
 
 def _scored(
-    served: ServedModel, rows: Iterable[tuple[str, int, np.ndarray]], batch_size: int,
-    features: bool,
-) -> Iterator[dict[str, Any]]:  # fmt: skip
+    served: ServedModel, rows: Iterable[tuple[str, int, Any]], written: Written
+) -> Iterator[dict[str, Any]]:
     """Tables of the scores of some rows, a batch of them at a time."""
-    held: list[tuple[str, int, np.ndarray]] = []
+    held: list[tuple[str, int, Any]] = []
     count = 0
     for some in rows:
         held.append(some)
         count += len(some[-1])
-        if count >= batch_size:
-            yield _table(served, held, batch_size, features)
+        if count >= written.batch_size:
+            yield _table(served, held, written)
             held, count = [], 0
     if held:
-        yield _table(served, held, batch_size, features)
+        yield _table(served, held, written)
 
 
 def _table(
-    served: ServedModel, held: list[tuple[str, int, np.ndarray]], batch_size: int, features: bool
+    served: ServedModel, held: list[tuple[str, int, Any]], written: Written
 ) -> dict[str, Any]:
-    outputs = served.predict(np.concatenate([x for *_, x in held]), batch_size=batch_size)
+    rows = np.concatenate([x for *_, x in held])
+    outputs = served.predict(rows, DEFAULT, written.batch_size, written.threshold)
+    if not written.p_values:
+        outputs.pop("p_value", None)
     table: dict[str, Any] = {
         "file": [name for name, _, x in held for _ in range(len(x))],
         "row": np.concatenate([first + np.arange(len(x)) for _, first, x in held]),
     }
     table |= {name: value for name, value in outputs.items() if value.ndim == 1}
-    if features:
+    if written.explain:
+        table |= reasons(served, rows, written.explain)
+    if written.features:
         table["features"] = list(outputs["features"])
     return table
 
@@ -260,8 +295,8 @@ def _joined(served: ServedModel, folder: Path, parts: int, output: Path) -> Summ
     batches = _batches_of(folder, parts, summary)
     first = next(batches, None)
     if first is None:
-        reasons = "; ".join(list(summary.damaged.values())[:3])
-        raise ContentsError(f"no file could be scored: {reasons}")
+        causes = "; ".join(list(summary.damaged.values())[:3])
+        raise ContentsError(f"no file could be scored: {causes}")
     kind = arrow_csv.CSVWriter if output.suffix == ".csv" else parquet.ParquetWriter
     with whole(output) as partial, kind(partial, first.schema) as writer:
         for batch in itertools.chain([first], batches):

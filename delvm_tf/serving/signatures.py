@@ -8,13 +8,19 @@ import numpy as np
 import tensorflow as tf
 
 from delvm_tf.datasets.streams import images
+from delvm_tf.detection.criterion import decided
 from delvm_tf.schema import Schema
 from delvm_tf.serving.subject import DEFAULT, Outputs, Subject
 
 ENCODED = "encoded_images"
 COLUMNS = "columns"
 TABLE = "table"
+EXPLAIN = "explain"
+EXPLAIN_TABLE = "explain_table"
+DECIDE = "decide"
+DECIDE_TABLE = "decide_table"
 IMAGE_BYTES = "image_bytes"
+OF_TABLES = (TABLE, EXPLAIN_TABLE, DECIDE_TABLE)
 
 
 class Options(NamedTuple):
@@ -27,63 +33,148 @@ class Options(NamedTuple):
     white: float | None  # of encoded images; None where inputs are not images
 
 
-def signatures(subject: Subject, options: Options) -> dict[str, Any]:
+class Served(NamedTuple):
+    """What goes into a SavedModel.
+
+    Attributes:
+        functions: the signatures by name.
+        threshold: of a detector, or None; a variable, so that it can be changed without the graph.
+    """
+
+    functions: dict[str, Any]
+    threshold: tf.Variable | None
+
+
+def signatures(subject: Subject, options: Options) -> Served:
     """The functions as graphs that check what comes; see `export_saved_model`."""
-    shape, columns = subject.shape, subject.columns
+    shape, columns, most = subject.shape, subject.columns, options.max_batch_size
     x = tf.TensorSpec((None, *shape), tf.float32, name="x")
+    threshold = None
+    if subject.detector is not None:
+        threshold = tf.Variable(np.float32(subject.detector.threshold_), False, name="threshold")
     by_name = subject.functions()
     if options.explain:
-        by_name["explain"] = subject.explain
+        by_name[EXPLAIN] = subject.explain
 
-    def compiled(function: Callable[[tf.Tensor], Outputs]) -> Any:
-        inner = tf.function(
+    # The checks stay outside of what XLA compiles, for it drops assertions.
+    inner = {
+        name: tf.function(
             function, input_signature=[x], autograph=False, jit_compile=options.jit_compile or None
         )
-        # The checks stay outside of what XLA compiles, for it drops assertions.
-        return tf.function(
-            lambda x: inner(_checked(x, options.max_batch_size)),
-            input_signature=[x], autograph=False,
-        )  # fmt: skip
+        for name, function in by_name.items()
+    }
 
-    served = {name: compiled(function) for name, function in by_name.items()}
+    def default(x: tf.Tensor) -> Outputs:
+        return _by_threshold(inner[DEFAULT](x), threshold)
+
+    def checking(function: Callable[[tf.Tensor], Outputs]) -> Any:
+        return tf.function(
+            lambda x: function(_checked(x, most)), input_signature=[x], autograph=False
+        )
+
+    served = {name: checking(function) for name, function in {**inner, DEFAULT: default}.items()}
+    if threshold is not None:
+        served[DECIDE] = tf.function(
+            lambda x, threshold: _by_threshold(
+                inner[DEFAULT](_checked(x, most)), _thresholds(threshold, x)
+            ),
+            input_signature=[x, tf.TensorSpec((None,), tf.float32, name="threshold")],
+            autograph=False,
+        )
     if columns is not None:
         served[COLUMNS] = tf.function(
             lambda x: {COLUMNS: tf.repeat([columns], tf.shape(x)[0], axis=0)},
             input_signature=[x], autograph=False,
         )  # fmt: skip
     if options.schema is not None:
-        served[TABLE] = _of_tables(by_name[DEFAULT], options.schema, options.max_batch_size)
+        served |= _of_tables(subject, options, options.schema, threshold)
     if options.white is not None:
-        default, white = by_name[DEFAULT], options.white
+        white = options.white
         served[ENCODED] = tf.function(
-            lambda image_bytes: default(
-                _decoded(_counted(image_bytes, options.max_batch_size), shape, white)
-            ),
+            lambda image_bytes: default(_decoded(_counted(image_bytes, most), shape, white)),
             input_signature=[tf.TensorSpec((None,), tf.string, name=IMAGE_BYTES)],
             autograph=False,
+        )
+    return Served(served, threshold)
+
+
+def _by_threshold(outputs: Outputs, threshold: Any) -> Outputs:
+    """The outputs with decisions by a variable, or by thresholds, (batch,); without one as is."""
+    if threshold is None:
+        return outputs
+    scores = outputs["anomaly_score"]
+    return {**outputs, **decided(scores, tf.broadcast_to(threshold, tf.shape(scores)))}
+
+
+def _thresholds(threshold: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+    """Thresholds, once there is a finite one for each row."""
+    fitting = tf.debugging.Assert(
+        tf.shape(threshold)[0] == tf.shape(rows)[0],
+        ["give one threshold for each row, got", tf.shape(threshold)],
+    )
+    finite = tf.debugging.Assert(
+        tf.reduce_all(tf.math.is_finite(threshold)), ["a threshold is NaN or infinite"]
+    )
+    with tf.control_dependencies([fitting, finite]):
+        return tf.identity(threshold)
+
+
+def _of_tables(
+    subject: Subject, options: Options, schema: Schema, threshold: tf.Variable | None
+) -> dict[str, Any]:
+    """Functions of the cells of tables, one input a column."""
+    inputs = schema.inputs
+    numbers = tf.TensorSpec((None, len(schema.outputs)), tf.float64)
+    default = tf.function(subject.functions()[DEFAULT], input_signature=[numbers], autograph=False)
+
+    def taking(function: Callable[..., Outputs], **more: tf.TensorSpec) -> Any:
+        def of_cells(**cells: tf.Tensor) -> Outputs:
+            named = _named(cells, schema, options.max_batch_size)
+            return function(schema.in_graph(named), *(cells[name] for name in more))
+
+        made = tf.function(of_cells, autograph=False)
+        return made.get_concrete_function(**inputs, **more)
+
+    served = {TABLE: taking(lambda x: _by_threshold(default(x), threshold))}
+    if threshold is not None:
+        name = threshold_name(schema)
+        served[DECIDE_TABLE] = taking(
+            lambda x, given: _by_threshold(default(x), _thresholds(given, x)),
+            **{name: tf.TensorSpec((None,), tf.float32, name=name)},
+        )
+    if options.explain:
+        served[EXPLAIN_TABLE] = taking(
+            lambda x: _in_cells(subject.explain_columns(x, schema), schema)
         )
     return served
 
 
-def _of_tables(default: Callable[[tf.Tensor], Outputs], schema: Schema, most: int) -> Any:
-    """A function of the cells of tables, one input a column."""
-    inputs = schema.inputs
+def _in_cells(outputs: Outputs, schema: Schema) -> Outputs:
+    """The outputs of `Subject.explain_columns` with text in place of codes."""
+    for name, column in zip(schema.inputs, schema.columns, strict=True):
+        if (expected := f"expected_{name}") in outputs:
+            outputs[expected] = column.cells(outputs[expected])
+    return outputs
 
-    def of_cells(**cells: tf.Tensor) -> Outputs:
-        first = next(iter(cells.values()))
-        rows = tf.shape(_counted(first, most))[0]
-        same = [
-            tf.debugging.Assert(tf.shape(column)[0] == rows, ["the columns differ in length"])
-            for column in cells.values()
-        ]
-        with tf.control_dependencies(same):
-            named = {
-                column: tf.identity(cells[name])
-                for column, name in zip(schema.names, inputs, strict=True)
-            }
-        return default(schema.in_graph(named))
 
-    return tf.function(of_cells, autograph=False).get_concrete_function(**inputs)
+def threshold_name(schema: Schema) -> str:
+    """The input of `decide_table` for thresholds, which no column has."""
+    return schema.free_name("threshold")
+
+
+def _named(cells: dict[str, tf.Tensor], schema: Schema, most: int) -> dict[str, tf.Tensor]:
+    """The cells by the names of columns, once there are as many of each."""
+    columns = {name: cells[name] for name in schema.inputs}
+    rows = tf.shape(_counted(next(iter(columns.values())), most))[0]
+    same = [
+        tf.debugging.Assert(tf.shape(column)[0] == rows, ["the columns differ in length"])
+        for column in columns.values()
+    ]
+    with tf.control_dependencies(same):
+        return {
+            column: tf.identity(value)
+            for column, value in zip(schema.names, columns.values(), strict=True)
+        }
 
 
 def _counted(x: tf.Tensor, most: int) -> tf.Tensor:

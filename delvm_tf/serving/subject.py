@@ -149,6 +149,22 @@ class Subject(NamedTuple):
         outputs = {"contributions": contributions, "baseline": baseline}
         return outputs if expected is None else {**outputs, "reconstruction": expected}
 
+    def explain_columns(self, x: tf.Tensor, schema: Schema) -> Outputs:
+        """`explain` by the columns of tables whose numbers, (batch, outputs), x are.
+
+        `contribution_<input>`, the sum over the numbers of the column; `baseline`; and of one model
+        `expected_<input>`, a number or the code of a text.
+        """
+        found = self.explain(x)
+        outputs = {"baseline": found["baseline"]}
+        for name, part in zip(schema.inputs, schema.parts(found["contributions"]), strict=True):
+            outputs[f"contribution_{name}"] = tf.reduce_sum(part, axis=1)
+        if "reconstruction" in found:
+            parts = schema.parts(found["reconstruction"])
+            for name, column, part in zip(schema.inputs, schema.columns, parts, strict=True):
+                outputs[f"expected_{name}"] = column.nearest(part)
+        return outputs
+
     def _default(self, x: tf.Tensor) -> Outputs:
         outputs: Outputs = {}
         scores: Any = None

@@ -6,7 +6,15 @@ import numpy as np
 import tensorflow as tf
 
 from delvm_tf.serving.messages import message, predict_request
-from delvm_tf.serving.signatures import ENCODED, IMAGE_BYTES, TABLE, Options
+from delvm_tf.serving.signatures import (
+    DECIDE,
+    DECIDE_TABLE,
+    ENCODED,
+    IMAGE_BYTES,
+    OF_TABLES,
+    Options,
+    threshold_name,
+)
 from delvm_tf.serving.subject import Subject
 
 FILE = "assets.extra/tf_serving_warmup_requests"  # the name that TensorFlow Serving looks for
@@ -34,8 +42,12 @@ def write_warmup(
                 inputs = {"x": np.repeat(mean[None], rows, axis=0)}
                 if name == ENCODED and options.white is not None:
                     inputs = {IMAGE_BYTES: np.array([_png(mean, options.white)] * rows, object)}
-                elif name == TABLE and options.schema is not None:
+                elif name in OF_TABLES and options.schema is not None:
                     inputs = options.schema.typical(rows)
+                    if name == DECIDE_TABLE:
+                        inputs[threshold_name(options.schema)] = np.zeros(rows, np.float32)
+                elif name == DECIDE:
+                    inputs["threshold"] = np.zeros(rows, np.float32)
                 log = message("PredictionLog")()
                 request = predict_request(inputs, subject.name, name)
                 log.predict_log.request.CopyFrom(request)

@@ -41,7 +41,8 @@ for folder, inputs, outputs in json.loads(sys.argv[1]):
     results = {}
     for batch, x in np.load(inputs).items():
         for signature, function in served.signatures.items():
-            for name, value in function(x=tf.constant(x)).items():
+            more = {"threshold": tf.zeros(len(x))} if signature == "decide" else {}
+            for name, value in function(x=tf.constant(x), **more).items():
                 results[f"{signature}/{name}/{batch}"] = value.numpy()
     np.savez(outputs, **results)
 """
@@ -231,10 +232,10 @@ def test_the_signatures_and_their_inputs_are_as_documented(model, tmp_path, rng)
     default = {"features", "reconstruction_error", *detection}
     assert {
         name: set(function.structured_outputs) for name, function in served.signatures.items()
-    } == {"serving_default": default, **SIGNATURES}
-    for function in served.signatures.values():
+    } == {"serving_default": default, "decide": default, **SIGNATURES}
+    for name, function in served.signatures.items():
         ((), arguments) = function.structured_input_signature
-        assert list(arguments) == ["x"]
+        assert {*arguments} == {"x"} | ({"threshold"} if name == "decide" else set())
         assert arguments["x"].dtype == tf.float32
         assert arguments["x"].shape.as_list() == [None, 4]
 

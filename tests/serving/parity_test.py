@@ -40,16 +40,19 @@ sys.modules["delvm_tf"] = sys.modules["keras"] = None
 import numpy as np
 import tensorflow as tf
 
+OTHERS = "encoded_images", "decide", "__saved_model_init_op"
 for folder, inputs, outputs in json.loads(sys.argv[1]):
     x = np.load(inputs)
     results = {}
     for name, function in tf.saved_model.load(folder).signatures.items():
-        for output, value in function(x=tf.constant(x)).items() if name != "encoded_images" else ():
+        if name in OTHERS:
+            continue
+        for output, value in function(x=tf.constant(x)).items():
             results[f"eager/{name}/{output}"] = value.numpy()
     with tf.compat.v1.Session(graph=tf.Graph()) as session:
         loaded = tf.compat.v1.saved_model.load(session, ["serve"], folder)
         for name, signature in loaded.signature_def.items():
-            if name in ("encoded_images", "__saved_model_init_op"):
+            if name in OTHERS:
                 continue
             fetched = {key: tensor.name for key, tensor in signature.outputs.items()}
             values = session.run(fetched, {signature.inputs["x"].name: x})

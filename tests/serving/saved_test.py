@@ -83,7 +83,7 @@ def test_the_card_says_what_was_exported(detector, served):
     assert card.versions["tensorflow"] == tf.__version__
     assert set(card.signatures) == {
         "serving_default", "encoded_images", "features", "reconstruction_error", "reconstruct",
-        "energy", "score",
+        "energy", "score", "decide",
     }  # fmt: skip
     assert card.scores.rows == len(x)
     scores = np.sort(own.anomaly_score(x))

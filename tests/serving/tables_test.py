@@ -57,6 +57,11 @@ def served(tmp_path_factory):
     return table, schema, detector, folder
 
 
+def cells_of(schema, table):
+    """The cells of a table by the inputs of a signature."""
+    return dict(zip(schema.inputs, schema.cells(table).values(), strict=True))
+
+
 def new_rows():
     table = rows(30, seed=1)
     table.loc[3, "colour"] = "violet"  # not seen in training
@@ -110,7 +115,7 @@ def test_the_client_takes_tables_in_any_order(served, server):
 def test_bare_tensorflow_scores_named_columns(served):
     _, schema, detector, folder = served
     table = new_rows()
-    cells = dict(zip(schema.inputs, schema.cells(table).values(), strict=True))
+    cells = cells_of(schema, table)
     given = json.dumps({name: values.tolist() for name, values in cells.items()})
     result = subprocess.run(
         [sys.executable, "-c", CLIENT, str(folder), given],
