@@ -56,7 +56,8 @@ def reasons(served: ServedModel, rows: Any, count: int) -> dict[str, Any]:
     order = np.argsort(np.where(np.isnan(contributions), np.inf, -contributions), 1, kind="stable")
     order = order[:, :count]
     greatest = np.take_along_axis(contributions, order, axis=1)
-    told = np.where(np.isnan(greatest), None, np.array(names, object)[order])
+    told = np.array(names, object)[order]
+    told[np.isnan(greatest)] = None
     columns: dict[str, Any] = {}
     for k in range(count):
         columns[f"reason_{k + 1}"] = pyarrow.array(told[:, k], pyarrow.string())

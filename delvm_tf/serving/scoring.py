@@ -254,7 +254,7 @@ def _table(
     served: ServedModel, held: list[tuple[str, int, Any]], written: Written
 ) -> dict[str, Any]:
     rows = np.concatenate([x for *_, x in held])
-    outputs = served.predict(rows, DEFAULT, written.batch_size, written.threshold)
+    outputs = served.predict(rows, batch_size=written.batch_size, threshold=written.threshold)
     if not written.p_values:
         outputs.pop("p_value", None)
     table: dict[str, Any] = {

@@ -338,7 +338,8 @@ def test_an_autoencoder_is_served_without_energy_and_score(served, name):
     detector, x, outputs = served[name]
     model = detector.model
     names = {key.split("/")[0] for key in outputs}
-    assert names == {"serving_default", "features", "reconstruction_error", "reconstruct"}
+    features = {"serving_default", "decide", "features", "reconstruction_error", "reconstruct"}
+    assert names == features
     for batch, values in x.items():
         assert_close(outputs[f"reconstruct/reconstruction/{batch}"], model.reconstruct(values))
         assert_close(outputs[f"features/features/{batch}"], model.features(values))
