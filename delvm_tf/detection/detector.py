@@ -3,9 +3,9 @@
 import math
 import numbers
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 import tensorflow as tf
@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator, OutlierMixin, clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
+from delvm_tf.datasets.tables import TableFiles
 from delvm_tf.detection import fitting, validation
 from delvm_tf.detection.conformal import raised, selected
 from delvm_tf.detection.criteria import STREAMS, criterion_function, resolved_criterion
@@ -20,6 +21,7 @@ from delvm_tf.detection.criterion import Decision, InPython, Scores, anomaly_fun
 from delvm_tf.detection.explanation import Explanation, by_rows, explanation_function
 from delvm_tf.detection.labels import NO_CLASSES, read_labels, training_labels
 from delvm_tf.detection.registry import register
+from delvm_tf.detection.table_rows import TableRows, read_if_small
 from delvm_tf.detection.thresholds import THRESHOLDS, best_f1
 from delvm_tf.inputs import columns
 from delvm_tf.inputs.arrays import as_array
@@ -27,6 +29,7 @@ from delvm_tf.inputs.batches import inputs_of, shape_of_one, stream_names, strea
 from delvm_tf.metrics.anomaly import auroc
 from delvm_tf.models.copies import full_copy, untrained_copy
 from delvm_tf.models.reconstruction_model import ReconstructionModel
+from delvm_tf.schema.learning import Learner
 
 NUMBER, BY_HAND = "number", "set by hand"  # rules beside those of THRESHOLDS
 
@@ -66,7 +69,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             that a new normal row is called abnormal is at most this, on average over the rows that
             set the threshold, if it is exchangeable with them.
         epochs: how long `fit` trains the model before it sets the threshold; None for 0, or without
-            a model for what its recipe says.
+            a model for 30, as its recipe says, but no more than a million rows in all, so that
+            from 33,334 rows on the steps do not grow in number.
         batch_size: examples per training step.
         warm_start: go on from the weights that `model_` has, or, at the first `fit`, from those of
             a copy of `model`, instead of starting anew.
@@ -75,6 +79,10 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         random_state: seed of what is held out, and without a model of its weights and training.
             Weights of a model come from its own seeds, or `keras.utils.set_random_seed`.
         verbose: progress of training, as in Keras: 0 for none, 1 for a bar.
+        dates: of a table: whether dates and times are refused, or become seconds; see
+            `learn_schema`.
+        units: of columns of numbers of a table, by name, for those who read the schema and the
+            model card: `{"heat": "°C"}`.
 
     Attributes:
         model_: the model that scores: `model` itself, or the one trained.
@@ -108,6 +116,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         holdout: float = 0.2,
         random_state: int | None = 0,
         verbose: Any = 0,
+        dates: Literal["refuse", "numbers"] = "refuse",
+        units: Mapping[str, str] | None = None,
     ):
         self.model = model
         self.threshold = threshold
@@ -119,14 +129,17 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         self.holdout = holdout
         self.random_state = random_state
         self.verbose = verbose
+        self.dates = dates
+        self.units = units
 
     def fit(self, X: Any, y: Any = None) -> "AnomalyDetector":
         """Set the threshold on X, after training a model on a part of it if there is one to train.
 
         Args:
             X: examples, (n, ...) in raw units; all normal unless labels say otherwise. Tables may
-                have text and missing cells where a model is trained; see `learn_schema`. Without
-                labels a finite, batched `tf.data.Dataset` too, if the model takes one.
+                have text and missing cells where a model is trained; see `learn_schema`. Files of
+                tables, `dv.datasets.open_table(...)`, may be larger than memory and have labels.
+                Without labels a finite, batched `tf.data.Dataset` too, if the model takes one.
             y: labels, +1 for normal and −1 for abnormal as in scikit-learn; needed by `"best_f1"`
                 only. Abnormal rows are left out of training. 0 for normal and 1 for abnormal is
                 understood too, with a warning: scikit-learn's scorers (`scoring="roc_auc"`) would
@@ -139,6 +152,9 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
                 kinds, too few examples, or scores that are not finite. The detector stays as it
                 was before.
         """
+        if isinstance(X, TableFiles):
+            self._check_arguments()
+            X, y = read_if_small(X, y)
         before = dict(vars(self))
         try:
             return self._fit(X, y)
@@ -159,9 +175,17 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         def parted(n: int) -> tuple[np.ndarray, np.ndarray]:
             return fitting.parted_rows(normal_of(n), self.holdout, seed)
 
-        schema = None
-        if epochs:
-            schema = fitting.learned_schema(X, lambda n: parted(n)[0])
+        schema = rows = abnormal = None
+        weight = 1.0
+        if isinstance(X, TableFiles):
+            self._check_takes_streams(X)
+            learner = Learner(self.dates, units=self.units) if epochs else None
+            rows = TableRows(X, self.holdout if epochs else 0, seed, learner, self._most_rows)
+            schema = None if rows.plain else rows.schema
+            abnormal, weight = rows.abnormal, rows.weight
+            X = rows.known
+        elif epochs:
+            schema = fitting.learned_schema(X, lambda n: parted(n)[0], self.dates, self.units)
             X = X if schema is None else schema.encode(X)
         if isinstance(X, STREAMS):
             self._check_stream(X, y)
@@ -171,9 +195,11 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             array = validation.checked(self, X, reset=True, rows=least)
             labels = training_labels(y, len(array), needed=self.threshold == "best_f1")
             known, shape = validation.with_names(X, array), array.shape[1:]
-        abnormal = None if labels is None else labels.abnormal
-        model, weight = self.model, 1.0
-        if epochs and isinstance(X, STREAMS):
+            abnormal = None if labels is None else labels.abnormal
+        model = self.model
+        if epochs and rows is not None:
+            model = self._trained(rows, shape, seed)
+        elif epochs and isinstance(X, STREAMS):
             training, known = fitting.parted_stream(X, self.holdout)
             model = self._trained(training, shape, seed)
         elif epochs:
@@ -205,6 +231,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         self._threshold = _as_served(_checked_threshold(value), function)
         self.threshold_rule_ = self.threshold if isinstance(self.threshold, str) else NUMBER
         self.model_, self._criterion = model, name
+        self.__dict__.pop("mean_", None)
         if not isinstance(X, STREAMS):
             self.mean_ = array.mean(axis=0, dtype=np.float64)
         self.normal_scores_ = np.sort(scores if abnormal is None else scores[~abnormal])
@@ -224,6 +251,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         """
         fitted = self.__sklearn_is_fitted__()
         decision = self.decision_
+        if isinstance(X, TableFiles):
+            return np.concatenate([*self._scores_of_files(X), np.zeros(0)])
         if fitted and self.schema_ is not None:
             X = self.schema_.encode(X)
         elif not isinstance(X, STREAMS):
@@ -236,6 +265,17 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             known = getattr(self, "feature_names_in_", None)
             columns.check_names(names, known, type(self).__name__)
         return _numbers(decision.scores(X))
+
+    def _scores_of_files(self, table: TableFiles) -> Iterator[np.ndarray]:
+        """Anomaly scores of some rows at a time."""
+        schema = getattr(self, "schema_", None)
+        names = getattr(self, "feature_names_in_", table.names)
+        known = table.with_kinds(schema.kinds if schema else dict.fromkeys(names, "number"))
+        for chunk in known.batches():
+            try:
+                yield self.anomaly_score(chunk.table)
+            except ValueError as error:
+                raise ValueError(f"{chunk.file}, rows from {chunk.first} on: {error}") from error
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Minus the anomaly score, (n,); higher is more normal, as in scikit-learn."""
@@ -319,13 +359,16 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 
         Args:
             X: examples, (n, ...).
-            y: labels, +1 for normal and −1 for abnormal, or 0 for normal and 1 for abnormal.
+            y: labels, +1 for normal and −1 for abnormal, or 0 for normal and 1 for abnormal. Files
+                of tables bring theirs along.
 
         Raises:
             ValueError: without labels of both classes, or for 0 and 1 after a `fit` whose labels
                 were nothing but 1.
         """
         check_is_fitted(self)
+        if isinstance(X, TableFiles) and y is None:
+            y = X.labels()
         scores = self.anomaly_score(X)
         if y is None:
             raise ValueError("score is the AUROC, and needs labels y: +1 normal, -1 abnormal")
@@ -403,6 +446,11 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         if self.epochs is None:
             return fitting.DEFAULT.epochs if self.model is None else 0
         return self.epochs
+
+    @property
+    def _most_rows(self) -> float:
+        """How many rows to train on, counting those of all epochs."""
+        return fitting.MOST_ROWS if self.model is None and self.epochs is None else math.inf
 
     @property
     def classes_(self) -> NoReturn:
@@ -499,12 +547,15 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         elif not self._epochs:
             raise ValueError("epochs=0 takes a model that is trained already, and there is none")
 
-    def _check_stream(self, X: Any, y: Any) -> None:
+    def _check_takes_streams(self, X: Any) -> None:
         if self.model is not None and not isinstance(self.model, ReconstructionModel):
             raise TypeError(
                 f"{type(self.model).__name__} takes arrays only, got {type(X).__name__}; pass an "
                 f"array of all rows"
             )
+
+    def _check_stream(self, X: Any, y: Any) -> None:
+        self._check_takes_streams(X)
         if y is not None:
             raise ValueError("labels go with arrays; of a data set all rows count as normal")
         if isinstance(X, tf.data.Dataset):
@@ -538,10 +589,10 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             return model.fit(data)
         normalization = getattr(model, "normalization", None)
         if hasattr(model, "adapt") and not (self.warm_start and _adapted(normalization)):
-            model.adapt(data)
+            model.adapt(data.rows if isinstance(data, TableRows) else data)
         if not model.compiled:
             model.compile()
-        fitting.train(model, data, self._epochs, self.batch_size, self.verbose)
+        fitting.train(model, data, self._epochs, self.batch_size, self.verbose, self._most_rows)
         return model
 
 

@@ -1,19 +1,22 @@
 """What a detector trains, and the normal rows that it keeps for its threshold."""
 
-from collections.abc import Callable
-from typing import Any
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from delvm_tf.catalog.recipe import default_recipe
+from delvm_tf.detection.table_rows import TableRows
 from delvm_tf.inputs.batches import CheckedRows, inputs_of
 from delvm_tf.models.reconstruction_model import ReconstructionModel
 from delvm_tf.schema import Schema, arrow, learn_schema
 from delvm_tf.training.array_batches import array_batches
 
 DEFAULT = default_recipe()
+MOST_ROWS = 1_000_000  # that a default model is trained on, counting those of all epochs
 
 
 def default_model(shape: tuple[int, ...], seed: int) -> ReconstructionModel:
@@ -23,13 +26,26 @@ def default_model(shape: tuple[int, ...], seed: int) -> ReconstructionModel:
     return model
 
 
-def train(model: Any, X: Any, epochs: int, batch_size: int, verbose: Any) -> None:
-    """Train a compiled model on X, checked rows or a stream."""
+def train(
+    model: Any, X: Any, epochs: int, batch_size: int, verbose: Any, most: float = math.inf
+) -> None:
+    """Train a compiled model on X: checked rows, those of table files, or a stream.
+
+    `most` rows in all, however many epochs that are; not of a stream, whose length is not known.
+    """
+    if isinstance(X, TableRows):
+        rows = min(epochs * X.trained, most)
+        model.fit(X.training(batch_size, rows), verbose=verbose, shuffle=False)
+        return
     if not isinstance(X, CheckedRows) or not isinstance(model, ReconstructionModel):
         model.fit(X, epochs=epochs, batch_size=batch_size, verbose=verbose)
         return
     # All epochs in one pass, for the start of one takes Keras as long as many steps.
-    batches = array_batches((X.values,), min(batch_size, len(X)), True, range(epochs))
+    size = min(batch_size, len(X))
+    rows = min(epochs * len(X), most)
+    batches = array_batches((X.values,), size, True, range(math.ceil(rows / len(X))))
+    if rows == most:
+        batches = batches.take(math.ceil(rows / size))
     batches.feature_names_in_ = X.feature_names_in_
     model.fit(batches, verbose=verbose, shuffle=False)
 
@@ -52,19 +68,29 @@ def parted_rows(rows: np.ndarray, share: float, seed: int | None) -> tuple[np.nd
     return np.sort(order[held:]), np.sort(order[:held])
 
 
-def learned_schema(X: Any, rows: Callable[[int], np.ndarray]) -> Schema | None:
-    """The schema of a table with text, dates or missing cells, from the rows to train on.
+def learned_schema(
+    X: Any,
+    rows: Callable[[int], np.ndarray],
+    dates: Literal["refuse", "numbers"],
+    units: Mapping[str, str] | None,
+) -> Schema | None:
+    """The schema of a table with text, dates, missing cells or units, from the rows to train on.
 
     Args:
         X: what `fit` was given.
         rows: numbers of the rows to train on, given how many there are.
+        dates: see `learn_schema`.
+        units: see `learn_schema`.
     """
     if not arrow.is_table(X):
+        if units:
+            raise ValueError(f"units go with tables with named columns, got {type(X).__name__}")
         return None
     table = arrow.as_table(X)
-    if arrow.is_plain(table):
+    if arrow.is_plain(table) and not units:
         return None
-    return learn_schema(table.take(rows(table.num_rows))).admitting(table)
+    training = table.take(rows(table.num_rows))
+    return learn_schema(training, dates, units=units).admitting(table)
 
 
 def parted_stream(stream: Any, share: float) -> tuple[Any, Any]:

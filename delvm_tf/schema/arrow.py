@@ -8,7 +8,10 @@ DATES = "numbers"  # seconds since 1970
 
 
 def as_table(x: Any) -> Any:
-    """A pyarrow table of pandas, polars or pyarrow, or of what has the dataframe interchange.
+    """A pyarrow table of pandas, polars or pyarrow, or of what has an interchange.
+
+    That is Arrow's stream of the C interface (`__arrow_c_stream__`) or the dataframe protocol
+    (`__dataframe__`).
 
     Raises:
         TypeError: for what is no table, or names of columns that are not text.
@@ -27,6 +30,8 @@ def as_table(x: Any) -> Any:
                 x = pa.Table.from_pandas(x, preserve_index=False)
             elif hasattr(x, "to_arrow"):
                 x = x.to_arrow()
+            elif hasattr(x, "__arrow_c_stream__"):
+                x = pa.table(x)
             elif hasattr(x, "__dataframe__"):
                 x = from_dataframe(x)
             else:
@@ -39,13 +44,23 @@ def as_table(x: Any) -> Any:
     return x
 
 
+def is_one(x: Any) -> bool:
+    """Whether x is a table: of pandas, polars or pyarrow, or with Arrow's or their interchange."""
+    package = type(x).__module__.split(".")[0]
+    if package in ("pandas", "polars", "pyarrow"):
+        return hasattr(x, "columns")
+    return hasattr(x, "__arrow_c_stream__") or hasattr(x, "__dataframe__")
+
+
 def is_table(x: Any) -> bool:
     """Whether x is a table whose columns have names of text."""
-    package = type(x).__module__.split(".")[0]
-    if package not in ("pandas", "polars", "pyarrow") or not hasattr(x, "columns"):
+    if not is_one(x):
         return False
-    names = getattr(x, "column_names", x.columns)
-    return len(names) > 0 and all(isinstance(name, str) for name in names)
+    names = getattr(x, "column_names", getattr(x, "columns", None))
+    if names is None or callable(names):
+        names = as_table(x).column_names
+    names = list(names)
+    return bool(names) and all(isinstance(name, str) for name in names)
 
 
 def is_plain(table: Any) -> bool:
@@ -118,9 +133,23 @@ def numbers(column: Any, name: str) -> np.ndarray:
         ) from error
 
 
+def missing(column: Any) -> np.ndarray:
+    """Which cells of a column are null, NaN or empty text, (rows,) bool."""
+    from pyarrow import compute, types
+
+    if kind_of(column) == "text":
+        return np.asarray(compute.equal(strings(column), ""))
+    return np.asarray(compute.is_null(column, nan_is_null=types.is_floating(column.type)))
+
+
 def texts(column: Any) -> np.ndarray:
     """A column of text or categories as strings, (rows,) objects; "" where one is missing."""
-    return np.asarray(column.cast("string").fill_null("").to_pylist(), object)
+    return np.asarray(strings(column).to_pylist(), object)
+
+
+def strings(column: Any) -> Any:
+    """A column of text or categories as one of pyarrow's strings; "" where one is missing."""
+    return column.cast("string").fill_null("")
 
 
 def _finite(values: np.ndarray, name: str) -> np.ndarray:

@@ -1,88 +1,159 @@
 """Learning from training rows what the columns of a table are."""
 
-from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 import numpy as np
 
-from delvm_tf.inputs.notices import warn
+from delvm_tf.inputs.draws import draws
 from delvm_tf.schema import arrow
-from delvm_tf.schema.kinds import Category, Number
+from delvm_tf.schema.kinds import Category
 from delvm_tf.schema.schema import Column, Schema
+from delvm_tf.schema.summaries import NumberSummary, TextSummary
 
 MOST_VALUES = 32  # of a category that have a number each
+_SAMPLED, _FEWEST, _CELLS = 2**16, 2**10, 2**22  # values of a column in a sample, and of all
 
 
 def learn_schema(
-    table: Any, dates: Literal["refuse", "numbers"] = "refuse", most_values: int = MOST_VALUES
+    table: Any,
+    dates: Literal["refuse", "numbers"] = "refuse",
+    most_values: int = MOST_VALUES,
+    units: Mapping[str, str] | None = None,
 ) -> Schema:
     """The columns of a table of normal rows.
 
     Numbers and truth values are numbers, text and categories of pandas categories. A row that is
     scored later may miss half of its cells, and as many as a training row.
 
+    Tables in parts are read once, in bounded memory. The medians are then those of a random sample
+    of 65,536 values a column where there are more (fewer of more than 64 columns), whose standard
+    error is 0.5 % of the standard deviation; all else is exact up to 131,072 values of text.
+
     Args:
-        table: of pandas, polars or pyarrow.
+        table: of pandas, polars or pyarrow, or what has `__arrow_c_stream__` or `__dataframe__`; or
+            an iterable of such tables, parts of one, as `dv.datasets.open_table` gives.
         dates: whether dates and times are refused, or become seconds since 1970 or midnight.
         most_values: of a category that have a number each; the rarer ones share one.
+        units: of columns of numbers, by name, for those who read the card: `{"heat": "°C"}`.
 
     Raises:
         TypeError: for what is no table, dates unless they are asked for, and columns of lists or
             bytes.
         ValueError: for a table without rows or columns, columns without values, text that differs
-            in every row, or infinite values: which columns, and what to do.
+            in every row, infinite values, or units of other columns: which columns, and what to do.
     """
-    table = arrow.as_table(table)
-    if not table.num_rows or not table.num_columns:
-        raise ValueError(
-            f"expected a table with rows and columns, got {table.num_rows} × {table.num_columns}"
-        )
-    columns = tuple(
-        _column(table.column(name), name, dates, most_values) for name in table.column_names
-    )
-    schema = Schema(columns, most_missing=len(columns))
-    missing = schema.missing(schema.codes(schema.cells(table)))
-    return Schema(columns, max(len(columns) // 2, int(np.max(missing))))
+    whole = arrow.is_one(table) or not isinstance(table, Iterable)
+    learner = Learner(dates, most_values, units, whole)
+    for part in [table] if whole else table:
+        learner.see(part)
+    return learner.schema()
 
 
-def _column(cells: Any, name: str, dates: str, most_values: int) -> Column:
-    kind = arrow.kind_of(cells)
-    if kind == "nothing":
-        raise ValueError(f"the column {name!r} has no values; leave it out")
-    if kind == "date" and dates != arrow.DATES:
-        raise TypeError(
-            f"the column {name!r} holds dates or times ({cells.type}), which say when and not "
-            f"what; leave it out, or make numbers of it, such as the hour. "
-            f"learn_schema(table, dates='numbers') reads it as seconds"
-        )
-    if kind in ("number", "date"):
-        values = arrow.numbers(cells, name)
-        missing = np.isnan(values)
-        if missing.all():
-            raise ValueError(f"the column {name!r} has no values; leave it out")
-        return Number(name, float(np.nanmedian(values)), bool(missing.any()), kind == "date")
-    if kind != "text":
-        raise TypeError(
-            f"the column {name!r} holds {kind}, which is neither numbers nor text; leave it out"
-        )
-    return _category(arrow.texts(cells), name, most_values)
+class Learner:
+    """What is known of the columns of a table, some of whose rows have come by.
 
+    Args:
+        dates, most_values, units: see `learn_schema`.
+        whole: whether the first rows are all, and nothing needs to be drawn.
+    """
 
-def _category(values: np.ndarray, name: str, most_values: int) -> Category:
-    counts = Counter(values.tolist())
-    missing = counts.pop("", 0)
-    if not counts:
-        raise ValueError(f"the column {name!r} has no values; leave it out")
-    if len(counts) == len(values) - missing > most_values:
-        raise ValueError(
-            f"the text in the column {name!r} is different in each of {len(counts)} rows, as names "
-            f"and numbers of rows are; leave it out, or if these are numbers written as text, such "
-            f"as {next(iter(counts))!r}, convert them"
+    def __init__(
+        self,
+        dates: Literal["refuse", "numbers"] = "refuse",
+        most_values: int = MOST_VALUES,
+        units: Mapping[str, str] | None = None,
+        whole: bool = False,
+    ):
+        if dates not in ("refuse", arrow.DATES):
+            raise ValueError(f"dates must be 'refuse' or {arrow.DATES!r}, got {dates!r}")
+        self._dates, self._most_values, self._units = dates, most_values, dict(units or {})
+        self._whole = whole
+        self._rows = 0
+        self._most_missing = 0
+        self._columns: dict[str, NumberSummary | TextSummary | None] = {}
+        self._kinds: dict[str, str] = {}
+        self._incomplete: set[str] = set()  # columns of which parts have no values
+
+    def see(self, table: Any, training: np.ndarray | None = None) -> None:
+        """Take rows into account.
+
+        Args:
+            table: some rows.
+            training: which of them to learn from, (rows,) bool; all, if None. The others only say
+                how many cells of a row may be missing.
+        """
+        table = arrow.as_table(table)
+        if not self._columns:
+            self._columns = dict.fromkeys(table.column_names)
+        if {*table.column_names} != self._columns.keys():
+            raise ValueError(
+                f"a part of the table has the columns {', '.join(table.column_names)}, and those "
+                f"before {', '.join(self._columns)}; all parts must have the same"
+            )
+        rows = table.num_rows
+        sampling = np.zeros(rows) if self._whole else draws(self._rows, rows, seed=0)
+        if training is not None:
+            sampling = sampling[training]
+        self._rows += rows
+        missing = np.zeros(rows, int)
+        for name in self._columns if rows else ():
+            cells = table.column(name)
+            if (kind := arrow.kind_of(cells)) == "nothing":
+                missing += 1
+                if training is None or training.any():
+                    self._incomplete.add(name)
+                continue
+            if self._kinds.setdefault(name, kind) != kind:
+                raise TypeError(
+                    f"the column {name!r} holds {self._kinds[name]} at first, and {kind} later; "
+                    f"convert it"
+                )
+            missing += arrow.missing(cells)
+            if training is not None:
+                cells = cells.filter(training)
+            self._columns[name] = summary = self._columns[name] or self._summary(cells, name, kind)
+            summary.see(cells, sampling)
+        self._most_missing = max(self._most_missing, int(missing.max(initial=0)))
+
+    def schema(self) -> Schema:
+        """The columns."""
+        if not self._rows or not self._columns:
+            raise ValueError(
+                f"expected a table with rows and columns, got {self._rows} × {len(self._columns)}"
+            )
+        columns = tuple(self._made())
+        numbers = [c.name for c in columns if not isinstance(c, Category)]
+        if strange := [name for name in self._units if name not in numbers]:
+            raise ValueError(
+                f"units has {strange[0]!r}, which is no column of numbers; those are "
+                f"{', '.join(numbers[:10])}"
+            )
+        return Schema(columns, max(len(columns) // 2, self._most_missing))
+
+    def _made(self) -> Iterator[Column]:
+        for name, summary in self._columns.items():
+            if summary is not None:
+                summary.incomplete |= name in self._incomplete
+            column = None if summary is None else summary.column()
+            if column is None:
+                raise ValueError(f"the column {name!r} has no values; leave it out")
+            yield column
+
+    def _summary(self, cells: Any, name: str, kind: str) -> NumberSummary | TextSummary:
+        if kind == "date" and self._dates != arrow.DATES:
+            raise TypeError(
+                f"the column {name!r} holds dates or times ({cells.type}), which say when and not "
+                f"what; leave it out, or make numbers of it, such as the hour. dates='numbers' "
+                f"reads it as seconds"
+            )
+        if kind == "text":
+            return TextSummary(name, self._most_values)
+        if kind not in ("number", "date"):
+            raise TypeError(
+                f"the column {name!r} holds {kind}, which is neither numbers nor text; leave it out"
+            )
+        kept = min(_SAMPLED, max(_FEWEST, _CELLS // len(self._columns)))
+        return NumberSummary(
+            name, kind == "date", self._units.get(name, ""), len(cells) if self._whole else kept
         )
-    kept = tuple(value for value, _ in counts.most_common(most_values))
-    if len(counts) > len(kept):
-        warn(
-            f"the column {name!r} has {len(counts)} values, of which the {len(kept)} most frequent "
-            f"are told apart; the others count as one"
-        )
-    return Category(name, kept, missing > 0)

@@ -115,3 +115,23 @@ def test_labels_go_with_tables():
     detector = dv.AnomalyDetector(model, "best_f1", epochs=2).fit(table, y)
     assert detector.is_anomaly(table[:20]).all()
     assert detector.is_anomaly(table[20:]).mean() < 0.2
+
+
+def test_dates_and_units(tmp_path):
+    table = rows(80).assign(day=pd.date_range("2026-01-01", periods=80))
+    small = dv.DELVM(dv.networks.ffnn((2,)), normalization="zscore")
+    with pytest.raises(TypeError, match="'day' holds dates or times"):
+        dv.AnomalyDetector(small, epochs=1).fit(table)
+    detector = dv.AnomalyDetector(small, epochs=1, dates="numbers", units={"size": "cm"})
+    detector.fit(table).save(tmp_path / "detector")
+    again = dv.load_detector(tmp_path / "detector")
+    assert again.schema_.columns[0].unit == "cm"
+    assert again.schema_.columns[4].date
+    assert again.get_params()["units"] == {"size": "cm"}
+    np.testing.assert_array_equal(again.anomaly_score(table), detector.anomaly_score(table))
+    folder = dv.export_saved_model(again, tmp_path / "served")
+    assert dv.serving.load(folder).card.schema.columns[0].unit == "cm"
+    plain = dv.AnomalyDetector(small, epochs=1, units={"size": "cm"}).fit(table[["size", "on"]])
+    assert plain.schema_.columns[0].unit == "cm"
+    with pytest.raises(ValueError, match="units go with tables with named columns, got ndarray"):
+        plain.fit(np.zeros((9, 2)))

@@ -127,12 +127,27 @@ class TableFiles:
 
     def read(self) -> tuple[pa.Table, Array | None]:
         """All rows as one table, and the labels or None."""
-        chunks = list(self.batches())
+        return self.joined(list(self.batches()))
+
+    def joined(self, chunks: Sequence[TableChunk]) -> tuple[pa.Table, Array | None]:
+        """Some chunks as one table, and the labels or None."""
         if not chunks:
             raise ContentsError(f"{self.files[0]} has no rows")
         labels = [chunk.labels for chunk in chunks if chunk.labels is not None]
         whole = pa.concat_tables([chunk.table for chunk in chunks])
         return whole, np.concatenate(labels) if labels else None
+
+    def labels(self) -> Array | None:
+        """The labels of all rows, (rows,) int64, read without the features; None if without."""
+        found = []
+        for source, label in zip(self._sources, self._labels, strict=True):
+            if label is None:
+                return None
+            start = 0
+            for cells in source.batches([label]):
+                found.append(reading.labels(cells[label], label, source, start))
+                start += len(found[-1])
+        return np.concatenate(found) if found else np.zeros(0, np.int64)
 
     def __iter__(self) -> Iterator[pa.Table]:
         return (chunk.table for chunk in self.batches())
