@@ -29,6 +29,7 @@ from delvm_tf.inputs.batches import inputs_of, shape_of_one, stream_names, strea
 from delvm_tf.metrics.anomaly import auroc
 from delvm_tf.models.copies import full_copy, untrained_copy
 from delvm_tf.models.reconstruction_model import ReconstructionModel
+from delvm_tf.schema import arrow
 from delvm_tf.schema.learning import Learner
 
 NUMBER, BY_HAND = "number", "set by hand"  # rules beside those of THRESHOLDS
@@ -155,6 +156,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         if isinstance(X, TableFiles):
             self._check_arguments()
             X, y = read_if_small(X, y)
+        X = arrow.known(X)
         before = dict(vars(self))
         try:
             return self._fit(X, y)
@@ -253,6 +255,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         decision = self.decision_
         if isinstance(X, TableFiles):
             return np.concatenate([*self._scores_of_files(X), np.zeros(0)])
+        X = arrow.known(X)
         if fitted and self.schema_ is not None:
             X = self.schema_.encode(X)
         elif not isinstance(X, STREAMS):
@@ -308,7 +311,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         if self.schema_ is not None:
             array = self.schema_.encode(X)
         else:
-            array = validation.checked(self, X, reset=False)
+            array = validation.checked(self, arrow.known(X), reset=False)
         return by_rows(self.explanation_, array)
 
     @property
@@ -534,6 +537,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             _checked_threshold(self.threshold)
         if not isinstance(self.contamination, numbers.Real) or not 0 < self.contamination < 1:
             raise ValueError(f"contamination must lie between 0 and 1, got {self.contamination!r}")
+        if self.dates not in ("refuse", arrow.DATES):
+            raise ValueError(f"dates must be 'refuse' or {arrow.DATES!r}, got {self.dates!r}")
         if not isinstance(self.holdout, numbers.Real) or not 0 <= self.holdout < 1:
             raise ValueError(f"holdout must be a share from 0 to below 1, got {self.holdout!r}")
         integers = {"epochs": (self._epochs, 0), "batch_size": (self.batch_size, 1)}

@@ -45,21 +45,30 @@ def as_table(x: Any) -> Any:
 
 
 def is_one(x: Any) -> bool:
-    """Whether x is a table: of pandas, polars or pyarrow, or with Arrow's or their interchange."""
-    package = type(x).__module__.split(".")[0]
-    if package in ("pandas", "polars", "pyarrow"):
-        return hasattr(x, "columns")
-    return hasattr(x, "__arrow_c_stream__") or hasattr(x, "__dataframe__")
+    """Whether x is a table: of pandas, polars or pyarrow, or of another library."""
+    return _is_of_another_library(x) or (_is_known(x) and hasattr(x, "columns"))
+
+
+def known(x: Any) -> Any:
+    """X itself, or a pyarrow table if it is a table of a library that is not known here."""
+    return as_table(x) if _is_of_another_library(x) else x
+
+
+def _is_of_another_library(x: Any) -> bool:
+    interchange = hasattr(x, "__arrow_c_stream__") or hasattr(x, "__dataframe__")
+    return interchange and not _is_known(x) and not isinstance(x, type)
+
+
+def _is_known(x: Any) -> bool:
+    return type(x).__module__.split(".")[0] in ("pandas", "polars", "pyarrow")
 
 
 def is_table(x: Any) -> bool:
     """Whether x is a table whose columns have names of text."""
     if not is_one(x):
         return False
-    names = getattr(x, "column_names", getattr(x, "columns", None))
-    if names is None or callable(names):
-        names = as_table(x).column_names
-    names = list(names)
+    x = known(x)
+    names = list(getattr(x, "column_names", x.columns))
     return bool(names) and all(isinstance(name, str) for name in names)
 
 

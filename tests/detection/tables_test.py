@@ -135,3 +135,24 @@ def test_dates_and_units(tmp_path):
     assert plain.schema_.columns[0].unit == "cm"
     with pytest.raises(ValueError, match="units go with tables with named columns, got ndarray"):
         plain.fit(np.zeros((9, 2)))
+
+
+class Streamed:
+    """A table of a library that is not known, with Arrow's stream."""
+
+    def __init__(self, table):
+        self._table = pa.Table.from_pandas(table, preserve_index=False)
+
+    def __arrow_c_stream__(self, requested_schema=None):
+        return self._table.__arrow_c_stream__(requested_schema)
+
+
+@pytest.mark.parametrize("names", [["size", "on"], ["size", "on", "colour"]])
+def test_tables_of_any_library_are_taken(names):
+    table = rows(60)[names]
+    small = dv.DELVM(dv.networks.ffnn((2,), seed=0), normalization="zscore")
+    detector = dv.AnomalyDetector(small, epochs=1).fit(Streamed(table))
+    assert list(detector.feature_names_in_) == names
+    found = detector.anomaly_score(Streamed(table))
+    np.testing.assert_allclose(found, detector.anomaly_score(table), rtol=1e-5)
+    assert detector.explain(Streamed(table[:2])).contributions.shape[0] == 2

@@ -9,7 +9,7 @@ from pyarrow import compute, types
 
 from delvm_tf.datasets.archive import ContentsError
 from delvm_tf.datasets.dataset import Array
-from delvm_tf.datasets.streams.chunk import INEXACT, whole_labels
+from delvm_tf.datasets.streams.chunk import EXACT, INEXACT, whole_labels
 from delvm_tf.datasets.tables import cells as parsing
 from delvm_tf.datasets.tables.cells import BOOLEAN, DATES, NOTHING, NUMBER, PARSERS, TEXT
 from delvm_tf.datasets.tables.sources import Source
@@ -69,14 +69,15 @@ class Columns:
             cells = cells.dictionary_decode()
         if types.is_boolean(cells.type) and wanted == NUMBER:
             cells = cells.cast("uint8")
-        try:
-            return cells.cast(wanted, safe=not types.is_temporal(wanted))
-        except pa.ArrowInvalid as error:
-            numbers = cells.to_pylist()
-            row = next((k for k, v in enumerate(numbers) if v is not None and v != float(v)), 0)
-            raise ContentsError(
-                f"{source.place(start + row)}, column {name!r}, is {numbers[row]}, {INEXACT}"
-            ) from error
+        found = cells.cast(wanted, safe=False)
+        if types.is_integer(cells.type) and wanted == NUMBER:
+            floats = found.to_numpy(zero_copy_only=False)
+            for k in map(int, np.flatnonzero(np.abs(floats) >= EXACT)):
+                if cells[k].as_py() != int(floats[k]):
+                    raise ContentsError(
+                        f"{source.place(start + k)}, column {name!r}, is {cells[k]}, {INEXACT}"
+                    )
+        return found
 
     def _parsed(
         self, cells: pa.Array, name: str, kind: str, source: Source, start: int

@@ -1,11 +1,14 @@
 """Mixed tables are read as they are meant, or refused with the place and what to do."""
 
 import datetime
+import decimal
 
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
+from pyarrow import feather
 
 import delvm_tf as dv
 from delvm_tf.datasets import ContentsError, open_table
@@ -247,6 +250,26 @@ def test_typed_files(ending, tmp_path):
         _ = open_table(tmp_path).kinds
 
 
+@pytest.mark.parametrize(
+    ("column", "kind", "values"),
+    [
+        (pa.array([1, 2**63], pa.uint64()), "number", [1.0, 2.0**63]),
+        (pa.array([decimal.Decimal("1.5"), None]), "number", [1.5, None]),
+        (pa.array([3, None]).dictionary_encode(), "text", ["3", None]),
+        (pa.array(["a", None], pa.large_string()), "text", ["a", None]),
+        (pa.array([datetime.time(1, 2)]), "date", [datetime.time(1, 2)]),
+        (pa.array([datetime.date(2020, 1, 2)]), "date", [datetime.datetime(2020, 1, 2)]),
+        (pa.array([1], pa.duration("s")), "date", [datetime.timedelta(seconds=1)]),
+        (pa.array([b"a"]), "binary", [b"a"]),
+    ],
+)
+def test_types(column, kind, values, tmp_path):
+    feather.write_feather(pa.table({"x": column}), tmp_path / "a.feather")
+    table = open_table(tmp_path)
+    assert table.kinds == {"x": kind}
+    assert table.read()[0]["x"].to_pylist() == values
+
+
 def test_typed_values_that_are_refused(tmp_path):
     refused = {(1, 2**53 + 1): "is 9007199254740993, an integer", (1.0, np.inf): "is infinite"}
     for values, match in refused.items():
@@ -270,8 +293,20 @@ def test_folders_are_columns(ending, tmp_path):
     rows, _ = table.read()
     assert rows["site"].to_pylist() == ["007", "007", "a b", "a b", "c", "c"]
     assert rows["year"].to_pylist() == [2020.0, 2020.0, 2021.0, 2021.0, None, None]
+    by_folder = open_table(tmp_path, label="year", drop="x", columns=None)
+    with pytest.raises(ContentsError, match="has no label"):
+        by_folder.labels()
     known = open_table(tmp_path, columns=["site", "x"])
     assert known.read()[0].column_names == ["site", "x"]
+
+
+def test_a_folder_may_be_the_label(tmp_path):
+    for bad in range(2):
+        written(tmp_path, "x,y\n1,a\n2,b\n", f"bad={bad}/a.csv")
+    table = open_table(tmp_path, label="bad")
+    assert table.labels().tolist() == [0, 0, 1, 1]
+    assert table.names == ("x", "y")
+    assert table.read()[1].tolist() == [0, 0, 1, 1]
 
 
 def test_thousands_of_columns(tmp_path):
