@@ -58,9 +58,9 @@ def numbers_alone(names: Any) -> Schema:
 class TableRows:
     """The rows of table files as numbers, (width,) each: some to train on, some to decide by.
 
-    A random number of each row, by the seed and its place among all rows, says what it is for. The
-    numbers are kept as float32 if they take no more than 400 MB, after what is usual in a column
-    was subtracted in float64, and it is added again in float64, so that great offsets keep their
+    A random number of each row, by the seed and its place among all rows, says what it is for. Its
+    codes, one a column, are kept as float32 if they take no more than 400 MB, those of numbers as
+    differences from what is usual, taken and undone in float64, so that great offsets keep their
     digits. Else every pass reads the files again, in constant memory.
 
     Attributes:
@@ -104,11 +104,7 @@ class TableRows:
             )
         schema = numbers_alone(table.names) if learner is None else learner.schema()
         self.schema = schema
-        self._offset = np.array([
-            value
-            for column in schema.columns
-            for value in [getattr(column, "fill", 0.0), *[0.0] * (len(column.outputs) - 1)]
-        ])  # fmt: skip
+        self._usual = np.array([getattr(column, "fill", 0.0) for column in schema.columns])
         self._share = min(1.0, most / max(1, training))
         self.abnormal = self._abnormal
         if self._abnormal is not None and holdout:
@@ -119,13 +115,13 @@ class TableRows:
             self.abnormal = self._abnormal[known]
         self.weight = (normal - abnormal) / (held - abnormal)
         kept = training * self._share + held
-        self._kept = self._read() if 4 * kept * len(self._offset) <= IN_MEMORY else None
+        self._kept = self._read() if 4 * kept * len(self._usual) <= IN_MEMORY else None
         self.trained = len(self._kept[0]) if self._kept else round(training * self._share)
 
     @property
     def shape(self) -> tuple[int]:
         """Of one row."""
-        return (len(self._offset),)
+        return (len(self.schema.outputs),)
 
     @property
     def plain(self) -> bool:
@@ -147,10 +143,9 @@ class TableRows:
         """Batches for so many rows in all, those of each pass in another order."""
         steps = math.ceil(rows / batch_size)
         if self._kept is not None:
-            size, epochs = min(batch_size, self.trained), math.ceil(rows / self.trained)
-            batches = self._decoded(array_batches((self._kept[0],), size, True, range(epochs)))
-            if rows == epochs * self.trained:  # whose last batches may be smaller
-                steps = int(batches.cardinality())
+            epochs = range(math.ceil(rows / self.trained))
+            batches = self._decoded(array_batches((self._kept[0],), _BATCH, True, epochs))
+            batches = batches.rebatch(batch_size)
         else:
             batches = self._streamed(0).unbatch().shuffle(_BUFFER, self._seed)
             batches = batches.batch(batch_size).repeat()
@@ -163,12 +158,22 @@ class TableRows:
         return self._decoded(array_batches((self._kept[part],), _BATCH))
 
     def _decoded(self, batches: tf.data.Dataset) -> tf.data.Dataset:
-        return batches.map(lambda x: tf.cast(x, tf.float64) + self._offset)
+        columns = self.schema.columns
+
+        def decode(kept: tf.Tensor) -> tf.Tensor:
+            cells = tf.unstack(tf.cast(kept, tf.float64) + self._usual, axis=1)
+            codes = {
+                column.name: each if isinstance(column, Number) else tf.cast(each, tf.int64)
+                for column, each in zip(columns, cells, strict=True)
+            }
+            return self.schema.numbers(codes)
+
+        return batches.map(decode)
 
     def _streamed(self, part: int) -> tf.data.Dataset:
         def chunks() -> Iterator[np.ndarray]:
-            for x, parts in self._encoded():
-                yield x[parts[part]]
+            for chunk, parts in self._chunks():
+                yield self.schema.encode(chunk)[parts[part]]
 
         form = tf.TensorSpec((None, *self.shape), tf.float64)
         return tf.data.Dataset.from_generator(chunks, output_signature=form).filter(
@@ -180,24 +185,30 @@ class TableRows:
         return batches
 
     def _read(self) -> tuple[tf.Tensor, tf.Tensor]:
-        """The rows of both parts, as float32 differences from what is usual."""
+        """The codes of the rows of both parts."""
         found: tuple[list[np.ndarray], list[np.ndarray]] = [], []
-        for x, parts in self._encoded():
+        for chunk, parts in self._chunks():
+            codes = self.schema.codes(self.schema.cells(chunk))
+            self.schema.check_missing(codes)
             with np.errstate(over="ignore"):  # what is infinite is refused later
-                differences = (x - self._offset).astype(np.float32)
+                kept = np.stack([
+                    (np.asarray(codes[column.name]) - usual).astype(np.float32)
+                    for column, usual in zip(self.schema.columns, self._usual, strict=True)
+                ], axis=1)  # fmt: skip
             for rows, part in zip(found, parts, strict=True):
-                rows.append(differences[part])
+                rows.append(kept[part])
         training, known = found
         with tf.device("CPU"):
             return tf.constant(_emptied(training)), tf.constant(_emptied(known))
 
-    def _encoded(self) -> Iterator[tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]]:
+    def _chunks(self) -> Iterator[tuple[pa.Table, tuple[np.ndarray, np.ndarray]]]:
+        """The rows, and which of them are in each part."""
         first = 0
         for chunk in self._table:
             chosen, known = self._parts(first, len(chunk))
             if self._share < 1:
                 chosen &= draws(first, len(chunk), self._seed + 1) < self._share
-            yield self.schema.encode(chunk), (chosen, known)
+            yield chunk, (chosen, known)
             first += len(chunk)
 
     def _parts(self, first: int, rows: int) -> tuple[np.ndarray, np.ndarray]:

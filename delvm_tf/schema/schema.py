@@ -88,7 +88,7 @@ class Schema:
             ValueError: if columns are missing, values are infinite, or rows miss too many cells.
         """
         codes = self.codes(self.cells(table))
-        self._check_missing(codes)
+        self.check_missing(codes)
         return np.asarray(self.numbers(codes))
 
     def in_graph(self, cells: Mapping[str, tf.Tensor]) -> tf.Tensor:
@@ -163,7 +163,8 @@ class Schema:
         except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(f"expected the columns of a table, got {value!r}") from error
 
-    def _check_missing(self, codes: Mapping[str, tf.Tensor]) -> None:
+    def check_missing(self, codes: Mapping[str, tf.Tensor]) -> None:
+        """Refuse rows that miss too many cells, by a ValueError."""
         count = np.asarray(self.missing(codes))
         bad = np.flatnonzero(count > self.most_missing)
         if len(bad):

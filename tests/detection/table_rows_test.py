@@ -151,6 +151,10 @@ def test_numbers_alone_have_no_schema(tmp_path, large):
     )
     trained = dv.AnomalyDetector(detector.model_).fit(table)  # of a model that is not trained anew
     assert len(trained.normal_scores_) == 300
+    frame.assign(size=[None, *frame["size"][1:]]).to_csv(tmp_path / "a.csv", index=False)
+    with pytest.raises(ValueError, match=r"1 rows \(first: \[0\]\) .* at most 0 of the 2 cells"):
+        dv.AnomalyDetector(detector.model_).fit(open_table(tmp_path))
+    frame.to_csv(tmp_path / "a.csv", index=False)
     with_unit = dv.AnomalyDetector(small_model(), epochs=1, units={"size": "cm"}).fit(table)
     assert with_unit.schema_.columns[0].unit == "cm"
     assert with_unit.anomaly_score(table).shape == (300,)
