@@ -49,7 +49,11 @@ def run_report(program: str, doc: str, measure: Measurement, **numbers: float) -
         command = f"    python benchmarks/{name}.py"
         refuse_foreign_file(output, output.is_file() and command in output.read_text())
         make_folder(output.parent)  # before any measurement
-        given = [f"--{o.replace('_', '-')} {getattr(args, o):g}" for o in numbers]
+        values = {o: getattr(args, o) for o in numbers}
+        given = [
+            f"--{o.replace('_', '-')} {v if isinstance(v, int) else format(v, 'g')}"
+            for o, v in values.items()
+        ]
         heading, content = measure(args, console)
         heading = f"{heading} {os.cpu_count()} CPU cores, {date.today()}."
         parts = [each if isinstance(each, str) else markdown_table(each) for each in content]
