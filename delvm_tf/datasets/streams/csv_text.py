@@ -41,6 +41,7 @@ class CsvText(NamedTuple):
         first: its first line.
         second: its second one, if there are two.
         header: whether the first line names the columns.
+        block: bytes parsed at a time, if more than usual.
     """
 
     path: Path
@@ -48,6 +49,7 @@ class CsvText(NamedTuple):
     first: Line
     second: Line | None
     header: bool = False
+    block: int = 0
 
     @property
     def width(self) -> int:
@@ -92,7 +94,7 @@ class CsvText(NamedTuple):
         return arrow_csv.open_csv(
             _Quotes(file, self.options.separator),
             arrow_csv.ReadOptions(
-                block_size=max(_BLOCK, _CELL * width), column_names=names,
+                block_size=max(_BLOCK, _CELL * width, self.block), column_names=names,
                 skip_rows=self.first.number if self.header else self.first.start,
             ),
             arrow_csv.ParseOptions(

@@ -19,6 +19,8 @@ from delvm_tf.datasets.streams.csv_text import CsvText, open_csv
 from delvm_tf.datasets.streams.reading import TableOptions
 from delvm_tf.datasets.tables.cells import BOOLEAN, INSTANT, NOTHING, NUMBER, POINT, TEXT, TIME
 
+# Every column is looked at by itself, so that few rows of many columns would take long.
+_ROWS_AT_ONCE, _BLOCK = 1000, 2**25
 _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 
 
@@ -111,7 +113,8 @@ def source_of(path: Path, options: TableOptions, csv: bool, expected: Collection
         if text is None:
             raise ContentsError(f"{path} is empty; remove it, or write the names of its columns")
         header = names_mixed_columns(text, [n for n in expected if n not in folders])
-        text = text._replace(header=header)
+        line = len(options.separator.join((text.second or text.first).cells))
+        text = text._replace(header=header, block=min(_ROWS_AT_ONCE * line, _BLOCK))
         names = [*map(str, range(text.width))]
         if header:
             names = [n.strip() or f"Unnamed: {k}" for k, n in enumerate(text.first.cells)]

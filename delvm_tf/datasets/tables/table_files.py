@@ -200,11 +200,12 @@ def open_table(
     A column of a .csv file is settled by all its cells: numbers if every one that is not missing is
     a number (integers with leading zeros are codes, and so text); truth values if all are true or
     false, True or False, TRUE or FALSE; dates if all are written as ISO 8601 says (2026-11-27,
-    2026-11-27T13:30:00, the same with an offset, or 13:30:00); else text. White space around a cell
-    does not count. Empty cells are missing, and in columns that are not text so are the spellings
-    NA, N/A, NaN, NULL, None, ?, -, and the like; in a column of text these are text, a category as
-    any other, unless it has nothing else. A column of text most of whose cells are numbers gets a
-    warning, which names the first that is not. Without a header columns are called "0", "1", ....
+    2026-11-27T13:30:00, the same with an offset, which become UTC, or 13:30:00); else text. White
+    space around a cell does not count. Empty cells are missing, and in columns that are not text so
+    are the spellings NA, N/A, NaN, NULL, None, ?, -, and the like; in a column of text these are
+    text, a category as any other, unless it has nothing else. A column of text most of whose cells
+    are numbers gets a warning, which names the first that is not. Without a header columns are
+    called "0", "1", ....
 
     The columns of several files are matched by name. Folders `name=value` above a file are columns.
 

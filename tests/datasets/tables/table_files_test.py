@@ -1,5 +1,6 @@
 """Mixed tables are read as they are meant, or refused with the place and what to do."""
 
+import csv
 import datetime
 import decimal
 
@@ -8,11 +9,14 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pyarrow import feather
 
 import delvm_tf as dv
 from delvm_tf.datasets import ContentsError, open_table
 from delvm_tf.datasets.streams import csv_text
+from delvm_tf.datasets.tables import sources
 
 TEXT = """id,heat,open,site,day,code
 1, 20.5,true, north,2021-01-01,007
@@ -83,9 +87,12 @@ def test_cells(cells, kind, values, tmp_path):
 def test_one_cell_in_the_last_file_settles_a_column(tmp_path, monkeypatch):
     monkeypatch.setattr(csv_text, "_BLOCK", 64)
     monkeypatch.setattr(csv_text, "_CELL", 1)
+    monkeypatch.setattr(sources, "_ROWS_AT_ONCE", 1)
     for k in range(3):
         written(tmp_path, "x,y\n" + "1,2\n" * 50, f"{k}.csv")
-    assert open_table(tmp_path).kinds == {"x": "number", "y": "number"}
+    table = open_table(tmp_path)
+    assert table.kinds == {"x": "number", "y": "number"}
+    assert len([*table]) > 6
     written(tmp_path, "x,y\n" + "1,2\n" * 50 + "error,2\n", "3.csv")
     table = open_table(tmp_path)
     with pytest.warns(UserWarning, match=r"'x' is text, for row 50 of .*3\.csv holds 'error', alt"):
@@ -315,6 +322,32 @@ def test_thousands_of_columns(tmp_path):
     table = open_table(tmp_path)
     assert {*table.kinds.values()} == {"number"}
     np.testing.assert_array_equal(table.read()[0].to_pandas().to_numpy(), frame.to_numpy())
+
+
+ROWS = st.lists(
+    st.tuples(
+        st.none() | st.floats(allow_nan=False, allow_infinity=False),
+        st.none() | st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=5),
+        st.none() | st.booleans(),
+        st.none() | st.datetimes(datetime.datetime(1700, 1, 1), datetime.datetime(2200, 1, 1)),
+    ),
+    min_size=1, max_size=20,
+)  # fmt: skip
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(rows=ROWS)
+def test_what_is_written_is_read(rows, tmp_path):
+    rows = [(1.0, "t", True, datetime.datetime(2020, 1, 1)), *rows]
+    rows = [(n, t if t is None else f"t{t}t", b, d) for n, t, b, d in rows]
+    with open(tmp_path / "a.csv", "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerows([("n", "t", "b", "d"), *rows])
+    read = open_table(tmp_path).read()[0]
+    found = zip(*(read[name].to_pylist() for name in read.column_names), strict=True)
+    assert [*found] == rows
 
 
 def test_other_files_are_no_tables(tmp_path):
