@@ -82,11 +82,6 @@ class TableFiles:
         """
         return {name: self._given.get(name) or kind_of(self._settled[name]) for name in self.names}
 
-    @property
-    def labelled(self) -> bool:
-        """Whether there is a column of labels."""
-        return self._options.label is not None
-
     def with_kinds(self, kinds: Mapping[str, Kind]) -> "TableFiles":
         """The same files, of which the columns and what they hold are known; others are left out.
 
