@@ -219,8 +219,8 @@ class Recipes(Mapping[str, Kind], Generic[Kind]):
 def default_recipe(model: str = "delvm", objective: str | None = None) -> Recipe:
     """What a data set gets that no recipe was chosen for: denoising score matching on z-scores.
 
-    It is for 30 epochs. `AnomalyDetector`, which uses it where no model is given, stops at a million
-    rows, those of all epochs counted: beyond 33,333 rows the number of steps stays the same.
+    It is for 30 epochs. `AnomalyDetector`, which uses it where no model is given, stops at a
+    million rows, those of all epochs counted: beyond 33,333 rows the number of steps is the same.
 
     Args:
         model: a name in `MODELS`.
