@@ -223,6 +223,8 @@ def test_headers(tmp_path):
     assert rows.to_pydict() == {"1": ["b", "d"]}
     rows = open_table(written(tmp_path, "\ufeff a ,b\nc,d\n"), columns=["a"]).read()[0]
     assert rows.to_pydict() == {"a": ["c"]}  # known by its name
+    rows = open_table(written(tmp_path, "a,b\nc,d\n"), kinds={"b": "text"}).read()[0]
+    assert rows.to_pydict() == {"a": ["c"], "b": ["d"]}
     with pytest.raises(ContentsError, match="has no rows"):
         open_table(written(tmp_path, "a,b\n")).read()
 
