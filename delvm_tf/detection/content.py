@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import math
+import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,6 +29,7 @@ from delvm_tf.schema import Category, Number, Schema
 from delvm_tf.storage.ownership import DamagedModelError
 
 RECORD, ARRAYS, FORMAT = "detector.json", "arrays.npz", 1
+_OWN = re.compile(r"detector\.json|arrays\.npz|model-\d+\.keras")
 METHODS = ("features", "reconstruct", "reconstruction_error", "energy", "score")
 
 register("size", "whiten", "encode", "grid", "images_at_once")(PatchFeatures)
@@ -43,8 +45,17 @@ class NotSavableError(TypeError):
     """A detector is made of what cannot be written down."""
 
 
-def files_of(detector: Any) -> dict[str, bytes]:
+def is_own(name: str) -> bool:
+    """Whether a file of this name is the detector's own, and not something beside it."""
+    return _OWN.fullmatch(name) is not None
+
+
+def files_of(detector: Any, beside: Mapping[str, str] | None = None) -> dict[str, bytes]:
     """The contents of all files, by name.
+
+    Args:
+        detector: what to write down.
+        beside: digests of other files that are to lie in the same folder, by their paths in it.
 
     Raises:
         NotSavableError: for parts that are neither models nor of a registered class.
@@ -65,6 +76,7 @@ def files_of(detector: Any) -> dict[str, bytes]:
             "delvm_tf": delvm_tf.__version__, "keras": keras.__version__,
             "tensorflow": tf.__version__, "scikit-learn": sklearn.__version__,
         },
+        "beside": dict(beside or {}),
         "checksums": {name: _digest(content) for name, content in files.items()},
     }  # fmt: skip
     record["checksums"][RECORD] = _digest(_text(record))
@@ -72,7 +84,7 @@ def files_of(detector: Any) -> dict[str, bytes]:
 
 
 def checked_record(files: Mapping[str, bytes], where: str = "the detector") -> dict[str, Any]:
-    """The record among files of which none is missing, altered or of another origin.
+    """The record among a detector's own files, of which none is missing or altered.
 
     Raises:
         DamagedModelError: which file it is.
@@ -96,9 +108,7 @@ def checked_record(files: Mapping[str, bytes], where: str = "the detector") -> d
             raise DamagedModelError(f"{where}: {name} is missing; copy or save it again")
         if _digest(files[name]) != digest:
             raise DamagedModelError(f"{where}: {name} is altered; copy or save it again")
-    if strange := sorted({*files} - {*checksums, RECORD}):
-        raise DamagedModelError(f"{where} has files of another origin: {', '.join(strange[:5])}")
-    return unsealed
+    return {"beside": {}, **unsealed}
 
 
 def detector_of(files: Mapping[str, bytes], where: str = "the detector") -> Any:

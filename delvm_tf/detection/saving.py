@@ -1,8 +1,7 @@
 """Saving a fitted detector as a folder."""
 
 import os
-import shutil
-import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,29 +9,31 @@ from sklearn.utils.validation import check_is_fitted
 
 from delvm_tf.detection import content
 from delvm_tf.detection.detector import AnomalyDetector
-from delvm_tf.storage.ownership import DamagedModelError, make_folder
+from delvm_tf.storage.ownership import DamagedModelError, contents
 from delvm_tf.storage.paths import local_path
+from delvm_tf.storage.whole_folder import whole_folder
 
 
-def save(detector: AnomalyDetector, path: str | os.PathLike[str]) -> Path:
-    """Write a fitted detector; see `AnomalyDetector.save`."""
+def save(
+    detector: AnomalyDetector,
+    path: str | os.PathLike[str],
+    beside: Callable[[Path], Any] | None = None,
+) -> Path:
+    """Write a fitted detector; see `AnomalyDetector.save`.
+
+    Args:
+        detector: what to write.
+        path: of the folder.
+        beside: writes other files into the folder that it is given, which become part of the saved
+            detector: they appear and are replaced with it. Loading reads none of them.
+    """
     check_is_fitted(detector)
     folder = local_path(path, "the path of the detector")
-    _refuse_foreign(folder)
-    files = content.files_of(detector)
-    make_folder(folder.parent)
-    partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder.parent))
-    try:
-        made, old = partial / "made", partial / "old"
-        made.mkdir()
-        for name, data in files.items():
+    with whole_folder(folder, refuse_foreign) as made:
+        if beside is not None:
+            beside(made)
+        for name, data in content.files_of(detector, contents(made)).items():
             (made / name).write_bytes(data)
-        _refuse_foreign(folder)
-        if folder.exists():
-            folder.rename(old)
-        made.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return folder
 
 
@@ -47,7 +48,7 @@ def load_detector(path: str | os.PathLike[str]) -> Any:
 
     Raises:
         FileNotFoundError: if there is none.
-        DamagedModelError: if a file is missing, altered or of another origin.
+        DamagedModelError: if a file of it is missing or altered.
     """
     folder = local_path(path, "the path of the detector")
     if not folder.is_dir():
@@ -59,12 +60,17 @@ def load_detector(path: str | os.PathLike[str]) -> Any:
 
 
 def _files(folder: Path) -> dict[str, bytes]:
-    paths = (path for path in folder.rglob("*") if not path.is_dir())
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+    """The detector's own files, as far as they are there; what lies beside them stays unread."""
+    paths = (path for path in folder.iterdir() if content.is_own(path.name))
+    return {path.name: path.read_bytes() for path in paths if path.is_file()}
 
 
-def _refuse_foreign(folder: Path) -> None:
-    """Refuse to replace anything but a saved detector as it was written."""
+def refuse_foreign(folder: Path) -> None:
+    """Refuse to replace anything but a saved detector as it was written.
+
+    Raises:
+        FileExistsError: what else is there.
+    """
     if not os.path.lexists(folder):
         return
     problem = "it is no folder"
@@ -74,11 +80,17 @@ def _refuse_foreign(folder: Path) -> None:
         problem = f"it holds no {content.RECORD}"
         if (folder / content.RECORD).is_file():  # or it may be a home folder, to be left unread
             try:
-                content.checked_record(_files(folder), "it")
+                record = content.checked_record(_files(folder), "it")
             except DamagedModelError as error:
                 problem = str(error)
             else:
-                return
+                found = contents(folder)
+                known = {**record["beside"], **record["checksums"]}
+                known[content.RECORD] = found[content.RECORD]
+                foreign = [name for name in found if found[name] != known.get(name)]
+                if not foreign:
+                    return
+                problem = f"it has files of another origin: {', '.join(sorted(foreign)[:5])}"
     raise FileExistsError(
         f"cannot save to {folder}: what is there was not written by this program, or was changed "
         f"since ({problem}); move it away, or choose another folder"

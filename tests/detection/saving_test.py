@@ -1,6 +1,7 @@
 """A saved detector is the same in another process, and a folder that was changed is refused."""
 
 import copy
+import errno
 import io
 import json
 import pickle
@@ -15,7 +16,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 
 import delvm_tf as dv
-from delvm_tf.detection import Criterion, NeighbourDistance
+from delvm_tf.detection import Criterion, NeighbourDistance, content, saving
 from delvm_tf.storage.ownership import DamagedModelError
 
 FOREIGN = [kind for kind in KINDS if "SVM" in kind or "forest" in kind]
@@ -145,7 +146,6 @@ def rewritten(path):
         (lambda f: (f / "detector.json").write_text("{"), "no readable detector.json"),
         (lambda f: (f / "detector.json").write_text("[]"), "no readable detector.json"),
         (lambda f: (f / "detector.json").unlink(), "no readable detector.json"),
-        (lambda f: (f / "notes.txt").write_text("mine"), "files of another origin: notes.txt"),
     ],
 )
 def test_a_folder_that_was_changed_is_neither_loaded_nor_replaced(tmp_path, change, message):
@@ -158,6 +158,64 @@ def test_a_folder_that_was_changed_is_neither_loaded_nor_replaced(tmp_path, chan
         small(tmp_path)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert [path.name for path in tmp_path.iterdir()] == ["detector"]
+
+
+def with_report(folder, x, text="a report"):
+    """A detector with another file and a folder beside it."""
+
+    def beside(made):
+        (made / "serving" / "1").mkdir(parents=True)
+        (made / "serving" / "1" / "graph").write_bytes(b"graph")
+        (made / "report.html").write_text(text)
+
+    detector = dv.AnomalyDetector(NeighbourDistance(2).fit(x)).fit(x)
+    return saving.save(detector, folder, beside)
+
+
+def test_what_lies_beside_a_detector_comes_and_goes_with_it(tmp_path):
+    x = table()
+    folder = with_report(tmp_path / "model", x)
+    assert dv.load_detector(folder).p_value(x).shape == (60,)
+    with_report(folder, x, "another")
+    assert (folder / "report.html").read_text() == "another"
+    with pytest.raises(OSError, match="No space"):
+        saving.save(dv.load_detector(folder), folder, full_disk)
+    assert (folder / "report.html").read_text() == "another"
+    small(tmp_path).rename(tmp_path / "plain")
+    (folder / "report.html").unlink()  # what is not there cannot be lost
+    dv.load_detector(tmp_path / "plain").save(folder)
+    assert sorted(path.name for path in folder.iterdir()) == ["arrays.npz", "detector.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "plain"]
+
+
+def full_disk(made):
+    (made / "half").write_text("half")
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize(
+    "name", ["notes.txt", "report.html", "serving/2/graph", "model-7.keras", "mine/empty/"]
+)
+def test_a_folder_with_files_of_a_user_is_loaded_and_not_replaced(tmp_path, name):
+    x = table()
+    folder = with_report(tmp_path / "model", x)
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.mkdir() if name.endswith("/") else path.write_text("mine")
+    with pytest.raises(FileExistsError, match=f"files of another origin: {name}"):
+        dv.load_detector(folder).save(folder)
+    assert path.exists()
+    assert (folder / "serving" / "1" / "graph").read_bytes() == b"graph"
+
+
+def test_a_detector_of_before_is_read_and_replaced(tmp_path):
+    """Its record says nothing of what lies beside."""
+    folder = small(tmp_path)
+    record = json.loads((folder / "detector.json").read_text())
+    del record["beside"], record["checksums"]["detector.json"]
+    record["checksums"]["detector.json"] = content._digest(content._text(record))
+    (folder / "detector.json").write_bytes(content._text(record))
+    assert dv.load_detector(folder).save(folder) == folder
 
 
 def test_only_what_was_saved_is_replaced(tmp_path):
@@ -176,8 +234,6 @@ def test_only_what_was_saved_is_replaced(tmp_path):
 
 def test_a_record_cannot_name_other_code(tmp_path):
     """Even one with right checksums: classes are looked up, and methods are few."""
-    from delvm_tf.detection import content
-
     folder = small(tmp_path)
     files = {path.name: path.read_bytes() for path in folder.iterdir()}
     for tree in (
