@@ -4,6 +4,7 @@
 on its Keras models. Nothing in them names code: classes are those of the registry.
 """
 
+import dataclasses
 import hashlib
 import io
 import json
@@ -21,6 +22,7 @@ from sklearn.decomposition import PCA
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
+from delvm_tf.catalog.recipe import Detection, Recipe
 from delvm_tf.detection.registry import SAVABLE, name_of, register
 from delvm_tf.features.encoders import NamedEncoder
 from delvm_tf.features.patch_features import PatchFeatures
@@ -37,6 +39,8 @@ register("name", "filters", "threshold")(NamedEncoder)
 register("columns", "most_missing")(Schema)
 register("name", "fill", "indicator", "date", "unit")(Number)
 register("name", "values", "indicator")(Category)
+register(*(field.name for field in dataclasses.fields(Recipe)))(Recipe)
+register(*(field.name for field in dataclasses.fields(Detection)))(Detection)
 for _class in (PatchWhitening, PCA, Pipeline, StandardScaler):
     register()(_class)
 

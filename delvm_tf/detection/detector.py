@@ -1,23 +1,26 @@
 """A scikit-learn outlier detector around any model that scores."""
 
+import dataclasses
 import math
 import numbers
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
+import keras
 import numpy as np
 import tensorflow as tf
 from sklearn.base import BaseEstimator, OutlierMixin, clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
+from delvm_tf.catalog.recipe import Recipe
 from delvm_tf.datasets.tables import TableFiles
 from delvm_tf.detection import fitting, validation
 from delvm_tf.detection.conformal import raised, selected
 from delvm_tf.detection.criteria import STREAMS, criterion_function, resolved_criterion
-from delvm_tf.detection.criterion import Decision, InPython, Scores, anomaly_function
+from delvm_tf.detection.criterion import Criterion, Decision, InPython, Scores, anomaly_function
 from delvm_tf.detection.explanation import Explanation, by_rows, explanation_function
 from delvm_tf.detection.labels import NO_CLASSES, read_labels, training_labels
 from delvm_tf.detection.registry import register
@@ -25,7 +28,7 @@ from delvm_tf.detection.table_rows import TableRows, read_if_small
 from delvm_tf.detection.thresholds import THRESHOLDS, best_f1
 from delvm_tf.inputs import columns
 from delvm_tf.inputs.arrays import as_array
-from delvm_tf.inputs.batches import inputs_of, shape_of_one, stream_names, stream_size
+from delvm_tf.inputs.batches import CheckedRows, inputs_of, shape_of_one, stream_names, stream_size
 from delvm_tf.metrics.anomaly import auroc
 from delvm_tf.models.copies import full_copy, untrained_copy
 from delvm_tf.models.reconstruction_model import ReconstructionModel
@@ -58,7 +61,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 
     Args:
         model: anything with `reconstruction_error(x)` or `energy(x)`, a `Criterion`, or a
-            scikit-learn outlier detector with `score_samples(x)`. None for the model of
+            scikit-learn outlier detector with `score_samples(x)`. A `Recipe` trains its models;
+            the rule of the threshold remains the argument below. None for that of
             `dv.catalog.default_recipe()`, a DELVM trained on z-scores by denoising score matching.
         threshold: a number; or a rule: `"contamination"`; `"mean_std"`, mean plus one standard
             deviation of the normal scores; or `"best_f1"`, the best F1 on the labelled data given
@@ -69,10 +73,10 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         contamination: the false-alarm rate of the threshold `"contamination"`: the probability
             that a new normal row is called abnormal is at most this, on average over the rows that
             set the threshold, if it is exchangeable with them.
-        epochs: how long `fit` trains the model before it sets the threshold; None for 0, or without
-            a model for 30, as its recipe says, but no more than a million rows in all, so that
-            from 33,334 rows on the steps do not grow in number.
-        batch_size: examples per training step.
+        epochs: how long `fit` trains the model before it sets the threshold; None for 0, or of a
+            recipe for what it says. Without a model for 30, but no more than a million rows in
+            all, so that from 33,334 rows on the steps do not grow in number.
+        batch_size: examples per training step; a recipe that is given has its own.
         warm_start: go on from the weights that `model_` has, or, at the first `fit`, from those of
             a copy of `model`, instead of starting anew.
         holdout: share of the normal rows that sets the threshold and is not trained on; with 0 all
@@ -133,7 +137,9 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         self.dates = dates
         self.units = units
 
-    def fit(self, X: Any, y: Any = None) -> "AnomalyDetector":
+    def fit(
+        self, X: Any, y: Any = None, callbacks: Sequence[keras.callbacks.Callback] = ()
+    ) -> "AnomalyDetector":
         """Set the threshold on X, after training a model on a part of it if there is one to train.
 
         Args:
@@ -146,6 +152,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
                 understood too, with a warning: scikit-learn's scorers (`scoring="roc_auc"`) would
                 read such labels the other way round, and are then refused. Other numbers are
                 ignored, with a warning.
+            callbacks: of Keras, for the training of a model of this library; all of it may be one
+                epoch to them.
 
         Raises:
             TypeError: for a stream of data, if the model takes arrays only.
@@ -159,12 +167,12 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         X = arrow.known(X)
         before = dict(vars(self))
         try:
-            return self._fit(X, y)
+            return self._fit(X, y, callbacks)
         except BaseException:  # a detector half of the old data and half of the new would mislead
             self.__dict__ = before
             raise
 
-    def _fit(self, X: Any, y: Any) -> "AnomalyDetector":
+    def _fit(self, X: Any, y: Any, callbacks: Any) -> "AnomalyDetector":
         self._check_arguments()
         epochs = self._epochs
         seed = _drawn() if self.random_state is None else int(self.random_state)
@@ -200,19 +208,19 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             abnormal = None if labels is None else labels.abnormal
         model = self.model
         if epochs and rows is not None:
-            model = self._trained(rows, shape, seed)
+            model = self._trained(rows, shape, seed, callbacks)
         elif epochs and isinstance(X, STREAMS):
             training, known = fitting.parted_stream(X, self.holdout)
-            model = self._trained(training, shape, seed)
+            model = self._trained(training, shape, seed, callbacks)
         elif epochs:
             training, held = parted(len(array))
             weight = np.sum(~abnormal if abnormal is not None else len(array)) / max(len(held), 1)
-            model = self._trained((X, array, training), shape, seed)
+            model = self._trained((X, array, training), shape, seed, callbacks)
             if abnormal is not None:
                 held = np.sort([*held, *np.flatnonzero(abnormal)])
                 abnormal = abnormal[held]
             known = validation.rows_of(known, held)
-        name = resolved_criterion(model, self._wanted_criterion)
+        name = self._criterion_of(model)
         function = criterion_function(model, name)
         if name == "score_samples" and not isinstance(X, STREAMS):
             validation.check_agreement(model, validation.with_names(X, array), array)
@@ -442,12 +450,25 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 
     @property
     def _wanted_criterion(self) -> str | None:
-        return "energy" if self.criterion is None and self.model is None else self.criterion
+        recipe = self._recipe
+        return self.criterion if recipe is None else fitting.criterion_of(recipe, self.criterion)
+
+    def _criterion_of(self, model: Any) -> str:
+        """That of a model in training; an ensemble of a recipe's has combined several."""
+        together = self._recipe is not None and isinstance(model, Criterion)
+        return resolved_criterion(model, None if together else self._wanted_criterion)
+
+    @property
+    def _recipe(self) -> Recipe | None:
+        """The recipe whose models `fit` trains, if there is one."""
+        return fitting.DEFAULT if self.model is None else (
+            self.model if isinstance(self.model, Recipe) else None
+        )  # fmt: skip
 
     @property
     def _epochs(self) -> int:
         if self.epochs is None:
-            return fitting.DEFAULT.epochs if self.model is None else 0
+            return 0 if self._recipe is None else self._recipe.epochs
         return self.epochs
 
     @property
@@ -547,13 +568,13 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         for name, (value, least) in integers.items():
             if not isinstance(value, numbers.Integral) or value < least:
                 raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
-        if self.model is not None:
+        if self._recipe is None:
             resolved_criterion(self.model, self.criterion)
         elif not self._epochs:
             raise ValueError("epochs=0 takes a model that is trained already, and there is none")
 
     def _check_takes_streams(self, X: Any) -> None:
-        if self.model is not None and not isinstance(self.model, ReconstructionModel):
+        if self._recipe is None and not isinstance(self.model, ReconstructionModel):
             raise TypeError(
                 f"{type(self.model).__name__} takes arrays only, got {type(X).__name__}; pass an "
                 f"array of all rows"
@@ -578,27 +599,43 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         if names is not None:
             self.feature_names_in_ = np.asarray(names, object)
 
-    def _trained(self, data: Any, shape: tuple[int, ...], seed: int) -> Any:
+    def _trained(self, data: Any, shape: tuple[int, ...], seed: int, callbacks: Any) -> Any:
         """A model trained on a stream, or on the normal rows of (X, checked X, their numbers)."""
         given = getattr(self, "model_", self.model) if self.warm_start else self.model
-        if given is None:
-            model = fitting.default_model(shape, seed)
-        elif self.warm_start:  # a copy: training may fail, and scores and threshold must agree
+        if given is None or isinstance(given, Recipe):
+            return self._of_recipe(data, shape, seed, callbacks)
+        if self.warm_start:  # a copy: training may fail, and scores and threshold must agree
             model = full_copy(given)
         else:
             model = untrained_copy(given)
         if isinstance(data, tuple):
             X, array, rows = data
             data = validation.rows_of(validation.with_names(X, array, model), rows)
-        if resolved_criterion(model, self._wanted_criterion) == "score_samples":
+        if self._criterion_of(model) == "score_samples":
             return model.fit(data)
         normalization = getattr(model, "normalization", None)
         if hasattr(model, "adapt") and not (self.warm_start and _adapted(normalization)):
             model.adapt(data.rows if isinstance(data, TableRows) else data)
         if not model.compiled:
             model.compile()
-        fitting.train(model, data, self._epochs, self.batch_size, self.verbose, self._most_rows)
+        fitting.train(
+            model, data, self._epochs, self.batch_size, self.verbose, self._most_rows, callbacks
+        )
         return model
+
+    def _of_recipe(self, data: Any, shape: tuple[int, ...], seed: int, callbacks: Any) -> Any:
+        """The model or ensemble of a recipe, trained."""
+        if isinstance(data, tuple):
+            X, array, rows = data
+            data = CheckedRows(array, columns.names_of(X))[rows]
+        recipe = self._recipe
+        assert recipe is not None
+        size = self.batch_size if self.model is None else recipe.batch_size
+        recipe = dataclasses.replace(recipe, epochs=self._epochs, batch_size=size)
+        criterion = fitting.criterion_of(recipe, self.criterion)
+        return fitting.of_recipe(
+            recipe, data, shape, seed, criterion, self.verbose, callbacks, self._most_rows
+        )
 
 
 @anomaly_function.register

@@ -1,14 +1,16 @@
 """What a detector trains, and the normal rows that it keeps for its threshold."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from delvm_tf.catalog.recipe import default_recipe
+from delvm_tf.catalog.models import MODELS
+from delvm_tf.catalog.recipe import Recipe, default_recipe
+from delvm_tf.detection.ensemble import ModelEnsemble
 from delvm_tf.detection.table_rows import TableRows
 from delvm_tf.inputs.batches import CheckedRows, inputs_of
 from delvm_tf.models.reconstruction_model import ReconstructionModel
@@ -17,28 +19,80 @@ from delvm_tf.training.array_batches import array_batches
 
 DEFAULT = default_recipe()
 MOST_ROWS = 1_000_000  # that a default model is trained on, counting those of all epochs
+MEMBER_SEEDS = 1000  # between the models of an ensemble
 
 
-def default_model(shape: tuple[int, ...], seed: int) -> ReconstructionModel:
-    """The model of a detector that was given none: denoising score matching on z-scores."""
-    model = DEFAULT.make(shape, seed)
-    model.compile(keras.optimizers.Adam(DEFAULT.learning_rate, clipnorm=DEFAULT.clipnorm))
-    return model
+def criterion_of(recipe: Recipe, wanted: str | None) -> str:
+    """The criterion of a recipe's models: the one wanted, the recipe's, or energy if they have one.
+
+    Raises:
+        ValueError: if they do not have the one that is wanted.
+    """
+    made: Any = MODELS[recipe.model].model
+    made = made.func
+    usual = "energy" if hasattr(made, "energy") else "reconstruction_error"
+    name = wanted or recipe.detection.criterion or usual
+    if not hasattr(made, name):
+        raise ValueError(f"the model {recipe.model!r} has no method {name}; choose {usual!r}")
+    return name
+
+
+def of_recipe(
+    recipe: Recipe, X: Any, shape: tuple[int, ...], seed: int, criterion: str, verbose: Any,
+    callbacks: Sequence[keras.callbacks.Callback], most: float,
+) -> Any:  # fmt: skip
+    """The trained model of a recipe, or what it makes of several.
+
+    Args:
+        recipe: says how.
+        X: checked rows, those of table files, or a stream.
+        shape: of one example.
+        seed: of the first model; each further one has its own.
+        criterion: whose scores an ensemble averages.
+        verbose: as in Keras.
+        callbacks: of Keras.
+        most: rows to train on, counting those of all epochs.
+
+    Raises:
+        TypeError: for a stream, if it is an ensemble or trained layer by layer.
+    """
+    several = bool(recipe.detection.together)
+    if (several or recipe.layerwise) and not isinstance(X, CheckedRows):
+        raise TypeError(
+            f"the recipe {recipe.title} (layer by layer, or {recipe.detection.together or 'one'}) "
+            f"takes arrays only, got {type(X).__name__}; pass an array of all rows"
+        )
+    models = []
+    for member in range(recipe.detection.ensemble):
+        model = recipe.make(shape, seed + MEMBER_SEEDS * member)
+        model.adapt(X.rows if isinstance(X, TableRows) else X)
+        if recipe.layerwise:
+            recipe.fit(model, X.values, verbose, callbacks)
+        else:
+            model.compile(keras.optimizers.Adam(recipe.learning_rate, clipnorm=recipe.clipnorm))
+            train(model, X, recipe.epochs, recipe.batch_size, verbose, most, callbacks)
+        models.append(model)
+    if not several:
+        return models[0]
+    return ModelEnsemble(models, (criterion,), recipe.detection.power).fit(X.values)
 
 
 def train(
-    model: Any, X: Any, epochs: int, batch_size: int, verbose: Any, most: float = math.inf
-) -> None:
+    model: Any, X: Any, epochs: int, batch_size: int, verbose: Any, most: float = math.inf,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> None:  # fmt: skip
     """Train a compiled model on X: checked rows, those of table files, or a stream.
 
     `most` rows in all, however many epochs that are; not of a stream, whose length is not known.
     """
     if isinstance(X, TableRows):
         rows = min(epochs * X.trained, most)
-        model.fit(X.training(batch_size, rows), verbose=verbose, shuffle=False)
+        batches = X.training(batch_size, rows)
+        model.fit(batches, verbose=verbose, shuffle=False, callbacks=[*callbacks])
         return
     if not isinstance(X, CheckedRows) or not isinstance(model, ReconstructionModel):
-        model.fit(X, epochs=epochs, batch_size=batch_size, verbose=verbose)
+        more = {"callbacks": [*callbacks]} if callbacks else {}
+        model.fit(X, epochs=epochs, batch_size=batch_size, verbose=verbose, **more)
         return
     # All epochs in one pass, for the start of one takes Keras as long as many steps.
     size = min(batch_size, len(X))
@@ -47,7 +101,7 @@ def train(
     if rows == most:
         batches = batches.take(math.ceil(rows / size))
     batches.feature_names_in_ = X.feature_names_in_
-    model.fit(batches, verbose=verbose, shuffle=False)
+    model.fit(batches, verbose=verbose, shuffle=False, callbacks=[*callbacks])
 
 
 def parted_rows(rows: np.ndarray, share: float, seed: int | None) -> tuple[np.ndarray, np.ndarray]:
