@@ -16,15 +16,16 @@ SHOWN = {"loss": "loss", "reconstruction_error": "reconstruction error"}
 class TrainingProgress:
     """A bar for each model in training, with the epochs, the seconds and the loss.
 
-    Use as a context, and hand `callback` to every `fit` in it. Where the console is not a terminal
-    each bar is written once, when all is done, and before that a line about every minute.
+    Of a training of one epoch, which may be many in one pass, it shows the steps. Use as a context,
+    and hand `callback` to every `fit` in it. Where the console is not a terminal each bar is
+    written once, when all is done, and before that a line about every minute.
     """
 
     def __init__(self, console: Console):
         self._progress = Progress(
             TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(),
-            TextColumn("epochs"), TimeElapsedColumn(), TextColumn("{task.fields[figures]}"),
-            console=console,
+            TextColumn("{task.fields[unit]}"), TimeElapsedColumn(),
+            TextColumn("{task.fields[figures]}"), console=console,
         )  # fmt: skip
 
     def callback(self, name: str) -> keras.callbacks.Callback:
@@ -49,14 +50,26 @@ class _Bar(keras.callbacks.Callback):
         self._last = time.monotonic()
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        self._task = self._progress.add_task(self._name, total=self.params["epochs"], figures="")
+        self._unit = "epochs" if self.params["epochs"] > 1 else "steps"
+        self._total = self.params["epochs" if self.params["epochs"] > 1 else "steps"]
+        self._task = self._progress.add_task(
+            self._name, total=self._total, figures="", unit=self._unit
+        )
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        if self._unit == "steps":
+            self._show(batch + 1, logs)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if self._unit == "epochs":
+            self._show(epoch + 1, logs)
+
+    def _show(self, done: int, logs: dict[str, Any] | None) -> None:
         known = logs or {}
         figures = [f"{words} {known[name]:.4g}" for name, words in SHOWN.items() if name in known]
-        self._progress.update(self._task, completed=epoch + 1, figures=", ".join(figures))
+        self._progress.update(self._task, completed=done, figures=", ".join(figures))
         console = self._progress.console
         if not console.is_terminal and time.monotonic() - self._last > QUIET_SECONDS:
             self._last = time.monotonic()
-            done = f"{self._name} {epoch + 1}/{self.params['epochs']} epochs"
-            console.print(", ".join([done, *figures]), highlight=False)
+            line = f"{self._name} {done}/{self._total} {self._unit}"
+            console.print(", ".join([line, *figures]), highlight=False)

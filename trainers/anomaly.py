@@ -21,6 +21,7 @@ import pandas as pd
 from rich.console import Console
 
 import delvm_tf as dv
+from delvm.progress import TrainingProgress
 from delvm_tf.datasets import Dataset
 from delvm_tf.plots import plot_error_histogram, plot_reconstructions, plot_roc_curves
 from delvm_tf.plots.figure import save_figure
@@ -45,7 +46,6 @@ from trainers.experiments.anomaly import (
     row,
     scores_of,
 )
-from trainers.progress import TrainingProgress
 from trainers.results import Results
 
 MEMBER_SEEDS = 1000  # between the members of an ensemble, so that no two runs share a model
@@ -215,8 +215,7 @@ def show(
         f"\nTable and plots: {output}\nModel: {output / 'model.keras'}\n"
         f"SavedModel: {served}, which serves {name!r}\n\n"
         f"Next:\n  look at the training: tensorboard --logdir {output / 'tensorboard'}\n"
-        f"  score your own files: python trainers/score.py --model {served} \\\n"
-        f"    --input 'data/*.csv' --output scores.csv\n"
+        f"  score your own files: delvm score {served} 'data/*.csv' -o scores.csv\n"
         f"  {going_on(args)}",
         soft_wrap=True, highlight=False, markup=False,
     )  # fmt: skip

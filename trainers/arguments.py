@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_origin
 
+from delvm.arguments import add_table_arguments, table_options
 from delvm_tf.catalog import (
     MODELS,
     OBJECTIVES,
@@ -18,8 +19,7 @@ from delvm_tf.catalog import (
 )
 from delvm_tf.catalog.settings import Setting, item_of, members_of, settings_of
 from delvm_tf.datasets import names, protocols, register
-from delvm_tf.datasets.streams import TableOptions, protocols_of
-from delvm_tf.datasets.streams.reading import Column
+from delvm_tf.datasets.streams import protocols_of
 from delvm_tf.datasets.streams.stream import files_of
 from trainers.recipes import NAMES, recipes_in
 
@@ -265,43 +265,3 @@ class _NameOrFiles(argparse.Action):
                 name += "-files"
             register(name, protocols_of(value, name, lambda: table_options(namespace)))
         setattr(namespace, self.dest, name)
-
-
-def add_table_arguments(parser: Any) -> None:
-    """What the columns of tables mean; see `TableOptions`."""
-    group = parser  # of data, if it is one
-    if isinstance(parser, argparse.ArgumentParser):
-        group = parser.add_argument_group("tables")
-    group.add_argument(
-        "--columns",
-        nargs="+",
-        metavar="COLUMN",
-        help="the features, in order; names, or numbers #0, #1, ...",
-    )
-    group.add_argument("--drop", nargs="+", metavar="COLUMN", help="columns to leave out")
-    group.add_argument("--label", metavar="COLUMN", help="column of labels, left out too")
-    group.add_argument("--index", nargs="+", metavar="COLUMN", help="numbers of rows, left out too")
-    group.add_argument(
-        "--header", action=argparse.BooleanOptionalAction,
-        help="whether the first line of .csv names the columns; settled by types if it can be",
-    )  # fmt: skip
-    group.add_argument("--separator", default=",", help="between the cells of .csv")
-    group.add_argument("--decimal", default=".", choices=(".", ","), help="mark in numbers of .csv")
-
-
-def table_options(args: argparse.Namespace) -> TableOptions:
-    """What `add_table_arguments` was given."""
-
-    def column(text: str) -> Column:
-        return int(text[1:]) if re.fullmatch(r"#-?\d+", text) else text
-
-    def several(texts: list[str] | None) -> list[Column]:
-        return [column(text) for text in texts or ()]
-
-    return TableOptions(
-        label=None if args.label is None else column(args.label),
-        columns=several(args.columns) or None, drop=several(args.drop),
-        index=several(args.index), header=args.header,
-        separator="\t" if args.separator == "\\t" else args.separator,
-        decimal=args.decimal,
-    )  # fmt: skip

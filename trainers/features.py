@@ -20,6 +20,7 @@ import numpy as np
 from rich.console import Console
 
 import delvm_tf as dv
+from delvm.progress import TrainingProgress
 from delvm_tf.catalog import Specification
 from delvm_tf.datasets import Dataset
 from delvm_tf.plots.figure import save_figure
@@ -42,7 +43,6 @@ from trainers.experiments.features import (
     raw_pixels,
     score_features,
 )
-from trainers.progress import TrainingProgress
 from trainers.results import Results
 
 FIGURES = {"accuracy": "accuracy", "train seconds": "train s", "probe seconds": "probe s"}

@@ -3,7 +3,7 @@
 Programs import this module first: it starts TensorFlow, without the noise.
 """
 
-import trainers.quiet  # noqa: F401
+import delvm.quiet  # noqa: F401
 
 import argparse
 import os
@@ -13,13 +13,7 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.markup import escape
 
-from delvm_tf.distribution.cluster import WorkerLost
-from delvm_tf.distribution.workers import WorkerFailed
-from delvm_tf.training.divergence import TrainingDiverged
-
-EXPECTED = (
-    ValueError, TypeError, OSError, ImportError, TrainingDiverged, WorkerFailed, WorkerLost,
-)  # fmt: skip
+from delvm.errors import EXPECTED, message_of
 
 WIDTH = 100  # of the output where it is no terminal and COLUMNS does not say
 
@@ -43,6 +37,8 @@ def run_program(
         console.print(f"\nInterrupted; the same command goes on after the last finished {piece}.")
         return 130
     except EXPECTED as error:
-        console.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
+        console.print(
+            f"[bold red]error:[/] {escape(message_of(error))}", soft_wrap=True, highlight=False
+        )
         return 1
     return 0

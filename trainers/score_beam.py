@@ -12,8 +12,8 @@ from typing import Any
 
 from rich.console import Console
 
+from delvm.arguments import add_table_arguments, table_options
 from delvm_tf.storage.paths import local_path
-from trainers.arguments import add_table_arguments, table_options
 
 TYPES = {"bool": "bool_", "float32": "float32"}
 

@@ -17,6 +17,7 @@ import keras
 from rich.console import Console
 
 import delvm_tf as dv
+from delvm.progress import TrainingProgress
 from delvm_tf.distribution.workers import run_workers
 from delvm_tf.storage.ownership import claim, write_json
 from delvm_tf.storage.paths import local_path
@@ -27,7 +28,6 @@ from trainers.arguments import (
     chosen_recipe,
     new_parser,
 )
-from trainers.progress import TrainingProgress
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:

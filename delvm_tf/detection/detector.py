@@ -604,10 +604,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         given = getattr(self, "model_", self.model) if self.warm_start else self.model
         if given is None or isinstance(given, Recipe):
             return self._of_recipe(data, shape, seed, callbacks)
-        if self.warm_start:  # a copy: training may fail, and scores and threshold must agree
-            model = full_copy(given)
-        else:
-            model = untrained_copy(given)
+        # A copy: training may fail, and scores and threshold must agree.
+        model = full_copy(given) if self.warm_start else untrained_copy(given)
         if isinstance(data, tuple):
             X, array, rows = data
             data = validation.rows_of(validation.with_names(X, array, model), rows)

@@ -91,7 +91,7 @@ class ScoreFiles(beam.PTransform):
     """All rows of the files that fit a pattern to tables' rows: `file`, `row`, and the outputs.
 
     The outputs are those of `serving_default` that are one number a row, and `features`, a list,
-    if asked for: what `trainers/score.py` writes. Formats: those of `streams.stream`.
+    if asked for: what `delvm score` writes. Formats: those of `streams.stream`.
     Each file is read by one worker, a megabyte at a time.
 
     Args:

@@ -4,8 +4,8 @@ import numpy as np
 from rich.console import Console
 
 import delvm_tf as dv
-from trainers import progress as progress_module
-from trainers.progress import TrainingProgress
+from delvm import progress as progress_module
+from delvm.progress import TrainingProgress
 
 
 def trained():

@@ -1,6 +1,6 @@
 """TensorFlow starts without noise, and nothing else of the standard error is lost."""
 
-from trainers.quiet import HARMLESS
+from delvm.quiet import HARMLESS
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 SAYING = """
 import os, sys
 sys.modules["tensorflow"] = None  # it need not be started here
-from trainers.quiet import harmless_lines_dropped
+from delvm.quiet import harmless_lines_dropped
 with harmless_lines_dropped():
     os.write(2, b"I0000 00:00:17 1 port.cc:153] oneDNN is on\\n")
     print("from Python", file=sys.stderr)

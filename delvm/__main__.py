@@ -1,0 +1,7 @@
+"""`python -m delvm`."""
+
+import sys
+
+from delvm.command import main
+
+sys.exit(main())

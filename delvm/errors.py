@@ -1,0 +1,23 @@
+"""Errors that are told in a line, for they are of data, models, files or settings."""
+
+import tensorflow as tf
+
+from delvm_tf.distribution.cluster import WorkerLost
+from delvm_tf.distribution.workers import WorkerFailed
+from delvm_tf.training.divergence import TrainingDiverged
+
+EXPECTED = (
+    ValueError, TypeError, OSError, ImportError, MemoryError, TrainingDiverged, WorkerFailed,
+    WorkerLost, tf.errors.OpError,
+)  # fmt: skip
+
+
+def message_of(error: BaseException) -> str:
+    """What to tell of an error."""
+    if isinstance(error, MemoryError):
+        return f"not enough memory: {error}" if str(error) else "not enough memory"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    if isinstance(error, tf.errors.OpError):
+        return error.message.partition("\n")[0]
+    return str(error) or type(error).__name__

@@ -1,0 +1,196 @@
+"""`delvm fit`: learn what is normal from a table, and write a model with a report."""
+
+import argparse
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from delvm_tf.serving.reasons import reasons
+
+import delvm_tf as dv
+from delvm.arguments import table_options
+from delvm.comparison import compared
+from delvm.folder import CARD, FIT, REPORT, SERVING
+from delvm.progress import TrainingProgress
+from delvm.protocol import Parts, parted
+from delvm.reading import Given, read
+from delvm.report.card import card
+from delvm.report.facts import column_table, comparison_table, data_facts, model_facts
+from delvm.report.page import page
+from delvm.talk import Talk
+from delvm_tf.catalog import Recipe, Recipes, default_recipe
+from delvm_tf.detection import saving
+from delvm_tf.serving import model_card
+from delvm_tf.storage.ownership import make_folder
+from delvm_tf.storage.paths import check_checkpoint_path, local_path
+
+INTERRUPTED = "nothing was written, and {output} is as it was"
+CONTAMINATION = 0.01
+STRANGEST, REASONS = 10, 3  # rows in the report, and columns told of each
+
+
+def run(args: argparse.Namespace, talk: Talk) -> dict[str, Any]:
+    """Read, train, judge and write."""
+    output = local_path(args.output, "--output")
+    check_checkpoint_path(output)
+    saving.refuse_foreign(output)
+    make_folder(output.parent)
+    recipe = _recipe(args.recipe)
+    given = read(args.data[0], table_options(args))
+    data = given.summary()
+    _say(talk, data_facts(data))
+    talk.table(*column_table(data["columns"]))
+    talk.say()
+    detector = _detector(recipe, args)
+    parts = parted(given.abnormal, given.table.num_rows, detector.threshold == "best_f1", args.seed)
+    labels = _labels(given, parts)
+    started = time.perf_counter()
+    with TrainingProgress(talk.errors) as progress:
+        detector.fit(given.table.take(parts.fit), labels, callbacks=[progress.callback("training")])
+    seconds = time.perf_counter() - started
+    scores = detector.anomaly_score(given.table)
+    method = f"{recipe.title}, {detector.criterion_.replace('_', ' ')}"
+    summary = {
+        "model": str(output),
+        "data": data,
+        "training": {
+            "method": method, "rows": len(parts.fit), "seed": args.seed,
+            "threshold_rows": len(detector.normal_scores_), "seconds": round(seconds, 2),
+        },
+        "protocol": parts.text(detector.holdout),
+        "threshold": {
+            "value": detector.threshold_, "rule": detector.threshold_rule_,
+            "contamination": detector.contamination,
+        },
+        "comparison": _comparison(detector, given, parts, scores, method),
+        "above": int(np.sum(scores > detector.threshold_)),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": model_card.versions(),
+    }  # fmt: skip
+    _say(talk, model_facts(summary))
+    if parts.tested:
+        talk.table(*comparison_table(summary["comparison"]))
+        talk.say()
+
+    def beside(folder: Path) -> None:
+        version = dv.export_saved_model(
+            detector, folder / SERVING, about={FIT: summary}, explain=True
+        )
+        strangest = _strangest(dv.serving.load(version), given, parts, scores)
+        shown = {**summary, "strangest": strangest}
+        (folder / CARD).write_text(card(summary), encoding="utf-8")
+        kinds = _kinds(detector, parts, scores)
+        (folder / REPORT).write_text(page(shown, kinds), encoding="utf-8")
+        summary["strangest"] = strangest
+
+    saving.save(detector, output, beside)
+    talk.say(f"written: {output}, with {CARD}, {REPORT} and {SERVING}/")
+    talk.say(f"next:    delvm score {output} 'new/*.csv' -o scores.csv --explain {REASONS}")
+    return summary
+
+
+def _say(talk: Talk, facts: dict[str, str]) -> None:
+    for name, text in facts.items():
+        talk.say(f"{name + ':':15}{text}")
+    talk.say()
+
+
+def _recipe(asked: str | None) -> Recipe:
+    """The recipe of a file, `FILE` or `FILE:NAME`; the library's own without one."""
+    if asked is None:
+        return default_recipe()
+    file, _, name = asked.partition(".toml:")
+    recipes: Recipes[Recipe] = Recipes(f"{file}.toml" if name else asked)
+    return recipes[name] if name else next(iter(recipes.values()))
+
+
+def _detector(recipe: Recipe, args: argparse.Namespace) -> dv.AnomalyDetector:
+    """What is to be trained."""
+    by_rate = args.contamination is not None or args.recipe is None
+    return dv.AnomalyDetector(
+        None if args.recipe is None else recipe,
+        threshold="contamination" if by_rate else recipe.detection.threshold,
+        contamination=CONTAMINATION if args.contamination is None else args.contamination,
+        random_state=args.seed,
+    )
+
+
+def _labels(given: Given, parts: Parts) -> np.ndarray | None:
+    """Labels of the rows to fit on, +1 for normal and −1 for abnormal."""
+    if given.abnormal is None:
+        return None
+    return np.where(given.abnormal[parts.fit], -1, 1)
+
+
+def _comparison(
+    detector: dv.AnomalyDetector, given: Given, parts: Parts, scores: np.ndarray, method: str
+) -> list[dict[str, Any]]:
+    if not parts.tested or given.abnormal is None:
+        return []
+    fit, test = given.table.take(parts.fit), given.table.take(parts.test)
+    labels = _labels(given, parts)
+    assert labels is not None
+    return [
+        *compared(
+            detector, _numbers(detector, fit), labels, _numbers(detector, test),
+            given.abnormal[parts.test].astype(int), scores[parts.test], method,
+        )
+    ]  # fmt: skip
+
+
+def _numbers(detector: dv.AnomalyDetector, table: Any) -> np.ndarray:
+    """The numbers that a model sees of a table."""
+    if detector.schema_ is not None:
+        return detector.schema_.encode(table)
+    return np.column_stack([np.asarray(column, np.float64) for column in table.columns])
+
+
+def _kinds(detector: dv.AnomalyDetector, parts: Parts, scores: np.ndarray) -> dict[str, np.ndarray]:
+    """Scores of rows that were not trained on, by what is known of these."""
+    kinds = {"normal, they set the threshold": detector.normal_scores_}
+    if parts.tested and parts.abnormal is not None:
+        abnormal = parts.abnormal[parts.test]
+        kinds["normal, test part"] = scores[parts.test][~abnormal]
+        kinds["abnormal, test part"] = scores[parts.test][abnormal]
+    return kinds
+
+
+def _strangest(
+    served: dv.serving.ServedModel, given: Given, parts: Parts, scores: np.ndarray
+) -> list[dict[str, Any]]:
+    """The rows with the highest scores, and the columns that raise these most."""
+    order = np.argsort(-scores, kind="stable")[:STRANGEST]
+    table = given.table.take(order)
+    count = min(REASONS, len(table.column_names))
+    told = {k: v.to_pylist() for k, v in reasons(served, table, count).items()}
+    found = []
+    for k, row in enumerate(map(int, order)):
+        file, number = given.place(row)
+        names = [told[f"reason_{j}"][k] for j in range(1, count + 1)]
+        found.append({
+            "file": file, "row": number, "score": float(scores[row]),
+            "part": _part(parts, row),
+            "reasons": [
+                {
+                    "column": name, "value": _cell(table[name][k].as_py()),
+                    "contribution": told[f"contribution_{j}"][k],
+                }
+                for j, name in enumerate(names, 1) if name is not None
+            ],
+        })  # fmt: skip
+    return found
+
+
+def _part(parts: Parts, row: int) -> str:
+    part = "test" if np.isin(row, parts.test) else "training"
+    if parts.abnormal is None:
+        return part
+    return f"{part}, {'abnormal' if parts.abnormal[row] else 'normal'}"
+
+
+def _cell(value: Any) -> str:
+    if value is None or value != value:
+        return "missing"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,101 @@
+"""Which rows a model learns from, and which judge it."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from delvm_tf.detection.labels import CONVENTIONS
+
+TEST = 0.2  # share of the normal rows, where there are labels
+
+
+class Parts(NamedTuple):
+    """Numbers of rows, each in one part.
+
+    Attributes:
+        fit: given to `AnomalyDetector.fit`, which holds some out to set the threshold.
+        test: that play no part before they judge; none without labels.
+        abnormal: whether each row of the table is, (n,); None without labels.
+    """
+
+    fit: np.ndarray
+    test: np.ndarray
+    abnormal: np.ndarray | None
+
+    @property
+    def tested(self) -> bool:
+        """Whether there are rows of both kinds to judge by."""
+        return len(self.test) > 0
+
+    def text(self, holdout: float) -> str:
+        """The protocol in words."""
+        abnormal = self.abnormal if self.abnormal is not None else np.zeros(len(self.fit), bool)
+        normal = int(np.sum(~abnormal[self.fit]))
+        held = max(1, round(holdout * normal))
+        said = f"trained on {normal - held:,} normal rows; {held:,} others set the threshold"
+        if used := int(np.sum(abnormal[self.fit])):
+            said += f", with {used:,} abnormal ones"
+        if not self.tested:
+            why = "no labels" if self.abnormal is None else "no abnormal rows"
+            return f"{said}; nothing was tested, for there are {why}"
+        count = int(np.sum(abnormal[self.test]))
+        of_both = f"{len(self.test) - count:,} normal and {count:,} abnormal rows"
+        return f"{said}; tested on {of_both} that played no part before"
+
+
+def parted(abnormal: np.ndarray | None, rows: int, labels_decide: bool, seed: int) -> Parts:
+    """Parts of a table.
+
+    With labels, a fifth of the normal rows and all abnormal ones are the test part; of the latter
+    half, where the threshold is chosen by labels. Without labels or abnormal rows there is none.
+
+    Args:
+        abnormal: which rows are, (rows,), or None.
+        rows: number of rows.
+        labels_decide: whether the threshold needs labels.
+        seed: of the draw.
+
+    Raises:
+        ValueError: if there are too few rows, or no labels where they are needed.
+    """
+    everything = np.arange(rows)
+    if labels_decide and (abnormal is None or np.sum(abnormal) < 2):
+        raise ValueError(
+            "the recipe's threshold 'best_f1' needs labels with two abnormal rows or more; give "
+            "--label, or another threshold"
+        )
+    if abnormal is None or not abnormal.any():
+        return Parts(everything, everything[:0], abnormal)
+    random = np.random.default_rng(seed)
+    normal, strange = (random.permutation(np.flatnonzero(of)) for of in (~abnormal, abnormal))
+    kept = len(normal) - max(1, round(TEST * len(normal)))
+    if kept < 2:
+        raise ValueError(f"{len(normal)} normal rows are too few to learn from and to test on")
+    used = len(strange) // 2 if labels_decide else 0
+    fit = np.sort([*normal[:kept], *strange[:used]])
+    return Parts(fit, np.sort([*normal[kept:], *strange[used:]]), abnormal)
+
+
+def read_labels(values: np.ndarray, column: str) -> np.ndarray:
+    """Which rows are abnormal, (n,) bool, from a column of labels.
+
+    Raises:
+        ValueError: for other labels than 0 and 1 or +1 and −1, and where no row is normal.
+    """
+    found = {*np.unique(values).tolist()}
+    if found <= {0, 1}:
+        abnormal = values == 1
+    elif found == {-1, 1} or found == {-1}:
+        abnormal = values == -1
+    else:
+        some = ", ".join(f"{value:g}" for value in sorted(found)[:5])
+        raise ValueError(
+            f"the labels in the column {column!r} must be {CONVENTIONS}, got {some}; make such a "
+            f"column of them, or choose another with --label"
+        )
+    if abnormal.all():
+        raise ValueError(
+            f"the column {column!r} says that all {len(values)} rows are abnormal, and there must "
+            f"be normal ones to learn from; labels are {CONVENTIONS}"
+        )
+    return abnormal

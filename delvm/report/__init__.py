@@ -1,0 +1,1 @@
+"""What people read of a model: a page with a figure, and a card."""

@@ -1,0 +1,85 @@
+"""What is known of a model, in words: for its card, its page and `delvm info`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+RULES = {
+    "mean_std": "mean plus one standard deviation of normal scores",
+    "best_f1": "best F1 on labelled rows",
+    "number": "given as a number",
+    "set by hand": "set by hand",
+}
+FIGURES = {
+    "auroc": "AUROC", "average_precision": "AP", "f1": "F1", "precision": "precision",
+    "recall": "recall",
+}  # fmt: skip
+PROMISE = "of new normal rows at most {:g} of 100 are called abnormal, if they are like these"
+
+Table = tuple[Sequence[str], Sequence[Sequence[Any]]]
+
+
+def threshold_text(threshold: Mapping[str, Any]) -> str:
+    """A threshold and what it means."""
+    rule = threshold["rule"]
+    meaning = RULES.get(rule, rule)
+    if rule == "contamination" and threshold.get("contamination") is not None:
+        meaning = PROMISE.format(100 * threshold["contamination"])
+    return f"{threshold['value']:.6g}: {meaning}"
+
+
+def data_facts(data: Mapping[str, Any]) -> dict[str, str]:
+    """What was understood of the files."""
+    files = data["files"]
+    names = ", ".join(files[:3]) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
+    rows = f"{data['rows']:,} rows, {len(data['columns'])} columns"
+    facts = {"data": f"{names}: {rows}"}
+    missing = sum(column["missing"] for column in data["columns"])
+    facts["missing cells"] = f"{missing:,}" if missing else "none"
+    if data["left_out"]:
+        facts["left out"] = ", ".join(data["left_out"])
+    if data["label"] is not None:
+        facts["labels"] = (
+            f"column {data['label']}: {data['normal']:,} normal, {data['abnormal']:,} abnormal"
+        )
+    return facts
+
+
+def model_facts(summary: Mapping[str, Any]) -> dict[str, str]:
+    """What was made of them, and when."""
+    training = summary["training"]
+    return {
+        "method": training["method"],
+        "protocol": summary["protocol"],
+        "threshold": threshold_text(summary["threshold"]),
+        "made": f"{summary['created']}, "
+        + ", ".join(f"{name} {version}" for name, version in summary["versions"].items()),
+    }
+
+
+def column_table(columns: Sequence[Mapping[str, Any]]) -> Table:
+    """The columns of a table."""
+    rows = [[c["name"], c["kind"], c["missing"], c["values"]] for c in columns]
+    return ("column", "kind", "missing", "values"), rows
+
+
+def comparison_table(comparison: Sequence[Mapping[str, Any]]) -> Table:
+    """Figures of merit of several methods."""
+    rows = [[each["method"], *(float(each[k]) for k in FIGURES)] for each in comparison]
+    return ("method", *FIGURES.values()), rows
+
+
+def strangest_table(strangest: Sequence[Mapping[str, Any]]) -> Table:
+    """Rows with the highest scores, and what makes them so."""
+    rows = [
+        [each["file"], each["row"], each["part"], float(each["score"]), reasons_text(each)]
+        for each in strangest
+    ]
+    return ("file", "row", "part", "score", "because of"), rows
+
+
+def reasons_text(row: Mapping[str, Any]) -> str:
+    """The columns that contribute most to the score of a row, with their values."""
+    return ", ".join(
+        f"{each['column']} = {each['value']} ({each['contribution']:+.3g})"
+        for each in row["reasons"]
+    )

@@ -1,0 +1,50 @@
+"""`delvm score`: the rows of files of any size, with a model."""
+
+import argparse
+from typing import Any
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from delvm.arguments import table_options
+from delvm.folder import served_folder, summary_of
+from delvm.talk import Talk
+from delvm_tf.serving import ServedModel
+from delvm_tf.serving.scoring import Summary, score_files
+
+INTERRUPTED = "the same command goes on after the last finished part"
+
+
+def run(args: argparse.Namespace, talk: Talk) -> dict[str, Any]:
+    """Score, with a bar of progress."""
+    served = ServedModel(served_folder(args.model, args.version))
+    known = summary_of(served.card)
+    usual = {} if known is None else known["data"]["reading"]
+    columns = (TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=talk.errors) as bar:
+        task = bar.add_task("files", total=None)
+        summary = score_files(
+            served, args.data[0], args.output, args.batch_size, args.features, args.skip_damaged,
+            lambda done, total: bar.update(task, completed=done, total=total),
+            table_options(args, **usual),
+            args.explain, args.p_values, args.threshold,
+        )  # fmt: skip
+    for note in summary.notes:
+        talk.note(note)
+    for reason in summary.damaged.values():
+        talk.note(f"damaged: {reason}")
+    return _told(summary, args, talk)
+
+
+def _told(summary: Summary, args: argparse.Namespace, talk: Talk) -> dict[str, Any]:
+    value: dict[str, Any] = {
+        "written": str(args.output), "rows": summary.rows, "abnormal": summary.abnormal,
+        "damaged": summary.damaged, "drift": None,
+    }  # fmt: skip
+    talk.say(f"{summary.rows:,} rows: {args.output}")
+    if summary.abnormal is not None:
+        talk.say(f"{summary.abnormal:,} of them abnormal ({summary.abnormal / summary.rows:.1%})")
+    if summary.drift is not None:
+        index, verdict = summary.drift.index, summary.drift.verdict
+        value["drift"] = {"index": index, "verdict": verdict}
+        talk.say(f"population stability index against the training scores: {index:.3f} ({verdict})")
+    return value
