@@ -16,8 +16,26 @@ EXAMPLES = """examples:
 """
 
 
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The arguments of a command; `command` says which one was given.
+
+    Raises:
+        SystemExit: with status 2 after wrong usage, 0 after help.
+    """
+    parser = new_parser()
+    args = parser.parse_args(arguments)
+    if len(getattr(args, "data", ())) > 1:
+        parser.error(
+            f"{len(args.data)} files were given, such as {args.data[1]}; quote a pattern of them, "
+            f"as in 'new/*.csv', or give their folder"
+        )
+    if getattr(args, "onnx", False) and args.output.suffix != ".onnx":
+        parser.error(f"with --onnx the name of the output must end in .onnx, got {args.output}")
+    return args
+
+
 def new_parser() -> argparse.ArgumentParser:
-    """The parser of all commands; `command` says which one was given."""
+    """The parser of all commands."""
     parser = argparse.ArgumentParser(
         prog="delvm",
         description="Find abnormal rows in tables: learn what is normal, then score new files.",
@@ -136,7 +154,9 @@ def add_table_arguments(parser: Any) -> None:
         "--header", action=argparse.BooleanOptionalAction,
         help="whether the first line of .csv names the columns; settled by types if it can be",
     )  # fmt: skip
-    group.add_argument("--separator", help="between the cells of .csv; a comma")
+    group.add_argument(
+        "--separator", metavar="CHARACTER", help="between the cells of .csv; a comma"
+    )
     group.add_argument("--decimal", choices=(".", ","), help="mark in numbers of .csv; a point")
 
 

@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 
-from delvm.arguments import new_parser
+from delvm.arguments import parse
 
 DONE, FAILED, INTERRUPTED, TERMINATED = 0, 1, 130, 143
 
@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     Raises:
         SystemExit: with status 2 after wrong usage, 0 after help.
     """
-    args = new_parser().parse_args(arguments)
+    args = parse(arguments)
     try:
         import delvm.quiet  # noqa: F401  starts TensorFlow, before anything else imports it
 

@@ -14,7 +14,8 @@ USE = """## Use
     delvm export {model} -o saved_models/mine
 
 In Python: `dv.load_detector(folder).is_anomaly(table)`, or without this library's models
-`dv.serving.load(folder / "serving")`. `serving/` is what TensorFlow Serving mounts. `report.html` has figures.
+`dv.serving.load(folder / "serving")`. `serving/` is what TensorFlow Serving mounts, and
+`report.html` has figures.
 
 ## What it does not promise
 
