@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from delvm_tf.datasets.streams import TableOptions
     from delvm_tf.datasets.streams.reading import Column
 
+KINDS = ("number", "boolean", "date", "text")
 EXAMPLES = """examples:
   delvm fit normal.csv -o model
   delvm fit machine.csv -o model --label bad --separator ';' --decimal ,
@@ -78,6 +79,10 @@ def _add_fit(commands: Any) -> None:
     )
     parser.add_argument("--seed", type=_count, default=0, help="of all that is drawn (0)")
     add_table_arguments(parser)
+    parser.add_argument(
+        "--kind", nargs="+", metavar="COLUMN=KIND", default=[], type=_kind,
+        help=f"what columns hold, where their cells do not show it: {', '.join(KINDS)}",
+    )  # fmt: skip
     parser.add_argument(
         "--dates", choices=("refuse", "numbers"), default="refuse",
         help="columns of dates are refused, or become seconds",
@@ -183,6 +188,15 @@ def table_options(args: argparse.Namespace, **usual: Any) -> "TableOptions":
         index=several(args.index),
         **usual | {name: value for name, value in given.items() if value is not None},
     )  # fmt: skip
+
+
+def _kind(text: str) -> tuple[str, str]:
+    column, equals, kind = text.rpartition("=")
+    if not (equals and column) or kind not in KINDS:
+        raise argparse.ArgumentTypeError(
+            f"expected COLUMN=KIND with one of {', '.join(KINDS)}, got {text!r}"
+        )
+    return column, kind
 
 
 def _count(text: str) -> int:

@@ -14,29 +14,26 @@ def described(table: Any) -> list[dict[str, Any]]:
 
 
 def _described(name: str, cells: Any) -> dict[str, Any]:
-    from pyarrow import compute, types
+    from pyarrow import types
 
-    kind = arrow.kind_of(cells)
-    missing = int(cells.null_count)
-    if types.is_floating(cells.type):
-        missing += compute.sum(compute.is_nan(cells), min_count=0).as_py()
+    kind = "yes or no" if types.is_boolean(cells.type) else arrow.kind_of(cells)
     known = [value for value in cells.to_pylist() if value is not None and value == value]
-    if types.is_boolean(cells.type):
-        kind = "yes or no"
+    counts = Counter(known)
     if not known:
         values = "none"
-    elif kind == "number":
-        known = sorted(known)
-        values = " … ".join(f"{known[k]:.5g}" for k in (0, len(known) // 2, -1))
-    elif kind == "date":
-        values = f"{min(known)} … {max(known)}"
+    elif kind in ("number", "date"):
+        text = "{:.5g}" if kind == "number" else "{}"
+        known.sort()
+        values = " … ".join(text.format(known[k]) for k in (0, len(known) // 2, -1))
     else:
-        values = _frequent(known)
-    return {"name": name, "kind": kind, "missing": missing, "values": values}
+        values = _frequent(counts, len(known))
+    missing = len(cells) - len(known)
+    return {
+        "name": name, "kind": kind, "missing": missing, "distinct": len(counts), "values": values
+    }  # fmt: skip
 
 
-def _frequent(known: list[Any]) -> str:
-    counts = Counter(map(str, known))
-    parts = [f"{value[:40]} {count / len(known):.2g}" for value, count in counts.most_common(SHOWN)]
-    more = len(counts) - len(parts)
-    return ", ".join(parts) + (f" and {more} more" if more else "")
+def _frequent(counts: Counter[Any], rows: int) -> str:
+    shown = [f"{str(value)[:40]} {n / rows:.0%}" for value, n in counts.most_common(SHOWN)]
+    more = len(counts) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")

@@ -1,5 +1,7 @@
 """Errors that are told in a line, for they are of data, models, files or settings."""
 
+import re
+
 import tensorflow as tf
 
 from delvm_tf.distribution.cluster import WorkerLost
@@ -20,4 +22,11 @@ def message_of(error: BaseException) -> str:
         return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
     if isinstance(error, tf.errors.OpError):
         return error.message.partition("\n")[0]
-    return str(error) or type(error).__name__
+    return as_options(str(error)) or type(error).__name__
+
+
+def as_options(text: str) -> str:
+    """Advice that names arguments of Python, with the options of the command line instead."""
+    text = re.sub(r"\bkinds=\{'(.*?)': '(\w+)'\}", r"--kind '\1=\2'", text)
+    text = text.replace("header=True", "--header").replace("header=False", "--no-header")
+    return re.sub(r"\b(label|columns|drop|index|header|separator|decimal)=", r"--\1 ", text)

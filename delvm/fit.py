@@ -2,6 +2,7 @@
 
 import argparse
 import time
+import warnings
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ def run(args: argparse.Namespace, talk: Talk) -> dict[str, Any]:
     saving.refuse_foreign(output)
     make_folder(output.parent)
     recipe = _recipe(args.recipe)
-    given = read(args.data[0], table_options(args))
+    given = read(args.data[0], table_options(args), dict(args.kind))
     data = given.summary()
     _say(talk, data_facts(data))
     talk.table(*column_table(data["columns"]))
@@ -46,6 +47,10 @@ def run(args: argparse.Namespace, talk: Talk) -> dict[str, Any]:
     detector = _detector(recipe, args)
     parts = parted(given.abnormal, given.table.num_rows, detector.threshold == "best_f1", args.seed)
     labels = _labels(given, parts)
+    warnings.filterwarnings("ignore", ".*constant over the training data")  # of places for text
+    for column in data["columns"]:
+        if column["distinct"] == 1:
+            talk.note(f"the column {column['name']!r} is the same in all rows, and tells nothing")
     started = time.perf_counter()
     with TrainingProgress(talk.errors) as progress:
         detector.fit(given.table.take(parts.fit), labels, callbacks=[progress.callback("training")])
@@ -177,7 +182,8 @@ def _strangest(
                     "column": name, "value": _cell(table[name][k].as_py()),
                     "contribution": told[f"contribution_{j}"][k],
                 }
-                for j, name in enumerate(names, 1) if name is not None
+                for j, name in enumerate(names, 1)
+                if name is not None and told[f"contribution_{j}"][k] > 0
             ],
         })  # fmt: skip
     return found

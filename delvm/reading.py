@@ -1,5 +1,6 @@
 """The table that `delvm fit` is given: its rows, labels, and where each row stands."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -56,8 +57,13 @@ class Given(NamedTuple):
         }
 
 
-def read(pattern: str, options: TableOptions) -> Given:
+def read(pattern: str, options: TableOptions, kinds: Mapping[str, Any]) -> Given:
     """All rows of the files that fit a pattern.
+
+    Args:
+        pattern: of the files.
+        options: what their columns mean.
+        kinds: of columns whose cells do not show it.
 
     Raises:
         FileNotFoundError: if there are none.
@@ -68,7 +74,7 @@ def read(pattern: str, options: TableOptions) -> Given:
 
     source = dv.datasets.open_table(
         pattern, options.label, options.columns, options.drop, options.index, options.header,
-        options.separator, options.decimal,
+        options.separator, options.decimal, kinds,
     )  # fmt: skip
     chunks = list(source.batches())
     if not chunks:

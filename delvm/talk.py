@@ -12,6 +12,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from delvm.errors import as_options
+
 WIDTH = 100  # where the output is no terminal, and COLUMNS does not say
 
 
@@ -42,6 +44,7 @@ class Talk:
 
     def note(self, text: str) -> None:
         """Something to know, said once."""
+        text = as_options(text)
         if text not in self.notes:
             self.notes.append(text)
             self.errors.print(f"note: {text}", markup=False, highlight=False, soft_wrap=True)

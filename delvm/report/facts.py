@@ -13,7 +13,7 @@ FIGURES = {
     "auroc": "AUROC", "average_precision": "AP", "f1": "F1", "precision": "precision",
     "recall": "recall",
 }  # fmt: skip
-PROMISE = "of new normal rows at most {:g} of 100 are called abnormal, if they are like these"
+PROMISE = "which at most {:g} % of new normal rows exceed, if they are drawn as these were"
 
 Table = tuple[Sequence[str], Sequence[Sequence[Any]]]
 
@@ -24,7 +24,7 @@ def threshold_text(threshold: Mapping[str, Any]) -> str:
     meaning = RULES.get(rule, rule)
     if rule == "contamination" and threshold.get("contamination") is not None:
         meaning = PROMISE.format(100 * threshold["contamination"])
-    return f"{threshold['value']:.6g}: {meaning}"
+    return f"{threshold['value']:.6g}, {meaning}"
 
 
 def data_facts(data: Mapping[str, Any]) -> dict[str, str]:

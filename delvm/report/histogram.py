@@ -8,7 +8,7 @@ import numpy as np
 
 WIDTH, HEIGHT = 860, 300
 LEFT, RIGHT, TOP, BOTTOM = 60, 20, 30, 45
-BINS, TICKS = 60, 7
+BINS, TICKS = 40, 7
 COLOURS = ("#2a6f97", "#6ea8c9", "#c8553d")
 
 
