@@ -22,7 +22,7 @@ def _described(name: str, cells: Any) -> dict[str, Any]:
     if not known:
         values = "none"
     elif kind in ("number", "date"):
-        text = "{:.5g}" if kind == "number" else "{}"
+        text = "{:,.7g}" if kind == "number" else "{}"
         known.sort()
         values = " … ".join(text.format(known[k]) for k in (0, len(known) // 2, -1))
     else:

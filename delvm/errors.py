@@ -12,6 +12,7 @@ EXPECTED = (
     ValueError, TypeError, OSError, ImportError, MemoryError, TrainingDiverged, WorkerFailed,
     WorkerLost, tf.errors.OpError,
 )  # fmt: skip
+OPTIONS = "label|columns|drop|index|header|separator|decimal|dates"
 
 
 def message_of(error: BaseException) -> str:
@@ -29,4 +30,5 @@ def as_options(text: str) -> str:
     """Advice that names arguments of Python, with the options of the command line instead."""
     text = re.sub(r"\bkinds=\{'(.*?)': '(\w+)'\}", r"--kind '\1=\2'", text)
     text = text.replace("header=True", "--header").replace("header=False", "--no-header")
-    return re.sub(r"\b(label|columns|drop|index|header|separator|decimal)=", r"--\1 ", text)
+    text = re.sub(rf"\b({OPTIONS})=(?=['\"\w(])", r"--\1 ", text)
+    return re.sub(rf"\b({OPTIONS})=", r"--\1", text)

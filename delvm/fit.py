@@ -48,9 +48,7 @@ def run(args: argparse.Namespace, talk: Talk) -> dict[str, Any]:
     parts = parted(given.abnormal, given.table.num_rows, detector.threshold == "best_f1", args.seed)
     labels = _labels(given, parts)
     warnings.filterwarnings("ignore", ".*constant over the training data")  # of places for text
-    for column in data["columns"]:
-        if column["distinct"] == 1:
-            talk.note(f"the column {column['name']!r} is the same in all rows, and tells nothing")
+    _note_useless(data["columns"], given.table, talk)
     started = time.perf_counter()
     with TrainingProgress(talk.errors) as progress:
         detector.fit(given.table.take(parts.fit), labels, callbacks=[progress.callback("training")])
@@ -100,6 +98,21 @@ def _say(talk: Talk, facts: dict[str, str]) -> None:
     for name, text in facts.items():
         talk.say(f"{name + ':':15}{text}")
     talk.say()
+
+
+def _note_useless(columns: list[dict[str, Any]], table: Any, talk: Talk) -> None:
+    """Columns that tell nothing of what a row is."""
+    for column in columns:
+        name = column["name"]
+        if column["distinct"] == 1:
+            talk.note(f"the column {name!r} is the same in all rows, and tells nothing")
+        elif column["kind"] == "number" and not column["missing"] and len(table) > 2:
+            steps = np.diff(table.column(name).to_numpy())
+            if (steps == steps[0]).all():
+                talk.note(
+                    f"the column {name!r} seems to number the rows; leave it out with --index, or "
+                    f"all later rows will be abnormal"
+                )
 
 
 def _recipe(asked: str | None) -> Recipe:

@@ -32,7 +32,8 @@ class Parts(NamedTuple):
         abnormal = self.abnormal if self.abnormal is not None else np.zeros(len(self.fit), bool)
         normal = int(np.sum(~abnormal[self.fit]))
         held = max(1, round(holdout * normal))
-        said = f"trained on {normal - held:,} normal rows; {held:,} others set the threshold"
+        kind = "rows, taken as normal" if self.abnormal is None else "normal rows"
+        said = f"trained on {normal - held:,} {kind}; {held:,} others set the threshold"
         if used := int(np.sum(abnormal[self.fit])):
             said += f", with {used:,} abnormal ones"
         if not self.tested:

@@ -1,0 +1,146 @@
+"""How the command starts, ends and fails, whatever it is to do."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from delvm import command
+from delvm.errors import as_options, message_of
+
+ROOT = Path(__file__).parents[2]
+
+
+def started(*arguments, **options):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
+    return subprocess.Popen(
+        [sys.executable, "-m", "delvm", *map(str, arguments)], env=environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("arguments", [(), ("fit",), ("score",), ("info",), ("export",)])
+def test_help_imports_no_tensorflow(arguments):
+    code = (
+        "import sys, contextlib; from delvm.command import main\n"
+        f"with contextlib.suppress(SystemExit): main([*{arguments!r}, '--help'])\n"
+        "print(*sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("usage: delvm")
+    loaded = {name.partition(".")[0] for name in done.stderr.split()}
+    assert not loaded & {"tensorflow", "keras", "numpy", "delvm_tf", "rich", "sklearn"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "required: command"),
+        (("train",), "invalid choice: 'train'"),
+        (("fit", "a.csv"), "required: -o/--output"),
+        (("fit", "a.csv", "b.csv", "-o", "m"), "quote a pattern of them, as in 'new/*.csv'"),
+        (("fit", "a.csv", "-o", "m", "--contamination", "1.5"), "between 0 and 1, got '1.5'"),
+        (("fit", "a.csv", "-o", "m", "--seed", "-1"), "whole number of at least 0, got '-1'"),
+        (("fit", "a.csv", "-o", "m", "--kind", "a=colour"), "expected COLUMN=KIND"),
+        (("score", "m", "a.csv", "-o", "s.csv", "--batch-size", "0"), "must be positive"),
+        (("export", "m", "-o", "m.pb", "--onnx"), "must end in .onnx, got m.pb"),
+    ],
+)
+def test_wrong_usage_is_told_with_status_2(arguments, message, delvm):
+    done = delvm(*arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("arguments", [("--quiet",), ("--json",), ()])
+def test_errors_are_one_line_on_the_standard_error(arguments, delvm):
+    done = delvm("info", "nowhere", *arguments)
+    assert done.returncode == 1
+    assert done.stderr == "error: nowhere is no folder; give one that delvm fit wrote\n"
+    assert done.stdout == ""
+
+
+def test_a_fault_of_the_program_is_not_hidden(delvm, monkeypatch):
+    monkeypatch.setattr(delvm_info(), "run", lambda args, talk: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        delvm("info", "nowhere")
+
+
+def delvm_info():
+    import delvm.info
+
+    return delvm.info
+
+
+def test_advice_names_options():
+    said = as_options(
+        "pass index='Unnamed: 0', drop= or columns= with all; separator=';'; header=True; "
+        "kinds={'a b': 'text'}; dates='numbers'"
+    )
+    assert said == (
+        "pass --index 'Unnamed: 0', --drop or --columns with all; --separator ';'; --header; "
+        "--kind 'a b=text'; --dates 'numbers'"
+    )
+
+
+def test_messages_of_the_system_are_short():
+    full = OSError(errno.ENOSPC, "No space left on device", "a/b")
+    assert message_of(full) == "No space left on device: a/b"
+    assert message_of(MemoryError()) == "not enough memory"
+
+
+def test_a_reader_who_has_enough_sees_no_traceback(fitted):
+    process = started("info", fitted / "model")
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait() == 1
+
+
+@pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_leaves_what_was_there(signal_, fitted, tmp_path):
+    """In a process of its own, while the model is trained."""
+    long = (fitted / "quick.toml").read_text().replace("epochs = 2", "epochs = 100000")
+    (tmp_path / "long.toml").write_text(long)
+    model = tmp_path / "model"
+    model.mkdir()
+    process = started(
+        "fit", fitted / "machines.csv", "-o", model, "--label", "defekt", "--separator", ";",
+        "--decimal", ",", "--recipe", tmp_path / "long.toml",
+    )  # fmt: skip
+    for line in process.stdout:
+        if line.startswith("Druck"):
+            break
+    time.sleep(3)
+    process.send_signal(signal_)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == (130 if signal_ == signal.SIGINT else 143), said
+    assert "Traceback" not in said
+    if signal_ == signal.SIGINT:
+        assert f"interrupted; nothing was written, and {model} is as it was" in said
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["long.toml", "model"]
+    assert not [*model.iterdir()]
+
+
+def test_json_is_all_that_is_on_the_standard_output(fitted, delvm):
+    done = delvm("info", fitted / "model", "--json")
+    assert json.loads(done.stdout)["notes"] == []
+    assert delvm("info", fitted / "model", "--quiet").stdout == ""
+
+
+def test_it_is_an_entry_of_the_package():
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    module, _, function = project["scripts"]["delvm"].partition(":")
+    assert module == command.__name__
+    assert callable(getattr(command, function))

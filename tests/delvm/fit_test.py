@@ -1,0 +1,227 @@
+"""A table becomes a model with a report, by an honest protocol, or nothing is written."""
+
+import errno
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import delvm_tf as dv
+from delvm_tf.metrics.anomaly import anomaly_metrics
+
+READ = ("--separator", ";", "--decimal", ",")
+
+
+def read_machines(folder):
+    return pd.read_csv(folder / "machines.csv", sep=";", decimal=",")
+
+
+def test_the_model_is_a_detector_a_served_model_and_pages(fitted):
+    model, table = fitted / "model", read_machines(fitted)
+    names = {path.name for path in model.iterdir()}
+    own = {"detector.json", "arrays.npz", "model-0.keras"}
+    assert names == {*own, "serving", "model_card.md", "report.html"}
+    detector = dv.load_detector(model)
+    served = dv.serving.load(model / "serving").predict(table, "table")
+    scores = detector.anomaly_score(table.drop(columns="defekt"))
+    np.testing.assert_allclose(served["anomaly_score"], scores, rtol=1e-4, atol=1e-4)
+    assert detector.threshold_rule_ == "contamination"
+    assert "| Temperatur (°C) | number |" in (model / "model_card.md").read_text()
+
+
+def test_it_says_what_it_understood_and_how_it_judged(delvm, fitted, tmp_path):
+    done = delvm(
+        "fit", fitted / "machines.csv", "-o", "m", "--label", "defekt", *READ,
+        "--recipe", fitted / "quick.toml",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    for text in (
+        "320 rows, 3 columns", "missing cells: 17", "300 normal, 20 abnormal", "Temperatur (°C)",
+        "trained on 192 normal rows; 48 others set the threshold; tested on 60 normal and 20 "
+        "abnormal rows that played no part before",
+        "isolation forest", "nearest neighbours", "PCA residual", "distance to the mean",
+        "delvm score m 'new/*.csv' -o scores.csv",
+    ):  # fmt: skip
+        assert text in done.stdout, text
+    assert "too few for a false-alarm rate" in done.stderr  # a warning, as a note
+    assert "note: " in done.stderr
+    assert "steps" in done.stderr
+
+
+def test_the_figures_are_those_of_the_saved_model_on_rows_it_has_not_seen(
+    delvm_json, fitted, tmp_path
+):
+    found = delvm_json(
+        "fit", fitted / "machines.csv", "-o", "m", "--label", "defekt", *READ, "--seed", 3,
+        "--recipe", fitted / "quick.toml",
+    )  # fmt: skip
+    table = read_machines(fitted)
+    scores = dv.load_detector(tmp_path / "m").anomaly_score(table.drop(columns="defekt"))
+    abnormal = table.defekt.to_numpy() == 1
+    normal = np.random.default_rng(3).permutation(np.flatnonzero(~abnormal))
+    test = np.sort([*normal[240:], *np.flatnonzero(abnormal)])
+    threshold = found["threshold"]["value"]
+    expected = anomaly_metrics(abnormal[test].astype(int), scores[test], threshold)
+    own = found["comparison"][0]
+    for name, value in expected.items():
+        assert own[name] == pytest.approx(value, abs=1e-6), name
+    assert len(found["comparison"]) == 5
+    assert found["above"] == np.sum(scores > threshold)
+    assert found["training"]["threshold_rows"] == 48
+    strangest = found["strangest"]
+    assert [each["row"] for each in strangest] == np.argsort(-scores, kind="stable")[:10].tolist()
+    assert strangest[0]["part"] == "test, abnormal"
+    assert strangest[0]["reasons"][0]["column"] in ("Temperatur (°C)", "Druck")
+
+
+def test_without_labels_nothing_is_tested_and_all_rows_are_learned_from(delvm_json, tmp_path):
+    rng = np.random.default_rng(0)
+    pd.DataFrame(rng.normal(size=(150, 2)), columns=["a", "b"]).to_csv(
+        tmp_path / "x.csv", index=False
+    )
+    found = delvm_json("fit", "x.csv", "-o", "m", "--contamination", "0.1")
+    assert found["comparison"] == []
+    assert found["protocol"].startswith("trained on 120 rows, taken as normal; 30 others set")
+    detector = dv.load_detector(tmp_path / "m")
+    assert detector.contamination == 0.1
+    assert [*detector.feature_names_in_] == ["a", "b"]
+
+
+def test_a_recipe_may_choose_the_threshold_by_labels(delvm, delvm_json, fitted, tmp_path):
+    text = (fitted / "quick.toml").read_text().replace("contamination", "best_f1")
+    (tmp_path / "f1.toml").write_text(text)
+    arguments = ["fit", fitted / "machines.csv", "-o", "m", *READ, "--recipe", "f1.toml"]
+    found = delvm_json(*arguments, "--label", "defekt")
+    assert found["threshold"]["rule"] == "best_f1"
+    assert "with 10 abnormal ones; tested on 60 normal and 10 abnormal" in found["protocol"]
+    done = delvm(*arguments, "--drop", "defekt")
+    assert done.returncode == 1
+    assert "'best_f1' needs labels" in done.stderr
+    found = delvm_json(*arguments, "--drop", "defekt", "--contamination", "0.1")
+    assert found["threshold"]["rule"] == "contamination"
+
+
+def test_one_recipe_of_several(delvm, delvm_json, fitted, tmp_path):
+    table = "\n".join(f"[{name}]\nmodel = 'delvm'\nepochs = 1" for name in ("a", "b"))
+    (tmp_path / "several.toml").write_text(table + "\nmodel_settings = { units = [3] }\n")
+    arguments = ["fit", fitted / "machines.csv", "-o", "m", *READ, "--recipe"]
+    delvm_json(*arguments, "several.toml:b")
+    (layer,) = dv.load_detector(tmp_path / "m").model_.network.layers
+    assert layer.units == 3
+    done = delvm(*arguments, "several.toml:c")
+    assert done.returncode == 1
+    assert "expected one of a, b, got 'c'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        ("a;b\n1,5;2\n2,5;3\n", (), "pass --separator ';'"),
+        ("a;b\n1,5;2\n2,5;3\n", ("--separator", ";"), "pass --decimal ','"),
+        (",a\n0,1\n1,2\n", (), "pass --index 'Unnamed: 0'"),
+        ("a,when\n1,2026-01-01\n2,2026-01-02\n3,2026-01-03", (), "--dates 'numbers'"),
+        ("a,bad\n1,2\n3,5\n", ("--label", "bad"), "labels in the column 'bad' must be"),
+        ("a,bad\n1,1\n3,1\n", ("--label", "bad"), "all 2 rows are abnormal"),
+        ("a,bad\n1,0\n3,1\n", ("--label", "bad"), "1 normal rows are too few"),
+        ("a,b\n1,0\n", ("--label", "worse"), "no column 'worse'"),
+        ("a,b\n", (), "has no rows"),
+        ("", (), "is empty"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_table_is_said_and_nothing_is_written(
+    text, options, message, delvm, tmp_path
+):
+    (tmp_path / "x.csv").write_text(text)
+    done = delvm("fit", "x.csv", "-o", "m", *options)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert done.stderr.count("\n") <= 3
+    assert [path.name for path in tmp_path.iterdir()] == ["x.csv"]
+
+
+def test_a_folder_of_a_user_is_refused_before_anything_is_read(delvm, tmp_path):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "thesis.tex").write_text("years of work")
+    done = delvm("fit", "nowhere.csv", "-o", "thesis")
+    assert done.returncode == 1
+    assert "cannot save to thesis" in done.stderr
+    assert (tmp_path / "thesis" / "thesis.tex").read_text() == "years of work"
+
+
+@pytest.mark.parametrize("where", ["delvm.fit.page", "keras.Model.save", "delvm.fit.card"])
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"),
+                                   KeyboardInterrupt()])  # fmt: skip
+def test_a_full_disk_or_an_interruption_leaves_the_previous_model(
+    where, error, delvm, fitted, tmp_path, monkeypatch
+):
+    import shutil
+
+    shutil.copytree(fitted / "model", tmp_path / "model")
+    before = {p: p.read_bytes() for p in (tmp_path / "model").rglob("*") if p.is_file()}
+
+    def failing(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(where, failing)
+    done = delvm(
+        "fit", fitted / "machines.csv", "-o", "model", "--label", "defekt", *READ,
+        "--recipe", fitted / "quick.toml",
+    )  # fmt: skip
+    assert done.returncode == (1 if isinstance(error, OSError) else 130)
+    expected = "error: No space left" if isinstance(error, OSError) else "interrupted; nothing was"
+    assert expected in done.stderr
+    assert {p: p.read_bytes() for p in (tmp_path / "model").rglob("*") if p.is_file()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_model_is_replaced_by_a_new_one(delvm_json, tmp_path):
+    rng = np.random.default_rng(0)
+    for scale in (1.0, 9.0):
+        pd.DataFrame(scale * rng.normal(size=(120, 2)), columns=["a", "b"]).to_csv(
+            tmp_path / "x.csv", index=False
+        )
+        delvm_json("fit", "x.csv", "-o", "m")
+    assert dv.load_detector(tmp_path / "m").mean_ is not None
+    assert dv.load_detector(tmp_path / "m").model_.normalization.gain.numpy().max() < 1
+    (tmp_path / "m" / "notes.txt").write_text("mine")
+
+
+def test_columns_that_tell_nothing_are_noted(delvm_json, tmp_path):
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"id": range(7, 157), "unit": "kg", "a": rng.normal(size=150)})
+    table.to_csv(tmp_path / "x.csv", index=False)
+    notes = delvm_json("fit", "x.csv", "-o", "m", "--contamination", "0.1")["notes"]
+    assert any("'id' seems to number the rows" in note for note in notes)
+    assert any("'unit' is the same in all rows" in note for note in notes)
+    assert not any("constant" in note for note in notes)
+
+
+def test_dates_become_seconds_where_that_is_asked_for(delvm_json, tmp_path):
+    rng = np.random.default_rng(0)
+    when = pd.date_range("2026-01-01", periods=150, freq="D").astype(str)
+    pd.DataFrame({"when": when, "a": rng.normal(size=150)}).to_csv(tmp_path / "x.csv", index=False)
+    found = delvm_json("fit", "x.csv", "-o", "m", "--dates", "numbers", "--contamination", "0.1")
+    assert found["data"]["columns"][0]["kind"] == "date"
+    assert dv.load_detector(tmp_path / "m").schema_.columns[0].date
+
+
+def test_codes_may_be_told_from_numbers(delvm_json, tmp_path):
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"code": rng.integers(1, 4, 150), "a": rng.normal(size=150)})
+    table.to_csv(tmp_path / "x.csv", index=False)
+    delvm_json("fit", "x.csv", "-o", "m", "--kind", "code=text", "--contamination", "0.1")
+    schema = dv.load_detector(tmp_path / "m").schema_
+    assert sorted(schema.columns[0].values) == ["1", "2", "3"]
+
+
+def test_rows_of_several_files_are_told_by_file(delvm_json, tmp_path):
+    rng = np.random.default_rng(0)
+    for name, far in (("a", 0), ("b", 50)):
+        x = rng.normal(size=(80, 2))
+        x[5] += far
+        pd.DataFrame(x, columns=["u", "v"]).to_csv(tmp_path / f"{name}.csv", index=False)
+    found = delvm_json("fit", "*.csv", "-o", "m", "--contamination", "0.1")
+    first = found["strangest"][0]
+    assert (first["file"], first["row"]) == ("b.csv", 5)
+    assert json.dumps(found)
