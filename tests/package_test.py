@@ -24,7 +24,8 @@ INDEPENDENT = [
 ]  # fmt: skip
 # These may be used by all and use nothing.
 FOUNDATIONS = ["inputs", "storage"]
-# The laboratory imports the library; no program imports another.
+# The command imports the library; the laboratory imports both, and no program another.
+COMMAND = "delvm"
 LABORATORY = ["trainers", "tuning"]
 
 
@@ -65,10 +66,13 @@ def modules_imported_by(path):
             yield from (name.name for name in node.names)
 
 
-def test_the_library_knows_nothing_of_the_laboratory():
-    for path in PACKAGE.rglob("*.py"):
+@pytest.mark.parametrize(
+    ("package", "above"), [("delvm_tf", {COMMAND, *LABORATORY}), (COMMAND, {*LABORATORY})]
+)
+def test_library_and_command_know_nothing_of_what_is_above_them(package, above):
+    for path in (ROOT / package).rglob("*.py"):
         used = {module.partition(".")[0] for module in modules_imported_by(path)}
-        assert not used & {*LABORATORY}, path
+        assert not used & above, path
 
 
 @pytest.mark.parametrize("folder", LABORATORY)

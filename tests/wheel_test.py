@@ -1,4 +1,4 @@
-"""What is published: the library alone, which works by itself in a fresh environment."""
+"""What is published: library and command alone, which work by themselves in a new environment."""
 
 import shutil
 import subprocess
@@ -7,6 +7,7 @@ import venv
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -27,11 +28,23 @@ assert (served["is_anomaly"] == detector.is_anomaly(x)).all()
 print("served from", dv.__file__)
 """
 
+COMMANDS = (
+    "fit train.csv -o model --label bad --contamination 0.1",
+    "score model train.csv -o scores.csv --explain 2 --p-values",
+    "info model",
+    "export model -o saved_models/mine",
+)
+
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
     folder, source = tmp_path_factory.mktemp("wheel"), tmp_path_factory.mktemp("source")
-    for name in ("delvm_tf", "trainers", "tuning"):  # a build leaves files where the source is
+    for name in (
+        "delvm",
+        "delvm_tf",
+        "trainers",
+        "tuning",
+    ):  # a build leaves files where the source is
         shutil.copytree(ROOT / name, source / name)
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
@@ -43,9 +56,9 @@ def wheel(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_it_holds_the_library_and_its_data_and_nothing_of_the_laboratory(wheel):
+def test_it_holds_library_command_and_data_and_nothing_of_the_laboratory(wheel):
     names = zipfile.ZipFile(wheel).namelist()
-    assert {name.split("/")[0].split("-")[0] for name in names} == {"delvm_tf"}
+    assert {name.split("/")[0].split("-")[0] for name in names} == {"delvm", "delvm_tf"}
     assert any(name.endswith("ecg5000.npz") for name in names)
     assert "delvm_tf/py.typed" in names
 
@@ -61,3 +74,15 @@ def test_installed_alone_it_fits_and_serves(wheel, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert str(tmp_path / "env") in done.stdout
+    rng = np.random.default_rng(0)
+    rows = [f"{rng.normal(9 * (k > 280)):.3f},{'ab'[k % 2]},{int(k > 280)}" for k in range(300)]
+    (tmp_path / "train.csv").write_text("\n".join(["heat,site,bad", *rows]))
+    for command in COMMANDS:
+        done = subprocess.run(
+            [python.with_name("delvm"), *command.split()], cwd=tmp_path, capture_output=True,
+            text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert "Traceback" not in done.stderr
+    assert (tmp_path / "model" / "report.html").stat().st_size > 1000
+    assert (tmp_path / "scores.csv").read_text().startswith('"file","row"')
