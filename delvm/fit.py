@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from delvm_tf.serving.reasons import reasons
 
 import delvm_tf as dv
 from delvm.arguments import table_options
@@ -24,6 +23,7 @@ from delvm.talk import Talk
 from delvm_tf.catalog import Recipe, Recipes, default_recipe
 from delvm_tf.detection import saving
 from delvm_tf.serving import model_card
+from delvm_tf.serving.reasons import reasons
 from delvm_tf.storage.ownership import make_folder
 from delvm_tf.storage.paths import check_checkpoint_path, local_path
 

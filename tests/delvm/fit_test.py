@@ -30,7 +30,7 @@ def test_the_model_is_a_detector_a_served_model_and_pages(fitted):
     assert "| Temperatur (°C) | number |" in (model / "model_card.md").read_text()
 
 
-def test_it_says_what_it_understood_and_how_it_judged(delvm, fitted, tmp_path):
+def test_it_says_what_it_understood_and_how_it_judged(delvm, fitted):
     done = delvm(
         "fit", fitted / "machines.csv", "-o", "m", "--label", "defekt", *READ,
         "--recipe", fitted / "quick.toml",
