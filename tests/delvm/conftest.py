@@ -60,7 +60,7 @@ detection = { threshold = "contamination" }
 """
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def fitted(tmp_path_factory):
     """The folder of a model, with its table and recipe."""
     folder = tmp_path_factory.mktemp("fitted")
