@@ -93,6 +93,14 @@ def test_advice_names_options():
     )
 
 
+def test_columns_are_left_out_with_an_option():
+    assert as_options("the column 'a' is bad; leave it out") == (
+        "the column 'a' is bad; leave it out with --drop"
+    )
+    for other in ("the column 'a' is bad; leave it out with --drop", "convert or leave it out"):
+        assert as_options(other) == other
+
+
 def test_messages_of_the_system_are_short():
     full = OSError(errno.ENOSPC, "No space left on device", "a/b")
     assert message_of(full) == "No space left on device: a/b"
