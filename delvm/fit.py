@@ -55,7 +55,7 @@ def run(args: argparse.Namespace, talk: Talk) -> dict[str, Any]:
     seconds = time.perf_counter() - started
     scores = detector.anomaly_score(given.table)
     method = f"{recipe.title}, {detector.criterion_.replace('_', ' ')}"
-    summary = {
+    summary: dict[str, Any] = {
         "model": str(output),
         "data": data,
         "training": {

@@ -1,5 +1,6 @@
 """What a command says: results on the standard output, all else on the standard error."""
 
+import contextlib
 import json
 import math
 import os
@@ -32,15 +33,15 @@ class Talk:
         self.errors = _console(sys.stderr, quiet)
 
     def __enter__(self) -> Self:
-        self._warnings = warnings.catch_warnings()
-        self._warnings.__enter__()
+        self._exits = contextlib.ExitStack()
+        self._exits.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = lambda message, *args, **kwargs: self.note(str(message))
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._warnings.__exit__(*exc)
+        self._exits.close()
 
     def note(self, text: str) -> None:
         """Something to know, said once."""
