@@ -106,7 +106,10 @@ def _add_score(commands: Any) -> None:
     )
     parser.add_argument("--version", type=int, help="of the served model; the newest")
     parser.add_argument(
-        "--batch-size", type=_positive, default=256, metavar="ROWS", help="scored at a time (256)"
+        "--batch-size",
+        type=_positive,
+        metavar="ROWS",
+        help="scored at a time; as many as make a megabyte",
     )
     parser.add_argument("--features", action="store_true", help="write features too, .parquet only")
     parser.add_argument(
