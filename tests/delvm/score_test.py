@@ -33,7 +33,7 @@ def test_how_tables_are_written_is_known_from_fit(delvm, fitted, new, tmp_path):
 
 
 def test_reasons_p_values_and_another_threshold(delvm_json, fitted, new, tmp_path):
-    arguments = ["score", fitted / "model", "new", "-o", "scores.csv", "--threshold", "-1e9"]
+    arguments = ["score", fitted / "model", "new", "-o", "scores.csv", "--threshold=-1e9"]
     found = delvm_json(*arguments, "--explain", "2", "--p-values")
     assert found["abnormal"] == found["rows"] == 320
     table = pd.read_csv(tmp_path / "scores.csv")
