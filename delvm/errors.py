@@ -28,6 +28,7 @@ def message_of(error: BaseException) -> str:
 
 def as_options(text: str) -> str:
     """Advice that names arguments of Python, with the options of the command line instead."""
+    text = re.sub(r" \(from a program: [^)]*\)", "", text)
     text = re.sub(r"\bkinds=\{'(.*?)': '(\w+)'\}", r"--kind '\1=\2'", text)
     if "the column " in text:
         text = re.sub(r"\bleave it out\b(?! with)", "leave it out with --drop", text)

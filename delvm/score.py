@@ -8,7 +8,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from delvm.arguments import table_options
 from delvm.folder import served_folder, summary_of
 from delvm.talk import Talk
-from delvm_tf.serving import ServedModel
+from delvm_tf.datasets.archive import ContentsError
+from delvm_tf.datasets.streams import TableOptions
+from delvm_tf.serving import ModelCard, ServedModel
 from delvm_tf.serving.scoring import Summary, score_files
 
 INTERRUPTED = "the same command goes on after the last finished part"
@@ -17,22 +19,39 @@ INTERRUPTED = "the same command goes on after the last finished part"
 def run(args: argparse.Namespace, talk: Talk) -> dict[str, Any]:
     """Score, with a bar of progress."""
     served = ServedModel(served_folder(args.model, args.version))
-    known = summary_of(served.card)
-    usual = {} if known is None else known["data"]["reading"]
+    usual = _usual_reading(served.card)
     columns = (TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=talk.errors) as bar:
         task = bar.add_task("files", total=None)
-        summary = score_files(
-            served, args.data[0], args.output, args.batch_size, args.features, args.skip_damaged,
-            lambda done, total: bar.update(task, completed=done, total=total),
-            table_options(args, **usual),
-            args.explain, args.p_values, args.threshold,
-        )  # fmt: skip
+        try:
+            summary = score_files(
+                served, args.data[0], args.output, args.batch_size, args.features,
+                args.skip_damaged, lambda done, total: bar.update(task, completed=done, total=total),
+                table_options(args, **usual), args.explain, args.p_values, args.threshold,
+            )  # fmt: skip
+        except ContentsError as error:
+            raise ContentsError(f"{error}{_remembered(args, usual)}") from error
     for note in summary.notes:
         talk.note(note)
     for reason in summary.damaged.values():
         talk.note(f"damaged: {reason}")
     return _told(summary, args, talk)
+
+
+def _usual_reading(card: ModelCard) -> dict[str, Any]:
+    """How tables were written that the model was fitted on, as far as `fit` knows."""
+    known = summary_of(card)
+    return {} if known is None else known["data"]["reading"]
+
+
+def _remembered(args: argparse.Namespace, usual: dict[str, Any]) -> str:
+    """What was not given and is not usual, for messages."""
+    plain = TableOptions()
+    options = [
+        f"{name}={usual[name]!r}" for name in ("separator", "decimal")
+        if getattr(args, name) is None and name in usual and usual[name] != getattr(plain, name)
+    ]  # fmt: skip
+    return f"; the files are read with {' and '.join(options)}, as at fit" if options else ""
 
 
 def _told(summary: Summary, args: argparse.Namespace, talk: Talk) -> dict[str, Any]:

@@ -85,7 +85,7 @@ def delvm_info():
 def test_advice_names_options():
     said = as_options(
         "pass index='Unnamed: 0', drop= or columns= with all; separator=';'; header=True; "
-        "kinds={'a b': 'text'}; dates='numbers'"
+        "kinds={'a b': 'text'}; dates='numbers' (from a program: --index)"
     )
     assert said == (
         "pass --index 'Unnamed: 0', --drop or --columns with all; --separator ';'; --header; "

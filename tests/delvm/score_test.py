@@ -98,11 +98,12 @@ def test_a_detector_that_is_not_served_says_what_to_do(delvm, tmp_path):
 
 
 def test_damaged_files_stop_the_run_or_are_told(delvm, delvm_json, fitted, new, tmp_path):
-    (tmp_path / "new" / "2.csv").write_text("Maschine;Druck\nA1;1\n")
+    (tmp_path / "new" / "2.csv").write_text("Maschine,Druck\nA1,1\n")
     arguments = ["score", fitted / "model", "new/*.csv", "-o", "s.csv"]
     done = delvm(*arguments)
     assert done.returncode == 1
     assert "2.csv" in done.stderr
+    assert "the files are read with --separator ';' and --decimal ',', as at fit" in done.stderr
     found = delvm_json(*arguments, "--skip-damaged")
     assert found["rows"] == 320
     assert [*found["damaged"]] == ["new/2.csv"]
