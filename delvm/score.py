@@ -26,7 +26,7 @@ def run(args: argparse.Namespace, talk: Talk) -> dict[str, Any]:
         try:
             summary = score_files(
                 served, args.data[0], args.output, args.batch_size, args.features,
-                args.skip_damaged, lambda done, total: bar.update(task, completed=done, total=total),
+                args.skip_damaged, lambda n, total: bar.update(task, completed=n, total=total),
                 table_options(args, **usual), args.explain, args.p_values, args.threshold,
             )  # fmt: skip
         except ContentsError as error:
