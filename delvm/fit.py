@@ -132,6 +132,7 @@ def _detector(recipe: Recipe, args: argparse.Namespace) -> dv.AnomalyDetector:
         threshold="contamination" if by_rate else recipe.detection.threshold,
         contamination=CONTAMINATION if args.contamination is None else args.contamination,
         random_state=args.seed,
+        dates=args.dates,
     )
 
 
