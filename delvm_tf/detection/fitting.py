@@ -59,8 +59,8 @@ def of_recipe(
     several = bool(recipe.detection.together)
     if (several or recipe.layerwise) and not isinstance(X, CheckedRows):
         raise TypeError(
-            f"the recipe {recipe.title} (layer by layer, or {recipe.detection.together or 'one'}) "
-            f"takes arrays only, got {type(X).__name__}; pass an array of all rows"
+            f"{recipe.title}{recipe.detection.together} takes arrays only, got "
+            f"{type(X).__name__}; pass an array of all rows"
         )
     models = []
     for member in range(recipe.detection.ensemble):

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 import delvm_tf as dv
 from delvm_tf.catalog import Recipe
-from delvm_tf.detection import ModelEnsemble
+from delvm_tf.detection import ModelEnsemble, table_rows
 from delvm_tf.detection.fitting import MEMBER_SEEDS
 
 TABLE = {
@@ -89,3 +89,16 @@ def test_what_cannot_be_is_refused(x):
     with pytest.raises(TypeError, match="takes arrays only"):
         dv.AnomalyDetector(recipe(detection={"ensemble": 2})).fit(stream)
     assert dv.AnomalyDetector(recipe(), contamination=0.1).fit(stream).threshold_ is not None
+
+
+def test_files_larger_than_memory_are_trained_on_by_a_recipe(x, tmp_path, monkeypatch):
+    monkeypatch.setattr(table_rows, "SMALL", 0)
+    lines = [",".join(f"{value:.9f}" for value in row) for row in x]
+    (tmp_path / "x.csv").write_text("\n".join(["a,b,c,d", *lines]))
+    detector = dv.AnomalyDetector(recipe(), contamination=0.1)
+    detector.fit(dv.datasets.open_table(tmp_path / "x.csv"))
+    assert [layer.units for layer in detector.model_.network.layers] == [8]
+    assert 20 < len(detector.normal_scores_) < 40
+    two = dv.AnomalyDetector(recipe(detection={"ensemble": 2}), contamination=0.1)
+    with pytest.raises(TypeError, match="ensemble of 2 takes arrays only"):
+        two.fit(dv.datasets.open_table(tmp_path / "x.csv"))
