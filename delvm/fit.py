@@ -55,6 +55,8 @@ def run(args: argparse.Namespace, talk: Talk) -> dict[str, Any]:
     seconds = time.perf_counter() - started
     scores = detector.anomaly_score(given.table)
     method = f"{recipe.title}, {detector.criterion_.replace('_', ' ')}"
+    with talk.errors.status("comparing with simple methods"):
+        comparison = _comparison(detector, given, parts, scores, method)
     summary: dict[str, Any] = {
         "model": str(output),
         "data": data,
@@ -67,7 +69,7 @@ def run(args: argparse.Namespace, talk: Talk) -> dict[str, Any]:
             "value": detector.threshold_, "rule": detector.threshold_rule_,
             "contamination": detector.contamination,
         },
-        "comparison": _comparison(detector, given, parts, scores, method),
+        "comparison": comparison,
         "above": int(np.sum(scores > detector.threshold_)),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": model_card.versions(),

@@ -121,6 +121,8 @@ def test_a_table_of_text(rows, tmp_path):
     table = csv.read_csv(tmp_path / "scores.csv")
     np.testing.assert_allclose(table["anomaly_score"], detector.anomaly_score(x), rtol=1e-5)
     assert table["is_anomaly"].to_pylist() == detector.is_anomaly(x).tolist()
+    first = ["file", "row", "anomaly_score", "is_anomaly", "p_value", "threshold"]
+    assert table.column_names == [*first, "reconstruction_error"]
 
 
 def test_an_interrupted_run_goes_on_with_what_is_missing(rows, tmp_path, monkeypatch):
