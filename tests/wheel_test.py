@@ -64,7 +64,8 @@ def test_it_holds_library_command_and_data_and_nothing_of_the_laboratory(wheel):
 
 
 @pytest.mark.slow
-def test_installed_alone_it_fits_and_serves(wheel, tmp_path):
+def test_installed_alone_it_fits_and_serves(wheel, tmp_path, monkeypatch):
+    monkeypatch.delenv("PYTHONPATH", raising=False)
     venv.create(tmp_path / "env", with_pip=True)
     python = tmp_path / "env" / "bin" / "python"
     pip = [python, "-m", "pip", "install", "-q", "-c", ROOT / "constraints.txt", wheel]
