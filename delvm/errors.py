@@ -22,7 +22,8 @@ def message_of(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
     if isinstance(error, tf.errors.OpError):
-        return error.message.partition("\n")[0]
+        line = error.message.partition("\n")[0]
+        return re.sub(r"^\{\{.*?\}\} *| *\[Op:\w+\]$", "", line)
     return as_options(str(error)) or type(error).__name__
 
 

@@ -22,6 +22,7 @@ from delvm.report.page import page
 from delvm.talk import Talk
 from delvm_tf.catalog import Recipe, Recipes, default_recipe
 from delvm_tf.detection import saving
+from delvm_tf.schema import arrow
 from delvm_tf.serving import model_card
 from delvm_tf.serving.reasons import reasons
 from delvm_tf.storage.ownership import make_folder
@@ -46,14 +47,17 @@ def run(args: argparse.Namespace, talk: Talk) -> dict[str, Any]:
     talk.say()
     detector = _detector(recipe, args)
     parts = parted(given.abnormal, given.table.num_rows, detector.threshold == "best_f1", args.seed)
-    labels = _labels(given, parts)
     warnings.filterwarnings("ignore", ".*constant over the training data")  # of places for text
     _note_useless(data["columns"], given.table, talk)
     started = time.perf_counter()
     with TrainingProgress(talk.errors) as progress:
-        detector.fit(given.table.take(parts.fit), labels, callbacks=[progress.callback("training")])
+        rows, labels = _shown(given, parts)
+        detector.fit(given.table.take(rows), labels, callbacks=[progress.callback("training")])
     seconds = time.perf_counter() - started
-    scores = detector.anomaly_score(given.table)
+    scores = _scores(detector, given.table)
+    if refused := int(np.isnan(scores).sum()):
+        talk.note(f"{refused:,} rows miss too many cells to be scored, and are left out of tests")
+        parts = parts.without(np.isnan(scores))
     method = f"{recipe.title}, {detector.criterion_.replace('_', ' ')}"
     with talk.errors.status("comparing with simple methods"):
         comparison = _comparison(detector, given, parts, scores, method)
@@ -138,11 +142,31 @@ def _detector(recipe: Recipe, args: argparse.Namespace) -> dv.AnomalyDetector:
     )
 
 
-def _labels(given: Given, parts: Parts) -> np.ndarray | None:
-    """Labels of the rows to fit on, +1 for normal and −1 for abnormal."""
+def _shown(given: Given, parts: Parts) -> tuple[np.ndarray, np.ndarray | None]:
+    """Rows for the detector to fit on, and their labels, +1 for normal and −1 for abnormal.
+
+    It sees all abnormal rows, unless labels choose the threshold. They then decide nothing but
+    which cells of a row may be missing, so that it can score them.
+    """
     if given.abnormal is None:
-        return None
-    return np.where(given.abnormal[parts.fit], -1, 1)
+        return parts.fit, None
+    rows = parts.fit
+    if not given.abnormal[rows].any():
+        rows = np.sort([*rows, *np.flatnonzero(given.abnormal)])
+    return rows, _labels(given.abnormal[rows])
+
+
+def _labels(abnormal: np.ndarray) -> np.ndarray:
+    return np.where(abnormal, -1, 1)
+
+
+def _scores(detector: dv.AnomalyDetector, table: Any) -> np.ndarray:
+    """Anomaly scores of all rows; NaN where too many cells are missing."""
+    most = 0 if detector.schema_ is None else detector.schema_.most_missing
+    missing = np.sum([arrow.missing(column) for column in table.columns], axis=0)
+    scores = np.full(len(table), np.nan)
+    scores[missing <= most] = detector.anomaly_score(table.filter(missing <= most))
+    return scores
 
 
 def _comparison(
@@ -151,8 +175,7 @@ def _comparison(
     if not parts.tested or given.abnormal is None:
         return []
     fit, test = given.table.take(parts.fit), given.table.take(parts.test)
-    labels = _labels(given, parts)
-    assert labels is not None
+    labels = _labels(given.abnormal[parts.fit])
     return [
         *compared(
             detector, _numbers(detector, fit), labels, _numbers(detector, test),

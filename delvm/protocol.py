@@ -25,7 +25,11 @@ class Parts(NamedTuple):
     @property
     def tested(self) -> bool:
         """Whether there are rows of both kinds to judge by."""
-        return len(self.test) > 0
+        return self.abnormal is not None and len(np.unique(self.abnormal[self.test])) == 2
+
+    def without(self, rows: np.ndarray) -> "Parts":
+        """The same without some rows, (n,) bool, in the test part."""
+        return self._replace(test=self.test[~rows[self.test]])
 
     def text(self, holdout: float) -> str:
         """The protocol in words."""
@@ -37,8 +41,7 @@ class Parts(NamedTuple):
         if used := int(np.sum(abnormal[self.fit])):
             said += f", with {used:,} abnormal ones"
         if not self.tested:
-            why = "no labels" if self.abnormal is None else "no abnormal rows"
-            return f"{said}; nothing was tested, for there are {why}"
+            return f"{said}; nothing was tested, for there are no rows that are labelled abnormal"
         count = int(np.sum(abnormal[self.test]))
         of_both = f"{len(self.test) - count:,} normal and {count:,} abnormal rows"
         return f"{said}; tested on {of_both} that played no part before"

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 
 from delvm import command
 from delvm.errors import as_options, message_of
@@ -105,6 +106,9 @@ def test_messages_of_the_system_are_short():
     full = OSError(errno.ENOSPC, "No space left on device", "a/b")
     assert message_of(full) == "No space left on device: a/b"
     assert message_of(MemoryError()) == "not enough memory"
+    full = "{{function_node __wrapped__SaveV2}} a/b; No space left on device [Op:SaveV2]\nmore"
+    error = tf.errors.ResourceExhaustedError(None, None, full)
+    assert message_of(error) == "a/b; No space left on device"
 
 
 def test_a_reader_who_has_enough_sees_no_traceback(fitted):

@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 import delvm_tf as dv
@@ -193,6 +194,31 @@ def test_dates_become_seconds_where_that_is_asked_for(delvm_json, tmp_path):
     assert dv.load_detector(tmp_path / "m").schema_.columns[0].date
 
 
+def test_abnormal_rows_may_miss_what_no_normal_row_does(delvm_json, fitted, tmp_path):
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(rng.normal(size=(160, 3)), columns=["a", "b", "c"])
+    table["bad"] = (np.arange(160) >= 150).astype(int)
+    table.loc[table.bad == 1, ["a", "b"]] = np.nan
+    table.loc[155, "c"] = 70.0
+    table.to_csv(tmp_path / "x.csv", index=False)
+    arguments = ["fit", "x.csv", "-o", "m", "--label", "bad", "--recipe", fitted / "quick.toml"]
+    found = delvm_json(*arguments)
+    assert "tested on 30 normal and 10 abnormal rows" in found["protocol"]
+    first = found["strangest"][0]
+    assert first["row"] == 155
+    assert (first["reasons"][0]["column"], first["reasons"][0]["value"]) == ("c", "70")
+
+
+def test_rows_without_a_score_are_told_from_others():
+    from delvm.fit import _scores
+
+    x = pa.table({"a": [0.0, 1.0, 2.0], "b": [1.0, 3.0, 5.0]})
+    mean = dv.detection.DistanceToMean().fit(np.column_stack([*map(np.asarray, x.columns)]))
+    detector = dv.AnomalyDetector(mean, contamination=0.4).fit(x.to_pandas())
+    new = pa.table({"a": [None, 1.0, 2.0], "b": [1.0, 3.0, None]})
+    np.testing.assert_allclose(_scores(detector, new), [np.nan, 0, np.nan], atol=1e-6)
+
+
 def test_codes_may_be_told_from_numbers(delvm_json, tmp_path):
     rng = np.random.default_rng(0)
     table = pd.DataFrame({"code": rng.integers(1, 4, 150), "a": rng.normal(size=150)})
@@ -212,3 +238,11 @@ def test_rows_of_several_files_are_told_by_file(delvm_json, tmp_path):
     first = found["strangest"][0]
     assert (first["file"], first["row"]) == ("b.csv", 5)
     assert json.dumps(found)
+
+
+@pytest.mark.parametrize("name", ["x.npz", "x.png", "x.tfrecord"])
+def test_other_files_than_tables_are_refused(name, delvm, tmp_path):
+    (tmp_path / name).write_bytes(b"0")
+    done = delvm("fit", name, "-o", "m")
+    assert done.returncode == 1
+    assert f"{name} is no table; expected .csv" in done.stderr

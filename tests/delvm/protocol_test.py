@@ -27,8 +27,13 @@ def test_without_abnormal_rows_all_are_learned_from(abnormal):
     parts = parted(abnormal, 100, False, seed=0)
     assert parts.fit.tolist() == [*range(100)]
     assert not parts.tested
-    why = "no labels" if abnormal is None else "no abnormal rows"
-    assert why in parts.text(0.2)
+    assert "no rows that are labelled abnormal" in parts.text(0.2)
+
+
+def test_rows_that_cannot_be_scored_test_nothing():
+    parts = parted(ABNORMAL, 100, False, seed=0)
+    assert parts.without(ABNORMAL).test.tolist() == [k for k in parts.test if k < 90]
+    assert not parts.without(ABNORMAL).tested
 
 
 def test_too_few_rows_are_refused():
