@@ -75,7 +75,7 @@ def test_columns_of_tables_are_told_by_options(delvm, tmp_path):
     command = ["score", "model", "a.csv", "-o", "scores.parquet", "--separator", ";"]
     result = delvm(*command)
     assert result.returncode == 1
-    assert "--header or --no-header" in result.stderr
+    assert "pass --header if it names the columns, --no-header if" in result.stderr
     told = ("--header", "--index", "#0")
     for options in (("--label", "label"), ("--drop", "#-1"), ("--columns", "0", "1", "2")):
         result = delvm(*command, *told, *options)
