@@ -42,7 +42,7 @@ def test_it_takes_a_file_its_test_and_at_most_one_line(addition):
 
 
 def test_all_of_them_work(tmp_path):
-    for name in ("delvm_tf", "trainers", "tests"):
+    for name in ("delvm", "delvm_tf", "trainers", "tests"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
