@@ -29,24 +29,18 @@ def run(args: argparse.Namespace, talk: Talk) -> dict[str, Any]:
     summary = summary_of(card)
     if summary is not None:
         value = dict(summary)
-        _say(talk, {**data_facts(summary["data"]), **model_facts(summary)})
+        talk.facts({**data_facts(summary["data"]), **model_facts(summary)})
         talk.table(*column_table(summary["data"]["columns"]))
         if summary["comparison"]:
             talk.say()
             talk.table(*comparison_table(summary["comparison"]))
     else:
         value = _of_detector(model) if card is None else _of_card(card)
-        _say(talk, _facts(value))
+        talk.facts(_facts(value))
     files = _files(model)
     talk.say()
     talk.table(("file", "bytes"), [*files.items()])
     return {**value, "folder": str(model), "files": files}
-
-
-def _say(talk: Talk, facts: Mapping[str, str]) -> None:
-    for name, text in facts.items():
-        talk.say(f"{name + ':':15}{text}")
-    talk.say()
 
 
 def _of_card(card: ModelCard) -> dict[str, Any]:

@@ -54,6 +54,12 @@ class Talk:
         """A line of the results, for people."""
         self._out.print(text, markup=False, highlight=False, soft_wrap=True)
 
+    def facts(self, facts: Mapping[str, str]) -> None:
+        """Lines of what is known by name, and an empty one."""
+        for name, text in facts.items():
+            self.say(f"{name + ':':15}{text}")
+        self.say()
+
     def table(self, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """A table of the results, for people; numbers stand at the right."""
         table = Table(box=None, pad_edge=False, header_style="bold")

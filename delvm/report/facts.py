@@ -46,9 +46,8 @@ def data_facts(data: Mapping[str, Any]) -> dict[str, str]:
 
 def model_facts(summary: Mapping[str, Any]) -> dict[str, str]:
     """What was made of them, and when."""
-    training = summary["training"]
     return {
-        "method": training["method"],
+        "method": summary["method"],
         "protocol": summary["protocol"],
         "threshold": threshold_text(summary["threshold"]),
         "made": f"{summary['created']}, "

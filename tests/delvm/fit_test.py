@@ -6,7 +6,6 @@ import shutil
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
 
 import delvm_tf as dv
@@ -107,6 +106,10 @@ def test_one_recipe_of_several(delvm, delvm_json, fitted, tmp_path):
     delvm_json(*arguments, "several.toml:b")
     (layer,) = dv.load_detector(tmp_path / "m").model_.network.layers
     assert layer.units == 3
+    (tmp_path / "defaults.toml").write_text("[defaults]\nmodel_settings = { units = [4] }")
+    delvm_json(*arguments, "defaults.toml")
+    (layer,) = dv.load_detector(tmp_path / "m").model_.network.layers
+    assert layer.units == 4
     done = delvm(*arguments, "several.toml:c")
     assert done.returncode == 1
     assert "expected one of a, b, got 'c'" in done.stderr
@@ -207,16 +210,6 @@ def test_abnormal_rows_may_miss_what_no_normal_row_does(delvm_json, fitted, tmp_
     first = found["strangest"][0]
     assert first["row"] == 155
     assert (first["reasons"][0]["column"], first["reasons"][0]["value"]) == ("c", "70")
-
-
-def test_rows_without_a_score_are_told_from_others():
-    from delvm.fit import _scores
-
-    x = pa.table({"a": [0.0, 1.0, 2.0], "b": [1.0, 3.0, 5.0]})
-    mean = dv.detection.DistanceToMean().fit(np.column_stack([*map(np.asarray, x.columns)]))
-    detector = dv.AnomalyDetector(mean, contamination=0.4).fit(x.to_pandas())
-    new = pa.table({"a": [None, 1.0, 2.0], "b": [1.0, 3.0, None]})
-    np.testing.assert_allclose(_scores(detector, new), [np.nan, 0, np.nan], atol=1e-6)
 
 
 def test_codes_may_be_told_from_numbers(delvm_json, tmp_path):

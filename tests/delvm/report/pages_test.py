@@ -22,7 +22,7 @@ def summary(name="heat", tested=True):
                 {"name": name, "kind": "text", "missing": 7, "distinct": 2, "values": name}
             ],
         },
-        "training": {"method": "DSM-DELVM, energy"},
+        "method": "DSM-DELVM, energy",
         "protocol": "trained on 960 rows",
         "threshold": {"value": 2.5, "rule": "contamination", "contamination": 0.01},
         "comparison": [{"method": "ours", **FIGURES}] if tested else [],

@@ -1,0 +1,55 @@
+"""How good a detector is on the rows that were put aside."""
+
+from typing import Any
+
+import numpy as np
+
+import delvm_tf as dv
+from delvm.comparison import compared
+from delvm.protocol import Parts
+from delvm.reading import Given
+from delvm_tf.schema import arrow
+
+
+def scores_of(detector: dv.AnomalyDetector, table: Any) -> np.ndarray:
+    """Anomaly scores of all rows; NaN where too many cells are missing."""
+    most = 0 if detector.schema_ is None else detector.schema_.most_missing
+    missing = np.sum([arrow.missing(column) for column in table.columns], axis=0)
+    scores = np.full(len(table), np.nan)
+    scores[missing <= most] = detector.anomaly_score(table.filter(missing <= most))
+    return scores
+
+
+def judged(
+    detector: dv.AnomalyDetector, given: Given, parts: Parts, scores: np.ndarray, method: str
+) -> list[dict[str, Any]]:
+    """Figures of merit of the detector and of simple methods; none without rows of both kinds."""
+    if not parts.tested or given.abnormal is None:
+        return []
+    fit, test = given.table.take(parts.fit), given.table.take(parts.test)
+    labels = np.where(given.abnormal[parts.fit], -1, 1)
+    return [
+        *compared(
+            detector, _numbers(detector, fit), labels, _numbers(detector, test),
+            given.abnormal[parts.test].astype(int), scores[parts.test], method,
+        )
+    ]  # fmt: skip
+
+
+def scores_by_kind(
+    detector: dv.AnomalyDetector, parts: Parts, scores: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Scores of rows that were not trained on, by what is known of these."""
+    kinds = {"normal, they set the threshold": detector.normal_scores_}
+    if parts.tested and parts.abnormal is not None:
+        abnormal = parts.abnormal[parts.test]
+        kinds["normal, test part"] = scores[parts.test][~abnormal]
+        kinds["abnormal, test part"] = scores[parts.test][abnormal]
+    return kinds
+
+
+def _numbers(detector: dv.AnomalyDetector, table: Any) -> np.ndarray:
+    """The numbers that a model sees of a table."""
+    if detector.schema_ is not None:
+        return detector.schema_.encode(table)
+    return np.column_stack([np.asarray(column, np.float64) for column in table.columns])

@@ -1,0 +1,72 @@
+"""A detector trained on the rows of a table that it may see."""
+
+import argparse
+
+import numpy as np
+
+import delvm_tf as dv
+from delvm.progress import TrainingProgress
+from delvm.protocol import Parts
+from delvm.reading import Given
+from delvm.talk import Talk
+from delvm_tf.catalog import Recipe, Recipes, default_recipe
+from delvm_tf.detection.fitting import criterion_of
+
+CONTAMINATION = 0.01
+
+
+def recipe_of(asked: str | None) -> Recipe:
+    """The recipe of a file, `FILE` or `FILE:NAME`; the library's own without one.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: for what is wrong in it.
+    """
+    if asked is None:
+        return default_recipe()
+    file, _, name = asked.partition(".toml:")
+    recipes: Recipes[Recipe] = Recipes(f"{file}.toml" if name else asked)
+    if name:
+        return recipes[name]
+    found = next(iter(recipes.values()), None) or recipes.of("delvm")
+    assert found is not None  # a file without recipes has defaults
+    return found
+
+
+def detector_of(recipe: Recipe, args: argparse.Namespace) -> dv.AnomalyDetector:
+    """What is to be trained by a recipe, as the arguments say."""
+    by_rate = args.contamination is not None or args.recipe is None
+    return dv.AnomalyDetector(
+        None if args.recipe is None else recipe,
+        threshold="contamination" if by_rate else recipe.detection.threshold,
+        contamination=CONTAMINATION if args.contamination is None else args.contamination,
+        random_state=args.seed,
+        dates=args.dates,
+    )
+
+
+def train(detector: dv.AnomalyDetector, given: Given, parts: Parts, talk: Talk) -> None:
+    """Fit the detector, with a bar of progress."""
+    rows, labels = _shown(given, parts)
+    with TrainingProgress(talk.errors) as progress:
+        detector.fit(given.table.take(rows), labels, callbacks=[progress.callback("training")])
+
+
+def method_of(recipe: Recipe) -> str:
+    """What tables call the detector of a recipe."""
+    criterion = criterion_of(recipe, None).replace("_", " ")
+    return f"{recipe.title}, {criterion}{recipe.detection.together}"
+
+
+def _shown(given: Given, parts: Parts) -> tuple[np.ndarray, np.ndarray | None]:
+    """Rows for the detector to fit on, and their labels, +1 for normal and −1 for abnormal.
+
+    It sees all abnormal rows, unless labels choose the threshold. They then decide nothing but
+    which cells of a row may be missing, so that it can score them.
+    """
+    if given.abnormal is None:
+        return parts.fit, None
+    rows = parts.fit
+    if not given.abnormal[rows].any():
+        rows = np.sort([*rows, *np.flatnonzero(given.abnormal)])
+    return rows, np.where(given.abnormal[rows], -1, 1)
