@@ -33,10 +33,10 @@ from delvm_tf.storage.ownership import (
 )  # fmt: skip
 from delvm_tf.storage.paths import local_path
 
+FIRST = ("anomaly_score", "is_anomaly", "p_value", "threshold")  # of the columns written
 FORMATS = (".parquet", ".csv")
 _PART_BYTES = 64 * 2**20  # of files that are scored as one part
 _PART_FILES = 2000
-_FIRST = ("anomaly_score", "is_anomaly", "p_value", "threshold")  # of the columns written
 
 
 class Written(NamedTuple):
@@ -262,7 +262,7 @@ def _table(
         "file": [name for name, _, x in held for _ in range(len(x))],
         "row": np.concatenate([first + np.arange(len(x)) for _, first, x in held]),
     }
-    names = [*(name for name in _FIRST if name in outputs), *sorted({*outputs} - {*_FIRST})]
+    names = [*(name for name in FIRST if name in outputs), *sorted({*outputs} - {*FIRST})]
     table |= {name: outputs[name] for name in names if outputs[name].ndim == 1}
     if written.explain:
         table |= reasons(served, rows, written.explain)
