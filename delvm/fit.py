@@ -1,6 +1,7 @@
 """`delvm fit`: learn what is normal from a table, and write a model with a report."""
 
 import argparse
+import re
 import warnings
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +26,10 @@ from delvm_tf.serving import model_card
 from delvm_tf.storage.ownership import make_folder
 from delvm_tf.storage.paths import check_checkpoint_path, local_path
 
+# Names of columns that may be labels; without --label they are features, as all others are.
+LABELS = re.compile(
+    r"label|target|class|anomal|abnormal|outlier|fraud|fault|fail|defe[ck]t|bad", re.I
+)
 INTERRUPTED = "nothing was written, and {output} is as it was"
 
 
@@ -41,7 +46,7 @@ def run(args: argparse.Namespace, talk: Talk) -> dict[str, Any]:
     talk.table(*column_table(data["columns"]))
     talk.say()
     warnings.filterwarnings("ignore", ".*constant over the training data")  # of places for text
-    _note_useless(data["columns"], given.table, talk)
+    _note_doubtful(data["columns"], given.table, talk)
     detector = detector_of(recipe, args)
     parts = parted(given.abnormal, given.table.num_rows, detector.threshold == "best_f1", args.seed)
     train(detector, given, parts, talk)
@@ -108,12 +113,17 @@ def _write(
     return strangest
 
 
-def _note_useless(columns: list[dict[str, Any]], table: Any, talk: Talk) -> None:
-    """Columns that tell nothing of what a row is."""
+def _note_doubtful(columns: list[dict[str, Any]], table: Any, talk: Talk) -> None:
+    """Columns that tell nothing of what a row is, or what should not be known."""
     for column in columns:
         name = column["name"]
         if column["distinct"] == 1:
             talk.note(f"the column {name!r} is the same in all rows, and tells nothing")
+        elif column["distinct"] == 2 and LABELS.search(name):
+            talk.note(
+                f"the column {name!r} is taken for a feature; if it says which rows are abnormal, "
+                f"give --label {name}"
+            )
         elif column["kind"] == "number" and not column["missing"] and len(table) > 2:
             steps = np.diff(table.column(name).to_numpy())
             if (steps == steps[0]).all():

@@ -181,10 +181,12 @@ def test_a_full_disk_or_an_interruption_leaves_the_previous_model(
 def test_columns_that_tell_nothing_are_noted(delvm_json, tmp_path):
     rng = np.random.default_rng(0)
     table = pd.DataFrame({"id": range(7, 157), "unit": "kg", "a": rng.normal(size=150)})
+    table["is_fraud"] = [0, 1] * 75
     table.to_csv(tmp_path / "x.csv", index=False)
     notes = delvm_json("fit", "x.csv", "-o", "m", "--contamination", "0.1")["notes"]
     assert any("'id' seems to number the rows" in note for note in notes)
     assert any("'unit' is the same in all rows" in note for note in notes)
+    assert any(note.endswith("give --label is_fraud") for note in notes)
     assert not any("constant" in note for note in notes)
 
 
