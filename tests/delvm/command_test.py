@@ -111,6 +111,7 @@ def test_messages_of_the_system_are_short():
     assert message_of(error) == "a/b; No space left on device"
 
 
+@pytest.mark.slow
 def test_a_reader_who_has_enough_sees_no_traceback(fitted):
     process = started("info", fitted / "model")
     process.stdout.close()
@@ -118,7 +119,9 @@ def test_a_reader_who_has_enough_sees_no_traceback(fitted):
     assert process.wait() == 1
 
 
-@pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "signal_", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_an_interruption_leaves_what_was_there(signal_, fitted, tmp_path):
     """In a process of its own, while the model is trained."""
     long = (fitted / "quick.toml").read_text().replace("epochs = 2", "epochs = 100000")
