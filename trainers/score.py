@@ -27,7 +27,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--version", type=int, help="of the model; the newest if not given")
     parser.add_argument("--input", required=True, metavar="'PATTERN'", help="quoted, of one kind")
     parser.add_argument("--output", type=Path, required=True, help="table.parquet or table.csv")
-    parser.add_argument("--batch-size", type=int, default=256)
+    parser.add_argument("--batch-size", type=int, help="rows at a time; a megabyte if not given")
     parser.add_argument("--features", action="store_true", help="write features too, Parquet only")
     parser.add_argument(
         "--skip-damaged",

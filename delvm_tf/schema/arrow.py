@@ -161,6 +161,19 @@ def strings(column: Any) -> Any:
     return column.cast("string").fill_null("")
 
 
+def missing_cells(table: Any) -> np.ndarray:
+    """How many cells of each row of a pyarrow table are missing: null, NaN or empty text."""
+    from pyarrow import compute
+
+    count = np.zeros(len(table), int)
+    for column in table.columns:
+        missing = column.is_null(nan_is_null=True)
+        if kind_of(column) == "text":
+            missing = compute.or_(missing, compute.equal(column, "").fill_null(True))
+        count += missing.to_numpy()
+    return count
+
+
 def _finite(values: np.ndarray, name: str) -> np.ndarray:
     if np.isinf(values).any():
         rows = np.flatnonzero(np.isinf(values))
