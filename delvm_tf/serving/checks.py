@@ -151,8 +151,8 @@ def in_order(row: Any, columns: Sequence[str] | None) -> Any:
         return row
     if columns is None:
         raise ValueError(
-            f"the row has names, {list(named.keys())[:20]}, but the model has none; give an array in the order "
-            f"of the training data"
+            f"the row has names, {list(named.keys())[:20]}, but the model has none; give an array "
+            f"in the order of the training data"
         )
     _check_names_of(named, columns)
     return np.array([named[name] for name in columns])

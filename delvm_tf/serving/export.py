@@ -104,7 +104,7 @@ def export_saved_model(
     """
     base = local_path(base_dir, "base_dir")
     check_checkpoint_path(base)
-    subject = Subject.of(model_or_detector)
+    subject = Subject.of(model_or_detector).with_schema(schema)
     if max_batch_size < 1 or not all(0 < rows <= max_batch_size for rows in warmup):
         raise ValueError(
             f"max_batch_size must be positive, and the batches of warmup no larger, got "
@@ -114,15 +114,9 @@ def export_saved_model(
         about = json.loads(json.dumps(about or {}, allow_nan=False))
     except (TypeError, ValueError) as error:
         raise TypeError(f"about must be what JSON can hold: {error}") from error
-    schema = subject.schema if schema is None else schema
-    if schema is not None and subject.shape != (len(schema.outputs),):
-        raise ValueError(
-            f"the schema makes {len(schema.outputs)} numbers of a row, and the inputs have shape "
-            f"{subject.shape}; give the schema that encoded the training data"
-        )
     if explain and subject.detector is None:
         raise ValueError("explain needs a detector: dv.AnomalyDetector(model).fit(x_normal)")
-    options = Options(max_batch_size, jit_compile, explain, schema, subject.white(white))
+    options = Options(max_batch_size, jit_compile, explain, subject.schema, subject.white(white))
     writes = writes_files(subject.strategy)
     if writes:
         make_folder(base)  # before any scores are computed

@@ -34,8 +34,9 @@ NAN = float("nan")
 
 
 def export_onnx(
-    model_or_detector: Any, path: str | os.PathLike[str], signature: str = DEFAULT
-) -> Path:
+    model_or_detector: Any, path: str | os.PathLike[str], signature: str = DEFAULT,
+    schema: Schema | None = None,
+) -> Path:  # fmt: skip
     """Write one signature of `export_saved_model` as an ONNX file, for runtimes without TensorFlow.
 
     Inputs and outputs have the names, types and values that they have in the SavedModel: `x`,
@@ -52,6 +53,7 @@ def export_onnx(
         path: of the file, on this machine; its folder is made if it does not exist. A file that
             this function wrote is replaced.
         signature: its name; an ONNX file holds one. Not `encoded_images`, for ONNX decodes none.
+        schema: of the tables whose numbers were the training data, as `export_saved_model` has it.
 
     Returns:
         The path. Of several workers only the chief writes.
@@ -71,7 +73,7 @@ def export_onnx(
         raise ImportError("ONNX files need tf2onnx: pip install 'delvm_tf[onnx]'") from error
     path = local_path(path, "the path of the ONNX file")
     refuse_foreign_file(path, _is_ours(path))
-    subject = Subject.of(model_or_detector)
+    subject = Subject.of(model_or_detector).with_schema(schema)
     by_name = _graphs(subject)
     if signature not in by_name:
         raise ValueError(

@@ -7,10 +7,10 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
-from detector_kinds import KINDS, OF_IMAGES, OF_TABLES, written
+from parity_checks.kinds import KINDS, OF_IMAGES, OF_TABLES, written
+from parity_checks.servers import GrpcServer, RestServer
 from parity_test import CLIENT, assert_close
 from pyarrow import parquet
-from servers import GrpcServer, RestServer
 
 import delvm_tf as dv
 from delvm_tf.serving.scoring import score_files
