@@ -131,12 +131,15 @@ def export_saved_model(
         module.constants = [v for v in _variables(served) if v is not threshold]
         if threshold is not None:
             module.threshold = threshold
+            reference = subject.detector.decision_.reference
+            if reference is not None:  # nothing reads them but `set_threshold`
+                module.normal_scores = tf.Variable(reference, False)
         folder = partial / "model"
         tf.saved_model.save(module, str(folder), signatures=served)
         if warmup:
             write_warmup(folder, subject, [*served], options, warmup)
         _card(subject, options, served, histogram, about, folder).write(folder)
-        return _publish(folder, base)
+        return publish(folder, base)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -181,7 +184,7 @@ def _card(
     )  # fmt: skip
 
 
-def _publish(written: Path, base: Path) -> Path:
+def publish(written: Path, base: Path) -> Path:
     """Rename the finished model to the next version, also when others publish meanwhile."""
     while True:
         versions = [int(p.name) for p in base.iterdir() if p.name.isdecimal()]
