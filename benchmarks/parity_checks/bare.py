@@ -37,7 +37,5 @@ for way, folder, signature, given, wanted in json.loads(sys.argv[1]):
             for name, value in arrays.items()
         }
     found = {"eager": eager, "session": session}[way](folder, signature, inputs)
-    np.savez(
-        wanted,
-        **{n: v.astype("S").astype("U") if v.dtype == object else v for n, v in found.items()},
-    )
+    texts = {n: np.char.decode(v.astype("S")) for n, v in found.items() if v.dtype == object}
+    np.savez(wanted, **{**found, **texts})

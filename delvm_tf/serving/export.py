@@ -129,7 +129,7 @@ def export_saved_model(
         # Only what the graphs read: a model would bring its optimizer, chains and metrics along.
         module = tf.Module(name="delvm_tf")
         module.constants = [v for v in _variables(served) if v is not threshold]
-        if threshold is not None:
+        if threshold is not None and subject.detector is not None:
             module.threshold = threshold
             reference = subject.detector.decision_.reference
             if reference is not None:  # nothing reads them but `set_threshold`

@@ -65,7 +65,7 @@ def rows_for(
 
 def _cells_of(schema: Schema, file: Path, reader: Reader, options: TableOptions) -> Iterator[Rows]:
     kinds = schema.kinds
-    if options.columns is not None and {*options.columns} != {*kinds}:
+    if isinstance(options.columns, tuple) and {*options.columns} != {*kinds}:
         raise ValueError(
             f"columns must be those of the model, or be left out: {_some(schema.names)}"
         )
