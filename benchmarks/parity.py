@@ -88,7 +88,9 @@ def run(args: argparse.Namespace, console: Console) -> None:
         f"{heading}, in units of the greatest value of the output; decisions are the same where "
         f"nothing else is said. {date.today()}."
     )
-    command = f"    python benchmarks/parity.py {shlex.join(sys.argv[1:])}".rstrip()
+    options = [] if args.beam is None else ["--beam", args.beam]
+    options += [] if args.kinds == NAMES else ["--kinds", *args.kinds]
+    command = f"    python benchmarks/parity.py {shlex.join(options)}".rstrip()
     write_text(report, "\n\n".join([words, command, markdown_table(wide)]) + "\n")
     write_text(table, csv_table(rows))
     print_table(console, heading, wide)
