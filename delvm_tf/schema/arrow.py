@@ -162,16 +162,8 @@ def strings(column: Any) -> Any:
 
 
 def missing_cells(table: Any) -> np.ndarray:
-    """How many cells of each row of a pyarrow table are missing: null, NaN or empty text."""
-    from pyarrow import compute
-
-    count = np.zeros(len(table), int)
-    for column in table.columns:
-        missing = column.is_null(nan_is_null=True)
-        if kind_of(column) == "text":
-            missing = compute.or_(missing, compute.equal(column, "").fill_null(True))
-        count += missing.to_numpy()
-    return count
+    """How many cells of each row of a pyarrow table are missing, (rows,)."""
+    return np.sum([missing(column) for column in table.columns], axis=0)
 
 
 def _finite(values: np.ndarray, name: str) -> np.ndarray:
