@@ -8,6 +8,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
 sys.path.insert(0, str(Path(__file__).parent))  # for modules that several tests share
+sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))  # for checks that both make
 
 import keras
 import numpy as np

@@ -213,12 +213,14 @@ def test_the_serving_page_exports_loads_and_watches(tmp_path, monkeypatch):
     model = dv.DELVM(dv.networks.ffnn((3,), seed=0))
     model.adapt(x)
     names = {"dv": dv, "detector": dv.AnomalyDetector(model, "mean_std").fit(x), "beats": x}
-    export, _, gateway, use, _, onnx, watch = python_blocks("docs/serving.md")
+    export, threshold, _, gateway, use, _, onnx, watch = python_blocks("docs/serving.md")
     exec(export, names)
+    exec(threshold, names)
     exec(gateway, {**names, "token": "abc", "authority": None})
     exec(use, names)
     assert names["folder"].name == "1"
     assert names["model"].card.about["auroc"] == 0.994
+    assert names["model"].card.threshold["value"] == 12.5
     exec(onnx, names)
     assert names["path"].stat().st_size > 1000
     names["answer"] = names["model"].predict(x)

@@ -102,7 +102,8 @@ def export(
     images = held.data.x_train
     detector = patch_detector(name, recipe, images, seed, patch_settings(args))
     row = patch_row(recipe)
-    served = dv.AnomalyDetector(detector, threshold=held.threshold(found[row].scores)).fit(images)
+    threshold = held.threshold(found[row].scores)
+    served = dv.AnomalyDetector(detector, threshold).fit(held.normal)  # so p-values are honest
     test = {k: float(v) for k, v in rows[row].items() if k not in ("method", "seed")}
     about = {"data": args.dataset, "protocol": args.protocol, "seed": seed, "detector": row}
     folder = args.saved_models / args.dataset

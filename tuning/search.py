@@ -136,7 +136,7 @@ def retrain(
     served: Any = model
     if data.is_anomaly:
         score = "energy" if hasattr(model, "energy") else "reconstruction_error"
-        served = calibrate(dv.AnomalyDetector(model, "mean_std", score), data)
+        served = calibrate(dv.AnomalyDetector(model, "mean_std", score, holdout=0), data)
     name = f"search-{args.space}"
     about = {"data": space.dataset, "protocol": space.protocol, "seed": args.seed}
     about["test"] = {args.objective: test}

@@ -80,7 +80,9 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         warm_start: go on from the weights that `model_` has, or, at the first `fit`, from those of
             a copy of `model`, instead of starting anew.
         holdout: share of the normal rows that sets the threshold and is not trained on; with 0 all
-            rows do both. Of a `tf.data.Dataset` a hash of their values chooses the rows.
+            rows do both, and there are no p-values. Of a `tf.data.Dataset` a hash of their values
+            chooses the rows. With `epochs=0` all rows set the threshold; 0 says that the model was
+            trained on them.
         random_state: seed of what is held out, and without a model of its weights and training.
             Weights of a model come from its own seeds, or `keras.utils.set_random_seed`.
         verbose: progress of training, as in Keras: 0 for none, 1 for a bar.
@@ -249,7 +251,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         if schema is not None:
             self.feature_names_in_ = np.asarray(schema.names, object)
             self.n_features_in_ = len(schema.names)
-        self._seen = bool(epochs and not self.holdout)
+        self._seen = not self.holdout
         self._zero_one = labels is not None and labels.zero_one
         self._only_ones = labels is not None and labels.only_ones
         return self
@@ -335,10 +337,11 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         The conformal p-value: that of a new normal example is at most α with a probability of at
         most α, if it is exchangeable with the rows that set the threshold. Those are the rows held
         out; with `epochs=0` all that `fit` was given, which the model must not have been trained
-        on. None is smaller than 1/(m + 1). Scores that differ by rounding count as equal.
+        on; `holdout=0` says that it was. None is smaller than 1/(m + 1). Scores that differ by
+        rounding count as equal.
 
         Raises:
-            ValueError: after training with `holdout=0`.
+            ValueError: with `holdout=0`.
         """
         check_is_fitted(self)
         decision = self.decision_
@@ -357,7 +360,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         for outliers with conformal p-values, theorem 2.
 
         Raises:
-            ValueError: for a rate outside (0, 1), or after training with `holdout=0`.
+            ValueError: for a rate outside (0, 1), or with `holdout=0`.
         """
         return selected(self.p_value(X), fdr)
 

@@ -161,6 +161,11 @@ def strings(column: Any) -> Any:
     return column.cast("string").fill_null("")
 
 
+def missing_cells(table: Any) -> np.ndarray:
+    """How many cells of each row of a pyarrow table are missing, (rows,)."""
+    return np.sum([missing(column) for column in table.columns], axis=0)
+
+
 def _finite(values: np.ndarray, name: str) -> np.ndarray:
     if np.isinf(values).any():
         rows = np.flatnonzero(np.isinf(values))

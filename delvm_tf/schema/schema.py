@@ -120,7 +120,8 @@ class Schema:
 
     def missing(self, codes: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """How many cells of each row are missing, (rows,)."""
-        return tf.add_n([tf.cast(c.missing(codes[c.name]), tf.int32) for c in self.columns])
+        missing = [tf.cast(c.missing(codes[c.name]), tf.int32) for c in self.columns]
+        return tf.reduce_sum(tf.stack(missing), axis=0)  # ONNX adds no integers with add_n
 
     def parts(self, numbers: tf.Tensor) -> list[tf.Tensor]:
         """The numbers of each column, (rows, its outputs), of (rows, outputs)."""

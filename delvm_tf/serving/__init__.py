@@ -10,6 +10,7 @@ from delvm_tf.serving.errors import (
 from delvm_tf.serving.export import export_saved_model
 from delvm_tf.serving.model_card import ModelCard
 from delvm_tf.serving.onnx_export import export_onnx
+from delvm_tf.serving.rethreshold import set_threshold
 from delvm_tf.serving.saved import ServedModel, load
 from delvm_tf.storage.ownership import DamagedModelError
 
@@ -26,4 +27,5 @@ __all__ = [
     "export_onnx",
     "export_saved_model",
     "load",
+    "set_threshold",
 ]

@@ -24,12 +24,12 @@ except ImportError as error:
 
 from delvm_tf.datasets.archive import ContentsError
 from delvm_tf.datasets.streams.reading import TableOptions
-from delvm_tf.datasets.streams.stream import check_options, reader_of
-from delvm_tf.serving.checks import checked_rows, in_order
+from delvm_tf.datasets.streams.stream import TABLES, check_options, reader_of
+from delvm_tf.serving.checks import checked_rows, in_order, table_of
 from delvm_tf.serving.files import rows_for
 from delvm_tf.serving.model_card import ModelCard
 from delvm_tf.serving.saved import ServedModel, folder_of, load
-from delvm_tf.serving.signatures import DEFAULT
+from delvm_tf.serving.signatures import DEFAULT, OF_TABLES, TABLE
 
 REFUSED = "refused"
 _LOG = logging.getLogger(__name__)
@@ -39,7 +39,8 @@ class Score(beam.PTransform):
     """Pairs (key, row) to pairs (key, outputs), the outputs by name as Python numbers and lists.
 
     A row with names (a dict, a named tuple, a pandas Series) is matched by the names of columns in
-    the model's card, and an array is taken as it stands.
+    the model's card, and an array is taken as it stands. The signature `table` takes rows with
+    names alone, and their cells as they are: numbers, text, dates, and None where one is missing.
 
     Rows are scored in batches, one copy of the model in each worker process. Cost: as
     `ServedModel.predict`.
@@ -56,7 +57,8 @@ class Score(beam.PTransform):
     Raises:
         ValueError: while the pipeline runs, for rows of a wrong shape, NaN and infinity, and an
             unknown signature or output.
-        TypeError: while the pipeline runs, for rows that do not hold real numbers.
+        TypeError: while the pipeline runs, for rows that do not hold real numbers, or in a table
+            something else than in training.
         FileNotFoundError: if there is no such model or version.
         DamagedModelError: if it is not whole.
 
@@ -132,7 +134,8 @@ class ScoreFiles(beam.PTransform):
         self.card = card
         self.table = table or TableOptions()
         self.outputs = columns(card, features)
-        self.score = Score(folder, version, DEFAULT, self.outputs, batch_size)
+        signature = TABLE if card.schema is not None and _is_of_tables(pattern) else DEFAULT
+        self.score = Score(folder, version, signature, self.outputs, batch_size)
 
     def expand(self, pipeline: Any) -> Any:
         """The rows of the table; Beam calls this."""
@@ -151,6 +154,13 @@ def card_of(folder: str, version: int | None = None) -> ModelCard:
     """The card of an exported model."""
     with _at_hand(folder) as local:
         return ModelCard.read(folder_of(local, version))
+
+
+def _is_of_tables(pattern: str) -> bool:
+    try:
+        return reader_of(pattern) in TABLES
+    except ValueError:  # which is raised for the files themselves
+        return False
 
 
 def columns(card: ModelCard, features: bool = False) -> list[str]:
@@ -186,7 +196,13 @@ class _Handler(ModelHandler):
     def run_inference(
         self, batch: Sequence[Any], model: ServedModel, inference_args: Any = None
     ) -> list[dict[str, Any]]:
-        outputs = model.predict(np.stack(batch), self.signature, len(batch))
+        if self.signature in OF_TABLES:
+            import pyarrow
+
+            rows = pyarrow.concat_tables(batch, promote_options="default")
+        else:
+            rows = np.stack(batch)
+        outputs = model.predict(rows, self.signature, len(batch))
         names = self.outputs or list(outputs)
         lists = [outputs[name].tolist() for name in names]
         return [dict(zip(names, values, strict=True)) for values in zip(*lists, strict=True)]
@@ -208,12 +224,17 @@ class _Check(beam.DoFn):
     def process(self, pair: tuple[Any, Any]) -> Iterator[Any]:
         key, row = pair
         try:
-            values = in_order(row, self.card.columns)
-            yield key, checked_rows(np.ma.asanyarray(values)[None], self.card.shape)[0]
+            yield key, self._checked(row)
         except (TypeError, ValueError) as error:
             if not self.skip:
                 raise type(error)(f"row {key!r}: {error}") from error
             yield beam.pvalue.TaggedOutput(REFUSED, (key, str(error)))
+
+    def _checked(self, row: Any) -> Any:
+        if self.handler.signature in OF_TABLES and self.card.schema is not None:
+            return table_of(row, self.card.schema)
+        values = in_order(row, self.card.columns)
+        return checked_rows(np.ma.asanyarray(values)[None], self.card.shape)[0]
 
 
 class _Read(beam.DoFn):
@@ -232,7 +253,8 @@ class _Read(beam.DoFn):
                 check_options(reader, self.table)
                 for rows in rows_for(self.card, local, reader, self.table):
                     self._say(rows.notes)
-                    for k, row in enumerate(rows.x):
+                    some = rows.x if isinstance(rows.x, np.ndarray) else rows.x.to_pylist()
+                    for k, row in enumerate(some):
                         yield (found.path, rows.first + k), row
         except ValueError as error:
             if not self.skip:

@@ -8,7 +8,7 @@ import numpy as np
 
 from delvm_tf.detection.criterion import decided
 from delvm_tf.inputs import batches as inputs
-from delvm_tf.schema import arrow, input_name
+from delvm_tf.schema import Schema, arrow, input_name
 
 
 def checked_rows(x: Any, shape: Any) -> np.ndarray:
@@ -102,6 +102,42 @@ def with_text(value: np.ndarray) -> np.ndarray:
     return np.array(texts, object).reshape(value.shape)
 
 
+def table_of(row: Any, schema: Schema) -> Any:
+    """A mapping, named tuple or pandas Series as a table of one row of the columns of a schema.
+
+    Raises:
+        TypeError: if it has no names, or a cell holds something else than in training.
+        ValueError: if columns are missing, a value is infinite, or too many cells are missing.
+    """
+    import pyarrow as pa
+
+    row = _with_names(row)
+    if row is None:
+        raise TypeError(f"expected a row with names of columns: {', '.join(schema.names[:20])}")
+    _check_names_of(row, schema.names)
+    cells = {}
+    for column in schema.columns:
+        try:
+            cell = pa.array([row[column.name]], from_pandas=True)
+        except pa.ArrowException as error:
+            raise TypeError(f"the column {column.name!r} cannot be read: {error}") from error
+        kind = schema.kinds[column.name]
+        if kind == "number" and arrow.kind_of(cell) in ("number", "nothing"):
+            cell = cell.cast("uint8") if pa.types.is_boolean(cell.type) else cell
+            cell = cell.cast("float64")
+        elif kind == "text" and arrow.kind_of(cell) == "nothing":
+            cell = cell.cast("string")
+        cells[column.name] = cell
+    table = pa.table(cells)
+    schema.cells(table)
+    if (missing := int(arrow.missing_cells(table)[0])) > schema.most_missing:
+        raise ValueError(
+            f"the row lacks {missing} of the {len(cells)} cells, and the model takes rows that "
+            f"lack {schema.most_missing}"
+        )
+    return table
+
+
 def in_order(row: Any, columns: Sequence[str] | None) -> Any:
     """The values of a mapping, named tuple or pandas Series in the order of the model's columns.
 
@@ -110,15 +146,24 @@ def in_order(row: Any, columns: Sequence[str] | None) -> Any:
     Raises:
         ValueError: if a column is missing, or the model has no names of columns.
     """
-    row = row._asdict() if hasattr(row, "_asdict") else row
-    if not hasattr(row, "keys"):
+    named = _with_names(row)
+    if named is None:
         return row
-    names = list(row.keys())
     if columns is None:
         raise ValueError(
-            f"the row has names, {names[:20]}, but the model has none; give an array in the order "
-            f"of the training data"
+            f"the row has names, {list(named.keys())[:20]}, but the model has none; give an array "
+            f"in the order of the training data"
         )
+    _check_names_of(named, columns)
+    return np.array([named[name] for name in columns])
+
+
+def _with_names(row: Any) -> Any:
+    row = row._asdict() if hasattr(row, "_asdict") else row
+    return row if hasattr(row, "keys") else None
+
+
+def _check_names_of(row: Any, columns: Sequence[str]) -> None:
+    names = list(row.keys())
     if missing := [name for name in columns if name not in names]:
         raise ValueError(f"the row has no {', '.join(missing[:20])}; it has {names[:20]}")
-    return np.array([row[name] for name in columns])

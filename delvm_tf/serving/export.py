@@ -104,7 +104,7 @@ def export_saved_model(
     """
     base = local_path(base_dir, "base_dir")
     check_checkpoint_path(base)
-    subject = Subject.of(model_or_detector)
+    subject = Subject.of(model_or_detector).with_schema(schema)
     if max_batch_size < 1 or not all(0 < rows <= max_batch_size for rows in warmup):
         raise ValueError(
             f"max_batch_size must be positive, and the batches of warmup no larger, got "
@@ -114,15 +114,9 @@ def export_saved_model(
         about = json.loads(json.dumps(about or {}, allow_nan=False))
     except (TypeError, ValueError) as error:
         raise TypeError(f"about must be what JSON can hold: {error}") from error
-    schema = subject.schema if schema is None else schema
-    if schema is not None and subject.shape != (len(schema.outputs),):
-        raise ValueError(
-            f"the schema makes {len(schema.outputs)} numbers of a row, and the inputs have shape "
-            f"{subject.shape}; give the schema that encoded the training data"
-        )
     if explain and subject.detector is None:
         raise ValueError("explain needs a detector: dv.AnomalyDetector(model).fit(x_normal)")
-    options = Options(max_batch_size, jit_compile, explain, schema, subject.white(white))
+    options = Options(max_batch_size, jit_compile, explain, subject.schema, subject.white(white))
     writes = writes_files(subject.strategy)
     if writes:
         make_folder(base)  # before any scores are computed
@@ -135,14 +129,17 @@ def export_saved_model(
         # Only what the graphs read: a model would bring its optimizer, chains and metrics along.
         module = tf.Module(name="delvm_tf")
         module.constants = [v for v in _variables(served) if v is not threshold]
-        if threshold is not None:
+        if threshold is not None and subject.detector is not None:
             module.threshold = threshold
+            reference = subject.detector.decision_.reference
+            if reference is not None:  # nothing reads them but `set_threshold`
+                module.normal_scores = tf.Variable(reference, False)
         folder = partial / "model"
         tf.saved_model.save(module, str(folder), signatures=served)
         if warmup:
             write_warmup(folder, subject, [*served], options, warmup)
         _card(subject, options, served, histogram, about, folder).write(folder)
-        return _publish(folder, base)
+        return publish(folder, base)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -187,7 +184,7 @@ def _card(
     )  # fmt: skip
 
 
-def _publish(written: Path, base: Path) -> Path:
+def publish(written: Path, base: Path) -> Path:
     """Rename the finished model to the next version, also when others publish meanwhile."""
     while True:
         versions = [int(p.name) for p in base.iterdir() if p.name.isdecimal()]

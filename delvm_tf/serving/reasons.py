@@ -82,9 +82,5 @@ def _explained(served: ServedModel, rows: Any) -> tuple[list[str], np.ndarray, n
         return [*schema.names], contributions, None
     expected = [found[f"expected_{name}"] for name in schema.inputs]
     if any(isinstance(column, Category) for column in schema.columns):
-        expected = [np.array([_text(value) for value in values], object) for values in expected]
+        expected = [np.array([str(value) for value in values], object) for values in expected]
     return [*schema.names], contributions, np.stack(expected, axis=1)
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else f"{value:.6g}"

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import itertools
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,7 +20,7 @@ from delvm_tf.serving import DriftMonitor, ServedModel
 from delvm_tf.serving.checks import checked_threshold
 from delvm_tf.serving.files import rows_for
 from delvm_tf.serving.reasons import check_reasons, reasons
-from delvm_tf.serving.signatures import DEFAULT
+from delvm_tf.serving.signatures import DEFAULT, TABLE
 from delvm_tf.storage.ownership import (
     RECORD,
     make_folder,
@@ -37,6 +38,7 @@ FIRST = ("anomaly_score", "is_anomaly", "p_value", "threshold")  # of the column
 FORMATS = (".parquet", ".csv")
 _PART_BYTES = 64 * 2**20  # of files that are scored as one part
 _PART_FILES = 2000
+_BATCH_BYTES = 2**20
 
 
 class Written(NamedTuple):
@@ -72,7 +74,7 @@ def score_files(
     served: ServedModel,
     pattern: str,
     output: Path,
-    batch_size: int = 256,
+    batch_size: int | None = None,
     features: bool = False,
     skip_damaged: bool = False,
     progress: Callable[[int, int], None] = lambda done, all: None,
@@ -84,7 +86,8 @@ def score_files(
     """Score all rows of the files that fit a pattern, and write a table of them.
 
     Columns of tables are matched by the names in the model's card, in any order; others are left
-    out, which the summary says.
+    out, which the summary says. A model with a schema takes them as they are, text and empty cells
+    too, by its signature `table`.
 
     Columns of the output: `file`, `row` (its number in the file, from 0; headers and blank lines
     have none), the outputs of `serving_default` that are one
@@ -98,7 +101,7 @@ def score_files(
         served: the model.
         pattern: of files that `streams.stream` can read, one kind.
         output: `.parquet` or `.csv`.
-        batch_size: rows scored at a time.
+        batch_size: rows scored at a time; by default as many as make a megabyte, from 64 to 4,096.
         features: write the features too; Parquet only.
         skip_damaged: go on after files that cannot be read or do not fit, instead of stopping;
             rows before the damage are kept.
@@ -125,6 +128,9 @@ def score_files(
             f"the output must end in {' or '.join(FORMATS)}, and features need .parquet, got "
             f"{output.name}"
         )
+    if batch_size is None:
+        row_bytes = 4 * math.prod(served.card.shape)
+        batch_size = min(max(_BATCH_BYTES // row_bytes, 64), 4096)
     if batch_size < 1:
         raise ValueError(f"batch_size must be positive, got {batch_size}")
     check_reasons(served.card, explain)
@@ -251,11 +257,20 @@ def _scored(
         yield _table(served, held, written)
 
 
+def _joined_rows(parts: list[Any]) -> tuple[Any, str]:
+    """Rows, or cells of tables, and the signature that takes them."""
+    if isinstance(parts[0], np.ndarray):
+        return np.concatenate(parts), DEFAULT
+    import pyarrow
+
+    return pyarrow.concat_tables(parts), TABLE
+
+
 def _table(
     served: ServedModel, held: list[tuple[str, int, Any]], written: Written
 ) -> dict[str, Any]:
-    rows = np.concatenate([x for *_, x in held])
-    outputs = served.predict(rows, batch_size=written.batch_size, threshold=written.threshold)
+    rows, signature = _joined_rows([x for *_, x in held])
+    outputs = served.predict(rows, signature, written.batch_size, written.threshold)
     if not written.p_values:
         outputs.pop("p_value", None)
     table: dict[str, Any] = {

@@ -65,7 +65,7 @@ def signatures(subject: Subject, options: Options) -> Served:
     }
 
     def default(x: tf.Tensor) -> Outputs:
-        return _by_threshold(inner[DEFAULT](x), threshold)
+        return by_threshold(inner[DEFAULT](x), threshold)
 
     def checking(function: Callable[[tf.Tensor], Outputs]) -> Any:
         return tf.function(
@@ -75,7 +75,7 @@ def signatures(subject: Subject, options: Options) -> Served:
     served = {name: checking(function) for name, function in {**inner, DEFAULT: default}.items()}
     if threshold is not None:
         served[DECIDE] = tf.function(
-            lambda x, threshold: _by_threshold(
+            lambda x, threshold: by_threshold(
                 inner[DEFAULT](_checked(x, most)), _thresholds(threshold, x)
             ),
             input_signature=[x, tf.TensorSpec((None,), tf.float32, name="threshold")],
@@ -98,7 +98,7 @@ def signatures(subject: Subject, options: Options) -> Served:
     return Served(served, threshold)
 
 
-def _by_threshold(outputs: Outputs, threshold: Any) -> Outputs:
+def by_threshold(outputs: Outputs, threshold: Any) -> Outputs:
     """The outputs with decisions by a variable, or by thresholds, (batch,); without one as is."""
     if threshold is None:
         return outputs
@@ -135,11 +135,11 @@ def _of_tables(
         made = tf.function(of_cells, autograph=False)
         return made.get_concrete_function(**inputs, **more)
 
-    served = {TABLE: taking(lambda x: _by_threshold(default(x), threshold))}
+    served = {TABLE: taking(lambda x: by_threshold(default(x), threshold))}
     if threshold is not None:
         name = threshold_name(schema)
         served[DECIDE_TABLE] = taking(
-            lambda x, given: _by_threshold(default(x), _thresholds(given, x)),
+            lambda x, given: by_threshold(default(x), _thresholds(given, x)),
             **{name: tf.TensorSpec((None,), tf.float32, name=name)},
         )
     if options.explain:

@@ -92,6 +92,21 @@ class Subject(NamedTuple):
         mean = detector.mean_
         return cls(None, detector, mean.shape, mean, float(mean.max()), columns, schema)
 
+    def with_schema(self, schema: Schema | None) -> Self:
+        """The same with the schema of the tables whose numbers the inputs are, if one is given.
+
+        Raises:
+            ValueError: if it makes other numbers of a row.
+        """
+        if schema is None:
+            return self
+        if self.shape != (len(schema.outputs),):
+            raise ValueError(
+                f"the schema makes {len(schema.outputs)} numbers of a row, and the inputs have "
+                f"shape {self.shape}; give the schema that encoded the training data"
+            )
+        return self._replace(schema=schema)
+
     @property
     def name(self) -> str:
         """What a server calls it where nothing else does."""

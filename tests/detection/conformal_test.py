@@ -73,6 +73,8 @@ def test_the_threshold_and_the_p_value_say_the_same(rng):
 def test_rows_that_were_trained_on_give_no_p_values(rng):
     x = rng.normal(size=(40, 3))
     trained = dv.AnomalyDetector(dv.DELVM(dv.networks.ffnn((3,))), epochs=1, holdout=0).fit(x)
-    for method in (trained.p_value, trained.select):
+    given = dv.AnomalyDetector(trained.model_, holdout=0).fit(x)
+    for method in (trained.p_value, trained.select, given.p_value):
         with pytest.raises(ValueError, match="fit with holdout > 0"):
             method(x)
+    assert dv.AnomalyDetector(trained.model_).fit(x).p_value(x).shape == (40,)

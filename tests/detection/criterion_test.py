@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from detector_kinds import KINDS, OF_TABLES, fitted, table
+from parity_checks.kinds import KINDS, OF_TABLES, fitted, table
 from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from detector_kinds import KINDS, fitted
+from parity_checks.kinds import KINDS, fitted
 from sklearn.neighbors import LocalOutlierFactor
 
 import delvm_tf as dv

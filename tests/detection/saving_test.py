@@ -11,7 +11,7 @@ import sys
 import joblib
 import numpy as np
 import pytest
-from detector_kinds import KINDS, OF_IMAGES, OF_TABLES, fitted, table, written
+from parity_checks.kinds import KINDS, OF_IMAGES, OF_TABLES, fitted, table, written
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 

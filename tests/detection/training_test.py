@@ -8,7 +8,7 @@ import joblib
 import keras
 import numpy as np
 import pytest
-from detector_kinds import KINDS, fitted
+from parity_checks.kinds import KINDS, fitted
 from sklearn.base import clone, is_outlier_detector
 from sklearn.ensemble import IsolationForest
 from sklearn.exceptions import NotFittedError

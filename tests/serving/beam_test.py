@@ -10,6 +10,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import pandas
 import pytest
 
 pytest.importorskip("apache_beam", reason="Apache Beam is not installed here; see make test-beam")
@@ -317,3 +318,100 @@ def test_columns_are_matched_by_name(tmp_path, caplog):
 
         assert_that(result["scores"], scored, label="scored")
         assert_that(result["refused"], refused, label="refused")
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory):
+    """A detector of mixed columns, its folder, and new rows as a table and as dicts."""
+    rng = np.random.default_rng(0)
+
+    def table(n):
+        made = pandas.DataFrame({
+            "heat": rng.normal(20, 3, n), "on": rng.random(n) > 0.5,
+            "place": rng.choice(["007", "7", "north"], n),
+        })  # fmt: skip
+        made.loc[::7, "heat"] = None
+        return made
+
+    detector = dv.AnomalyDetector(epochs=2, contamination=0.1).fit(table(150))
+    folder = tmp_path_factory.mktemp("mixed")
+    dv.export_saved_model(detector, folder, explain=True)
+    new = table(40)
+    new.loc[1, "place"] = None
+    rows = [
+        {k: None if v is None or v != v else v for k, v in row.items()}
+        for row in new.astype(object).to_dict("records")
+    ]
+    return detector, str(folder), new, rows
+
+
+def same(found, detector, table):
+    assert len(found) == len(table)
+    scores, flags, p = (
+        f(table) for f in (detector.anomaly_score, detector.is_anomaly, detector.p_value)
+    )
+    for key, outputs in found:
+        np.testing.assert_allclose(outputs["anomaly_score"], scores[key], rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(outputs["p_value"], p[key], rtol=1e-6)
+        assert outputs["is_anomaly"] == flags[key]
+
+
+def test_rows_of_mixed_columns(mixed):
+    detector, folder, table, rows = mixed
+    bad = {
+        "text": {"heat": "hot", "on": True, "place": "7"},
+        "number": {"heat": 1, "on": True, "place": 7},
+        "infinite": {"heat": float("inf"), "on": True, "place": "7"},
+        "lacking": {"heat": 1.0, "place": "7"},
+        "empty": {"heat": None, "on": None, "place": ""},
+        "array": np.zeros(3),
+    }
+    more = {"other": 1, "on": 1.0, "place": rows[0]["place"], "heat": rows[0]["heat"]}
+    assert rows[0]["on"] in (True, False)
+    more["on"] = rows[0]["on"]
+    pairs = [*enumerate([more, *rows[1:]]), *bad.items()]
+    with TestPipeline(runner="FnApiRunner") as pipeline:
+        result = pipeline | beam.Create(pairs) | Score(folder, signature="table", skip_refused=True)
+
+        def refused(found):
+            reasons = dict(found)
+            assert set(reasons) == set(bad)
+            assert "'heat' held number in training, and holds text now" in reasons["text"]
+            assert "'place' held text in training, and holds number now" in reasons["number"]
+            assert "'heat' is infinite" in reasons["infinite"]
+            assert "the row has no on" in reasons["lacking"]
+            assert "lacks 3 of the 3 cells" in reasons["empty"]
+            assert "expected a row with names of columns" in reasons["array"]
+
+        assert_that(result["scores"], lambda found: same(found, detector, table), label="scored")
+        assert_that(result["refused"], refused, label="refused")
+
+
+def test_explanations_of_mixed_columns(mixed):
+    _, folder, table, rows = mixed
+    expected = load(folder).predict(table, "explain_table")
+
+    def check(found):
+        for key, outputs in found:
+            for name, value in outputs.items():
+                if isinstance(value, str):
+                    assert value == expected[name][key]
+                else:
+                    np.testing.assert_allclose(value, expected[name][key], rtol=1e-4, atol=1e-4)
+
+    score = Score(folder, signature="explain_table", batch_size=16)
+    run(lambda p: p | beam.Create(list(enumerate(rows))) | score, check)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_files_of_mixed_columns(mixed, tmp_path, suffix):
+    detector, folder, table, _ = mixed
+    if suffix == "csv":
+        table.to_csv(tmp_path / "a.csv", index=False)
+    else:
+        table.to_parquet(tmp_path / "a.parquet")
+
+    def check(rows):
+        same([(row["row"], row) for row in rows], detector, table)
+
+    run(lambda p: p | ScoreFiles(f"{tmp_path}/*.{suffix}", folder), check)

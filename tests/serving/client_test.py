@@ -10,7 +10,7 @@ import pytest
 import requests
 import tensorflow as tf
 import urllib3
-from servers import GrpcServer, RestServer
+from parity_checks.servers import GrpcServer, RestServer
 
 import delvm_tf as dv
 from delvm_tf.serving import (

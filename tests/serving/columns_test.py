@@ -9,8 +9,8 @@ import pandas as pd
 import polars as pl
 import pytest
 import tensorflow as tf
+from parity_checks.servers import GrpcServer, RestServer
 from pyarrow import parquet
-from servers import GrpcServer, RestServer
 
 import delvm_tf as dv
 from delvm_tf.datasets.archive import ContentsError

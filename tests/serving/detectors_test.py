@@ -1,112 +1,103 @@
-"""Every kind of detector decides the same wherever it is served."""
-
-import json
-import subprocess
-import sys
+"""Every kind of detector decides the same wherever it is served; see `benchmarks/parity.py`."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from detector_kinds import KINDS, OF_IMAGES, OF_TABLES, written
-from parity_test import CLIENT, assert_close
-from pyarrow import parquet
-from servers import GrpcServer, RestServer
+from parity_checks.cases import NAMES, OF_COLUMNS, Case, difference
+from parity_checks.kinds import OF_IMAGES
+from parity_checks.ways import InC, NotAskedError, ways
 
 import delvm_tf as dv
-from delvm_tf.serving.scoring import score_files
 
-OUTPUTS = ("anomaly_score", "is_anomaly", "p_value")
+# All kinds are asked in ways that take little time, and some in the others.
+SOME = ("ensemble", "combination", "layers", "isolation forest", "patches", *OF_COLUMNS)
+ASKED = [
+    (kind, way) for kind in NAMES
+    for way in ("TensorFlow", "session", "load", "ONNX", "files", "REST", "gRPC")
+    if kind in SOME or way not in ("REST", "gRPC")
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory):
-    """By kind: the detector, its rows, and the folder of its SavedModel."""
-    return written(KINDS, dv.export_saved_model, tmp_path_factory.mktemp("detectors"))
+def cases(tmp_path_factory):
+    """By kind: the detector, its rows, its SavedModel, and what Python says."""
+    folder = tmp_path_factory.mktemp("detectors")
+    return {kind: Case.of(kind, folder / str(k) / "model") for k, kind in enumerate(NAMES)}
+
+
+@pytest.fixture(scope="module")
+def asked(cases, tmp_path_factory):
+    return ways([*cases.values()], tmp_path_factory.mktemp("ways"))
+
+
+@pytest.mark.parametrize(("kind", "way"), ASKED)
+def test_every_way_says_what_python_says(cases, asked, kind, way):
+    case = cases[kind]
+    for signature, request in case.requests.items():
+        try:
+            found = asked[way](case, signature)
+        except NotAskedError:
+            assert signature.startswith("explain"), signature
+            assert way in ("ONNX", "files")
+            continue
+        missing = {*request.expected} - {*found}
+        assert missing <= ({"baseline"} if way == "files" else set()), signature
+        expected = {name: value for name, value in request.expected.items() if name in found}
+        largest, same = difference(found, expected)
+        assert largest < 1e-5, signature
+        assert same, signature
+
+
+def test_all_ways_are_there(asked):
+    assert {*asked} >= {way for _, way in ASKED}
+    assert ("C" in asked) == (InC.missing() is None)
+
+
+def test_a_difference_is_seen():
+    expected = {"anomaly_score": np.float64([1.0, 4.0]), "is_anomaly": np.array([True, False])}
+    found = {"anomaly_score": [1.0, 4.1], "is_anomaly": [True, True]}
+    largest, same = difference(found, expected)
+    assert largest == pytest.approx(0.025)
+    assert not same
+    assert np.isnan(difference({**found, "anomaly_score": [1.0, np.nan]}, expected).largest)
+    with pytest.raises(KeyError):
+        difference({}, expected)
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_the_card(cases, kind):
+    detector, _, folder = of(cases[kind])
+    card = dv.serving.load(folder).card
+    assert card.threshold["value"] == detector.threshold_
+    assert card.model["class"]
+    assert card.scores is not None
+
+
+def of(case):
+    return case.detector, case.rows, case.folder
 
 
 def same(found, detector, x, what):
-    assert_close(np.asarray(found["anomaly_score"]), detector.anomaly_score(x), what)
-    np.testing.assert_array_equal(found["is_anomaly"], detector.is_anomaly(x), what)
-    np.testing.assert_allclose(found["p_value"], detector.p_value(x), rtol=1e-6, err_msg=what)
-
-
-def test_bare_tensorflow_and_the_loader_of_tensorflow_serving(exported, tmp_path):
-    jobs = []
-    for number, (_, x, version) in enumerate(exported.values()):
-        np.save(tmp_path / f"{number}.npy", x)
-        jobs.append([str(version), *(str(tmp_path / f"{number}.{end}") for end in ("npy", "npz"))])
-    code = CLIENT.replace(
-        'name in ("encoded_images", "decide")', 'name != "serving_default"'
-    ).replace(
-        'name in ("encoded_images", "decide", "__saved_model_init_op")', 'name != "serving_default"'
-    )
-    result = subprocess.run(
-        [sys.executable, "-c", code, json.dumps(jobs)], capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 0, result.stderr[-3000:]
-    for number, (kind, (detector, x, _)) in enumerate(exported.items()):
-        with np.load(tmp_path / f"{number}.npz") as found:
-            for way in ("eager", "session"):
-                outputs = {name: found[f"{way}/serving_default/{name}"] for name in OUTPUTS}
-                same(outputs, detector, x, f"{kind}, {way}")
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_checked_loader(exported, kind):
-    detector, x, folder = exported[kind]
-    served = dv.serving.load(folder)
-    same(served.predict(x), detector, x, kind)
-    assert served.card.threshold["value"] == detector.threshold_
-    assert served.card.model["class"]
-    assert served.card.scores is not None
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_onnx_runtime(exported, kind, tmp_path):
-    onnxruntime = pytest.importorskip("onnxruntime")
-    detector, x, _ = exported[kind]
-    path = dv.export_onnx(detector, tmp_path / "model.onnx")
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    for rows in (x, x[:1]):
-        found = dict(zip(OUTPUTS, session.run(list(OUTPUTS), {"x": rows}), strict=True))
-        same(found, detector, rows, kind)
-
-
-@pytest.mark.parametrize("server", [RestServer, GrpcServer])
-def test_the_client(exported, server):
-    for kind in ("ensemble", "combination", "layers", "isolation forest", "patches"):
-        detector, x, folder = exported[kind]
-        running = server(folder)
-        try:
-            with dv.serving.Client(running.address, "ecg") as client:
-                same(client.predict(x), detector, x, kind)
-        finally:
-            running.close()
-
-
-def test_files(exported, tmp_path):
-    for kind in OF_TABLES:
-        detector, x, folder = exported[kind]
-        np.savetxt(tmp_path / "x.csv", x, delimiter=",", header=",".join("abcdef"), comments="")
-        summary = score_files(
-            dv.serving.load(folder), str(tmp_path / "x.csv"), tmp_path / "scores.parquet"
-        )
-        same(parquet.read_table(tmp_path / "scores.parquet").to_pydict(), detector, x, kind)
-        assert summary.abnormal == detector.is_anomaly(x).sum()
-        assert summary.drift.rows == len(x)
+    expected = {
+        "anomaly_score": detector.anomaly_score(x), "is_anomaly": detector.is_anomaly(x),
+        "p_value": detector.p_value(x),
+    }  # fmt: skip
+    largest, agree = difference(found, expected)
+    assert largest < 1e-5, what
+    assert agree, what
 
 
 @pytest.mark.parametrize("kind", OF_IMAGES)
-def test_encoded_images(exported, kind):
-    detector, x, folder = exported[kind]
+def test_encoded_images(cases, kind):
+    detector, x, folder = of(cases[kind])
     encoded = [tf.io.encode_png(image.astype(np.uint8)).numpy() for image in x]
     served = dv.serving.load(folder)
     assert served.card.white == 255
     same(served.predict(encoded, "encoded_images"), detector, x, kind)
 
 
-def test_features_of_a_feature_detector_are_served(exported):
-    detector, x, folder = exported["patches"]
+def test_features_of_a_feature_detector_are_served(cases):
+    detector, x, folder = of(cases["patches"])
     served = dv.serving.load(folder)
     expected = np.asarray(detector.model_.features(x))
     np.testing.assert_allclose(
@@ -115,8 +106,8 @@ def test_features_of_a_feature_detector_are_served(exported):
 
 
 @pytest.mark.parametrize("kind", ["ensemble", "neighbours"])
-def test_rows_that_overflow_are_abnormal(exported, kind):
-    detector, x, folder = exported[kind]
+def test_rows_that_overflow_are_abnormal(cases, kind):
+    detector, x, folder = of(cases[kind])
     rows = np.concatenate([x[:3], np.full((1, 6), 3e38, np.float32), x[3:5]])
     assert detector.is_anomaly(rows)[3]
     found = dv.serving.load(folder).predict(rows)

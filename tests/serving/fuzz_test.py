@@ -15,8 +15,8 @@ import tensorflow as tf
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
+from parity_checks.servers import RestServer
 from pyarrow import parquet
-from servers import RestServer
 
 import delvm_tf as dv
 from delvm_tf.datasets.archive import ContentsError

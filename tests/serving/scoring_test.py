@@ -141,7 +141,7 @@ def test_an_interrupted_run_goes_on_with_what_is_missing(rows, tmp_path, monkeyp
     assert not output.exists()
     asked = []
     predict = served.predict
-    monkeypatch.setattr(served, "predict", lambda x, **k: asked.append(len(x)) or predict(x, **k))
+    monkeypatch.setattr(served, "predict", lambda x, *a: asked.append(len(x)) or predict(x, *a))
     score_files(served, pattern, output)
     assert asked == [30]
     assert output.read_bytes() == (tmp_path / "whole.parquet").read_bytes()
@@ -262,7 +262,7 @@ def test_a_full_disk_loses_no_finished_part(rows, tmp_path, monkeypatch):
     monkeypatch.setattr(parquet.ParquetWriter, "write_table", write)
     asked = []
     predict = served.predict
-    monkeypatch.setattr(served, "predict", lambda x, **k: asked.append(len(x)) or predict(x, **k))
+    monkeypatch.setattr(served, "predict", lambda x, *a: asked.append(len(x)) or predict(x, *a))
     score_files(served, pattern, old)
     assert len(asked) < 4
     assert not list(tmp_path.glob("*.partial*"))

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
-from servers import GrpcServer, RestServer
+from parity_checks.servers import GrpcServer, RestServer
 
 import delvm_tf as dv
 from delvm_tf.schema import learn_schema

@@ -7,8 +7,8 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
+from parity_checks.servers import GrpcServer, RestServer
 from pyarrow import parquet
-from servers import GrpcServer, RestServer
 from tables_test import cells_of, new_rows, rows
 
 import delvm_tf as dv

@@ -40,7 +40,10 @@ def test_a_short_run_writes_everything_it_promises(tmp_path, require_data):
     line = rows[served.card.about["detector"]]
     assert line["method"] == "random filters of patches, neighbours and pixels"
     data = subset(dv.datasets.load("cifar10", protocol="paper", seed=0), 600, 400, 0)
-    found = served.predict(data.x_test)["is_anomaly"]
+    outputs = served.predict(data.x_test)
+    found = outputs["is_anomaly"]
+    normal = outputs["p_value"][data.y_test == 0]  # by rows that were held out: nearly uniform
+    assert 0.3 < normal.mean() < 0.7
     assert f1_score(data.y_test, found) == pytest.approx(float(line["f1"]), abs=0.01)
     trivial = rows.pop("all abnormal")
     assert float(trivial["recall"]) == 1.0

@@ -58,6 +58,9 @@ def scores_of(model: Any) -> list[str]:
 def calibrate(detector: AnomalyDetector, data: Dataset) -> AnomalyDetector:
     """Set the threshold on training data, labelled where the threshold needs labels.
 
+    The protocols leave no normal rows aside: models are trained on all of them. So detectors have
+    `holdout=0`, and neither they nor what is exported of them give p-values.
+
     Raises:
         ValueError: if it needs labels and the protocol has none.
     """
@@ -74,7 +77,7 @@ def calibrate(detector: AnomalyDetector, data: Dataset) -> AnomalyDetector:
 def detectors_of(model: Any, data: Dataset, threshold: str) -> dict[str, AnomalyDetector]:
     """A calibrated detector for each score that a model has."""
     return {
-        score: calibrate(AnomalyDetector(model, threshold=threshold, criterion=score), data)
+        score: calibrate(AnomalyDetector(model, threshold, score, holdout=0), data)
         for score in scores_of(model)
     }
 
@@ -88,7 +91,7 @@ def ensembles_of(
         for score in scores_of(models[0])
     }
     return {
-        score: calibrate(AnomalyDetector(ensemble, threshold=threshold), data)
+        score: calibrate(AnomalyDetector(ensemble, threshold, holdout=0), data)
         for score, ensemble in fitted.items()
     }
 
@@ -108,7 +111,7 @@ def baseline_detectors(
         started = time.perf_counter()
         estimator.fit(data.x_train)
         seconds = time.perf_counter() - started
-        fitted[name] = (calibrate(AnomalyDetector(estimator, threshold=threshold), data), seconds)
+        fitted[name] = (calibrate(AnomalyDetector(estimator, threshold, holdout=0), data), seconds)
     return fitted
 
 

@@ -26,6 +26,11 @@ class HeldOut(NamedTuple):
     y_calibration: np.ndarray
     weight: float
 
+    @property
+    def normal(self) -> np.ndarray:
+        """The held-out normal rows, on which nothing was fitted."""
+        return self.data.x_test[: len(self.y_calibration)][self.y_calibration == 0]
+
     def threshold(self, scores: np.ndarray) -> float:
         """The threshold with the best F1 on the training rows, from scores of all rows.
 

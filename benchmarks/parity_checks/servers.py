@@ -116,7 +116,9 @@ class RestServer:
         except (tf.errors.InvalidArgumentError, KeyError, TypeError) as error:
             return 400, {"error": str(error)}
         outputs = {
-            n: (v.numpy().astype(str) if v.dtype == tf.string else v.numpy()).tolist()
+            n: (
+                np.char.decode(v.numpy().astype("S")) if v.dtype == tf.string else v.numpy()
+            ).tolist()
             for n, v in outputs.items()
         }
         return 200, {"outputs": outputs if len(outputs) > 1 else next(iter(outputs.values()))}

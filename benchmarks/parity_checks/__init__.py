@@ -1,0 +1,1 @@
+"""What a detector says wherever it is served, for the table of parity and for tests."""

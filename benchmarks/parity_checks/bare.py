@@ -1,0 +1,41 @@
+"""Runs signatures with TensorFlow alone: `tf.saved_model.load`, and the loader of servers.
+
+A program of its own, which can import neither this library nor Keras. Its argument is a list of
+jobs, JSON: way, folder, signature, .npz of inputs, .npz to write.
+"""
+
+import json
+import sys
+from typing import Any
+
+sys.modules["delvm_tf"] = sys.modules["keras"] = None  # type: ignore[assignment]
+
+import numpy as np
+import tensorflow as tf
+
+
+def eager(folder: str, signature: str, inputs: dict[str, Any]) -> dict[str, Any]:
+    """By `tf.saved_model.load`."""
+    function = tf.saved_model.load(folder).signatures[signature]
+    found = function(**{name: tf.constant(value) for name, value in inputs.items()})
+    return {name: value.numpy() for name, value in found.items()}
+
+
+def session(folder: str, signature: str, inputs: dict[str, Any]) -> dict[str, Any]:
+    """By the graph loader that TensorFlow Serving is built on."""
+    with tf.compat.v1.Session(graph=tf.Graph()) as running:
+        loaded = tf.compat.v1.saved_model.load(running, ["serve"], folder)
+        known = loaded.signature_def[signature]
+        feed = {known.inputs[name].name: value for name, value in inputs.items()}
+        return running.run({name: t.name for name, t in known.outputs.items()}, feed)
+
+
+for way, folder, signature, given, wanted in json.loads(sys.argv[1]):
+    with np.load(given) as arrays:
+        inputs = {
+            name: value.astype(object) if value.dtype.kind == "U" else value
+            for name, value in arrays.items()
+        }
+    found = {"eager": eager, "session": session}[way](folder, signature, inputs)
+    texts = {n: np.char.decode(v.astype("S")) for n, v in found.items() if v.dtype == object}
+    np.savez(wanted, **{**found, **texts})

@@ -1,0 +1,274 @@
+"""Ways in which a served detector can be asked: functions of a case and a signature."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from pyarrow import parquet
+
+import delvm_tf as dv
+from delvm_tf.schema import Category
+from delvm_tf.serving.scoring import score_files
+from parity_checks.cases import Case, Way
+from parity_checks.servers import GrpcServer, RestServer
+
+HERE = Path(__file__).parent
+C_PROGRAM = HERE.parents[1] / "docs" / "embedding.c"
+DECIDE = {"decide": "serving_default", "decide_table": "table"}
+EXPLAIN = ("explain", "explain_table")
+
+
+class NotAskedError(Exception):
+    """This way does not have that signature."""
+
+
+def python_loader(case: Case, signature: str) -> dict[str, Any]:
+    """`dv.serving.load`, which proves the files first."""
+    return _predicted(dv.serving.load(case.folder), case, signature)
+
+
+def rest(case: Case, signature: str) -> dict[str, Any]:
+    """The client over HTTP and JSON, with a server in this process."""
+    return _asked(RestServer, case, signature)
+
+
+def grpc(case: Case, signature: str) -> dict[str, Any]:
+    """The client over gRPC, with a server in this process."""
+    return _asked(GrpcServer, case, signature)
+
+
+def _asked(server: Any, case: Case, signature: str) -> dict[str, Any]:
+    running = server(case.folder)
+    try:
+        with dv.serving.Client(running.address, "ecg", timeout=120) as client:
+            return _predicted(client, case, signature)
+    finally:
+        running.close()
+
+
+def _predicted(model: Any, case: Case, signature: str) -> dict[str, Any]:
+    threshold = case.requests[signature].threshold
+    return model.predict(case.rows, DECIDE.get(signature, signature), threshold=threshold)
+
+
+def onnx(case: Case, signature: str) -> dict[str, Any]:
+    """A file of ONNX in ONNX Runtime."""
+    import onnxruntime
+
+    path = case.folder.with_name(f"{signature}.onnx")
+    try:
+        dv.export_onnx(case.detector, path, signature, case.schema)
+    except ValueError as error:
+        if signature in EXPLAIN and "no counterpart" in str(error):
+            raise NotAskedError(str(error)) from error
+        raise
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    request = case.requests[signature]
+    found = dict(zip(names, session.run(names, request.inputs), strict=True))
+    if request.threshold is not None:  # which an ONNX graph does not give back
+        found["threshold"] = request.inputs["threshold"]
+    return found
+
+
+def files(case: Case, signature: str) -> dict[str, Any]:
+    """Files of rows, scored to a table."""
+    given, output = case.folder.with_name("rows.npz"), case.folder.with_name("scores.parquet")
+    if case.schema is not None:
+        given = given.with_suffix(".csv")
+        case.rows.to_csv(given, index=False)
+    else:
+        np.savez(given, x=case.rows)
+    count = 0
+    if signature in EXPLAIN:
+        if case.schema is None and case.rows.ndim > 2:
+            raise NotAskedError("files tell columns, and images have none")
+        count = case.rows.shape[1]
+    score_files(
+        dv.serving.load(case.folder), str(given), output, explain=count,
+        threshold=case.requests[signature].threshold,
+    )  # fmt: skip
+    found = parquet.read_table(output).to_pydict()
+    return _of_reasons(case, found, count) if count else found
+
+
+def _of_reasons(case: Case, found: dict[str, Any], count: int) -> dict[str, Any]:
+    """The outputs of the signature that explains, of columns that tell all reasons."""
+    names = [str(k) for k in range(count)] if case.schema is None else [*case.schema.names]
+    reasons = np.array([found[f"reason_{k + 1}"] for k in range(count)]).T
+    places = np.argsort(np.vectorize(names.index)(reasons), axis=1)
+
+    def ordered(what: str) -> np.ndarray:
+        values = np.array([found[f"{what}_{k + 1}"] for k in range(count)]).T
+        return np.take_along_axis(values, places, axis=1)
+
+    contributions = ordered("contribution")
+    if case.schema is None:
+        outputs = {"contributions": contributions}
+        if "expected_1" in found:
+            outputs["reconstruction"] = ordered("expected")
+        return outputs
+    outputs = {}
+    expected = ordered("expected")
+    for k, (name, column) in enumerate(zip(case.schema.inputs, case.schema.columns, strict=True)):
+        kind = object if isinstance(column, Category) else float
+        outputs[f"contribution_{name}"] = contributions[:, k]
+        outputs[f"expected_{name}"] = expected[:, k].astype(kind)
+    return outputs
+
+
+class InAnotherProcess:
+    """Answers of a program that asks for all of them at once.
+
+    Args:
+        program: of this folder.
+        way: its first argument of each job.
+        folder: of the files in between.
+        python: the interpreter.
+    """
+
+    def __init__(self, program: str, way: str, folder: Path, python: str = sys.executable):
+        self.program, self.way, self.folder, self.python = program, way, folder, python
+        self._answers: dict[tuple[str, str], Path] = {}
+
+    def ask(self, cases: Sequence[Case]) -> None:
+        """Run the program for all signatures of all cases.
+
+        Raises:
+            RuntimeError: if it fails.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        jobs = []
+        for case in cases:
+            for signature, request in case.requests.items():
+                if self.program == "pipeline.py" and signature in DECIDE:
+                    continue
+                stem = self.folder / str(len(jobs))
+                given = self._written(stem, case, request.inputs)
+                jobs.append([self.way, str(case.folder), signature, str(given), f"{stem}.out.npz"])
+                self._answers[case.name, signature] = Path(f"{stem}.out.npz")
+        done = subprocess.run(
+            [self.python, str(HERE / self.program), json.dumps(jobs)],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            raise RuntimeError(f"{self.program} failed: {done.stderr[-3000:]}")
+
+    def _written(self, stem: Path, case: Case, inputs: dict[str, np.ndarray]) -> Path:
+        if self.program == "pipeline.py":
+            rows = case.rows.tolist() if case.schema is None else _cells(case.rows)
+            stem.with_suffix(".json").write_text(json.dumps(rows))
+            return stem.with_suffix(".json")
+        texts = {n: v.astype("U") if v.dtype == object else v for n, v in inputs.items()}
+        np.savez(stem.with_suffix(".in.npz"), **texts)
+        return stem.with_suffix(".in.npz")
+
+    def __call__(self, case: Case, signature: str) -> dict[str, Any]:
+        """The answer for a signature of a case."""
+        if (case.name, signature) not in self._answers:
+            raise NotAskedError(f"{self.program} does not ask for {signature}")
+        with np.load(self._answers[case.name, signature]) as found:
+            return {n: v.astype(object) if v.dtype.kind == "U" else v for n, v in found.items()}
+
+
+def _cells(table: Any) -> list[dict[str, Any]]:
+    """Rows as JSON has them; dates are marked."""
+
+    def plain(value: Any) -> Any:
+        if hasattr(value, "isoformat"):
+            return {"date": value.isoformat()}
+        return None if value is None or value != value else value
+
+    records = table.astype(object).to_dict("records")
+    return [{name: plain(value) for name, value in record.items()} for record in records]
+
+
+class InC:
+    """Answers of the C program of the documentation.
+
+    Args:
+        folder: where it is compiled.
+    """
+
+    def __init__(self, folder: Path):
+        self.program = folder / "embedding"
+        folder.mkdir(parents=True, exist_ok=True)
+        library = Path(tf.sysconfig.get_lib())
+        command = [
+            shutil.which("cc") or "cc", "-std=gnu11", "-O1", str(C_PROGRAM),
+            f"-I{tf.sysconfig.get_include()}", f"-L{library}", "-l:libtensorflow_cc.so.2",
+            "-l:libtensorflow_framework.so.2", f"-Wl,-rpath,{library}", "-lm", "-o",
+            str(self.program),
+        ]  # fmt: skip
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(f"the C program cannot be compiled: {done.stderr[-2000:]}")
+
+    @staticmethod
+    def missing() -> str | None:
+        """What there is not for it, or None."""
+        if shutil.which("cc") is None:
+            return "there is no C compiler, cc, on the PATH"
+        if not (Path(tf.sysconfig.get_lib()) / "libtensorflow_cc.so.2").exists():
+            return "TensorFlow comes without libtensorflow_cc.so.2 here"
+        return None
+
+    def __call__(self, case: Case, signature: str) -> dict[str, Any]:
+        """Its answer for a signature of a case, from a table of text."""
+        if signature in DECIDE or signature in EXPLAIN:
+            raise NotAskedError("the C program asks for scores")
+        inputs = case.requests[signature].inputs
+        lines = []
+        if case.schema is None:
+            rows = [map(repr, map(float, row.ravel())) for row in inputs["x"]]
+        else:
+            lines = ["\t".join(inputs)]
+            rows = [map(_cell, cells) for cells in zip(*inputs.values(), strict=True)]
+        lines += ["\t".join(row) for row in rows]
+        found = self.run([str(case.folder), signature], "\n".join(lines) + "\n")
+        if found.returncode:
+            raise RuntimeError(found.stderr[-2000:])
+        names, *values = (line.split("\t") for line in found.stdout.splitlines())
+        columns = dict(zip(names, np.array(values, np.float64).T, strict=True))
+        return {**columns, "is_anomaly": columns["is_anomaly"] == 1}
+
+    def run(self, arguments: list[str], rows: str) -> Any:
+        """Run it."""
+        command = [str(self.program), *arguments]
+        return subprocess.run(command, input=rows, capture_output=True, text=True, check=False)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return "" if np.isnan(value) else repr(float(value))
+
+
+def ways(cases: Sequence[Case], folder: Path, beam: str | None = None) -> dict[str, Way]:
+    """All ways that there are here, by name.
+
+    Args:
+        cases: that will be asked for.
+        folder: of temporary files.
+        beam: an interpreter that has Apache Beam.
+    """
+    eager = InAnotherProcess("bare.py", "eager", folder / "eager")
+    session = InAnotherProcess("bare.py", "session", folder / "session")
+    made: dict[str, Way] = {
+        "TensorFlow": eager, "session": session, "load": python_loader, "REST": rest, "gRPC": grpc
+    }  # fmt: skip
+    if InC.missing() is None:
+        made["C"] = InC(folder / "c")
+    made |= {"ONNX": onnx, "files": files}
+    if beam is not None:
+        made["Beam"] = InAnotherProcess("pipeline.py", "beam", folder / "beam", beam)
+    for way in made.values():
+        if isinstance(way, InAnotherProcess):
+            way.ask(cases)
+    return made
