@@ -8,6 +8,7 @@ import delvm_tf as dv
 from delvm.folder import card_of, existing, is_detector
 from delvm.talk import Talk
 from delvm_tf.detection import NotExplainedError
+from delvm_tf.serving.signatures import DEFAULT, TABLE
 
 INTERRUPTED = "nothing was written to {output}"
 
@@ -21,12 +22,8 @@ def run(args: argparse.Namespace, talk: Talk) -> dict[str, Any]:
         )
     detector = dv.load_detector(model)
     if args.onnx:
-        if detector.schema_ is not None:
-            talk.note(
-                "an ONNX file takes the numbers that detector.schema_.encode(table) makes of a "
-                "table, and not its columns; a served model takes both"
-            )
-        written = dv.export_onnx(detector, args.output)
+        signature = DEFAULT if detector.schema_ is None else TABLE
+        written = dv.export_onnx(detector, args.output, signature)
     else:
         written = _served(detector, model, args.output, talk)
     talk.say(f"written: {written}")
