@@ -11,8 +11,6 @@ from sklearn.preprocessing import StandardScaler
 from delvm_tf.detection import AnomalyDetector, DistanceToMean, NeighbourDistance, PCAResidual
 from delvm_tf.metrics.anomaly import anomaly_metrics
 
-MOST_ROWS = 20_000  # that simple methods learn from
-
 
 def simple_methods(width: int, seed: int) -> dict[str, Any]:
     """Estimators of rows of `width` standardised numbers, by name."""
@@ -38,7 +36,7 @@ def compared(
 
     Args:
         detector: fitted.
-        x: numbers of the rows it was fitted on, (n, d).
+        x: numbers of rows it was fitted on, (n, d).
         y: their labels, +1 for normal and −1 for abnormal, (n,).
         test: numbers of the test rows, (m, d).
         abnormal: which of them are, (m,).
@@ -46,9 +44,6 @@ def compared(
         name: of the detector.
     """
     yield {"method": name, **anomaly_metrics(abnormal, scores, detector.threshold_)}
-    if len(x) > MOST_ROWS:
-        chosen = np.random.default_rng(detector.random_state).permutation(len(x))[:MOST_ROWS]
-        x, y = x[chosen], y[chosen]
     for method, estimator in simple_methods(x.shape[1], detector.random_state or 0).items():
         simple = AnomalyDetector(
             make_pipeline(StandardScaler(), estimator), threshold=detector.threshold_rule_,

@@ -1,6 +1,7 @@
 """`delvm fit`: learn what is normal from a table, and write a model with a report."""
 
 import argparse
+import math
 import re
 import warnings
 from datetime import UTC, datetime
@@ -21,7 +22,7 @@ from delvm.report.page import page
 from delvm.strangest import REASONS, strangest_rows
 from delvm.talk import Talk
 from delvm.training import detector_of, method_of, recipe_of, train
-from delvm_tf.detection import saving
+from delvm_tf.detection import saving, table_rows
 from delvm_tf.serving import model_card
 from delvm_tf.storage.ownership import make_folder
 from delvm_tf.storage.paths import check_checkpoint_path, local_path
@@ -40,17 +41,19 @@ def run(args: argparse.Namespace, talk: Talk) -> dict[str, Any]:
     saving.refuse_foreign(output)
     make_folder(output.parent)
     recipe = recipe_of(args.recipe)
-    given = read(args.data[0], table_options(args), dict(args.kind))
+    most = math.inf if recipe.arrays_only else table_rows.SMALL
+    given = read(args.data[0], table_options(args), dict(args.kind), most)
     data = given.summary()
     talk.facts(data_facts(data))
     talk.table(*column_table(data["columns"]))
     talk.say()
     warnings.filterwarnings("ignore", ".*constant over the training data")  # of places for text
-    _note_doubtful(data["columns"], given.table, talk)
+    _note_doubtful(data["columns"], given, talk)
     detector = detector_of(recipe, args)
-    parts = parted(given.abnormal, given.table.num_rows, detector.threshold == "best_f1", args.seed)
+    parts = parted(given.abnormal, given.rows, detector.threshold == "best_f1", args.seed)
     train(detector, given, parts, talk)
-    scores = scores_of(detector, given.table)
+    with talk.errors.status("scoring"):
+        scores = np.concatenate([scores_of(detector, table) for table in given.tables()])
     if refused := int(np.isnan(scores).sum()):
         talk.note(f"{refused:,} rows miss too many cells to be scored, and are left out of tests")
         parts = parts.without(np.isnan(scores))
@@ -76,7 +79,7 @@ def run(args: argparse.Namespace, talk: Talk) -> dict[str, Any]:
 
 def _summary(detector: dv.AnomalyDetector, parts: Parts, seed: int) -> dict[str, Any]:
     return {
-        "protocol": parts.text(detector.holdout),
+        "protocol": parts.text(len(detector.normal_scores_)),
         "training": {
             "rows": len(parts.fit),
             "threshold_rows": len(detector.normal_scores_),
@@ -113,19 +116,20 @@ def _write(
     return strangest
 
 
-def _note_doubtful(columns: list[dict[str, Any]], table: Any, talk: Talk) -> None:
+def _note_doubtful(columns: list[dict[str, Any]], given: Given, talk: Talk) -> None:
     """Columns that tell nothing of what a row is, or what should not be known."""
+    which = "all" if given.in_memory else f"{len(given.sampled):,} random"
     for column in columns:
         name = column["name"]
-        if column["distinct"] == 1:
-            talk.note(f"the column {name!r} is the same in all rows, and tells nothing")
+        if column["distinct"] == 1 and not column["missing"]:
+            talk.note(f"the column {name!r} is the same in {which} rows, and tells nothing")
         elif column["distinct"] == 2 and LABELS.search(name):
             talk.note(
                 f"the column {name!r} is taken for a feature; if it says which rows are abnormal, "
                 f"give --label {name}"
             )
-        elif column["kind"] == "number" and not column["missing"] and len(table) > 2:
-            steps = np.diff(table.column(name).to_numpy())
+        elif column["kind"] == "number" and not column["missing"] and given.rows > 2:
+            steps = np.diff(given.sample.column(name).to_numpy()) / np.diff(given.sampled)
             if (steps == steps[0]).all():
                 talk.note(
                     f"the column {name!r} seems to number the rows; leave it out with --index, or "

@@ -10,6 +10,8 @@ from delvm.protocol import Parts
 from delvm.reading import Given
 from delvm_tf.schema import arrow
 
+MOST_ROWS = 20_000  # that simple methods learn from
+
 
 def scores_of(detector: dv.AnomalyDetector, table: Any) -> np.ndarray:
     """Anomaly scores of all rows; NaN where too many cells are missing."""
@@ -26,12 +28,15 @@ def judged(
     """Figures of merit of the detector and of simple methods; none without rows of both kinds."""
     if not parts.tested or given.abnormal is None:
         return []
-    fit, test = given.table.take(parts.fit), given.table.take(parts.test)
-    labels = np.where(given.abnormal[parts.fit], -1, 1)
+    fit, test = parts.fit, parts.test
+    if len(fit) > MOST_ROWS:
+        fit = fit[np.random.default_rng(detector.random_state).permutation(len(fit))[:MOST_ROWS]]
+    labels = np.where(given.abnormal[fit], -1, 1)
     return [
         *compared(
-            detector, _numbers(detector, fit), labels, _numbers(detector, test),
-            given.abnormal[parts.test].astype(int), scores[parts.test], method,
+            detector, _numbers(detector, given.take(fit)), labels,
+            _numbers(detector, given.take(test)), given.abnormal[test].astype(int), scores[test],
+            method,
         )
     ]  # fmt: skip
 

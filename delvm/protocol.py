@@ -7,6 +7,7 @@ import numpy as np
 from delvm_tf.detection.labels import CONVENTIONS
 
 TEST = 0.2  # share of the normal rows, where there are labels
+MOST_TESTED = 100_000  # rows of each kind in the test part
 
 
 class Parts(NamedTuple):
@@ -31,11 +32,10 @@ class Parts(NamedTuple):
         """The same without some rows, (n,) bool, in the test part."""
         return self._replace(test=self.test[~rows[self.test]])
 
-    def text(self, holdout: float) -> str:
-        """The protocol in words."""
+    def text(self, held: int) -> str:
+        """The protocol in words; `held` normal rows set the threshold."""
         abnormal = self.abnormal if self.abnormal is not None else np.zeros(len(self.fit), bool)
         normal = int(np.sum(~abnormal[self.fit]))
-        held = max(1, round(holdout * normal))
         kind = "rows, taken as normal" if self.abnormal is None else "normal rows"
         said = f"trained on {normal - held:,} {kind}; {held:,} others set the threshold"
         if used := int(np.sum(abnormal[self.fit])):
@@ -50,8 +50,9 @@ class Parts(NamedTuple):
 def parted(abnormal: np.ndarray | None, rows: int, labels_decide: bool, seed: int) -> Parts:
     """Parts of a table.
 
-    With labels, a fifth of the normal rows and all abnormal ones are the test part; of the latter
-    half, where the threshold is chosen by labels. Without labels or abnormal rows there is none.
+    With labels, a fifth of the normal rows and all abnormal ones are the test part, of each 100,000
+    at most; of the latter half, where the threshold is chosen by labels. Without labels or abnormal
+    rows there is none.
 
     Args:
         abnormal: which rows are, (rows,), or None.
@@ -76,8 +77,9 @@ def parted(abnormal: np.ndarray | None, rows: int, labels_decide: bool, seed: in
     if kept < 2:
         raise ValueError(f"{len(normal)} normal rows are too few to learn from and to test on")
     used = len(strange) // 2 if labels_decide else 0
-    fit = np.sort([*normal[:kept], *strange[:used]])
-    return Parts(fit, np.sort([*normal[kept:], *strange[used:]]), abnormal)
+    fit = np.concatenate([normal[:kept], strange[:used]])
+    test = np.concatenate([normal[kept:][:MOST_TESTED], strange[used:][:MOST_TESTED]])
+    return Parts(np.sort(fit), np.sort(test), abnormal)
 
 
 def read_labels(values: np.ndarray, column: str) -> np.ndarray:

@@ -1,53 +1,78 @@
 """The table that `delvm fit` is given: its rows, labels, and where each row stands."""
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 import delvm_tf as dv
+from delvm.chosen_rows import ChosenRows
 from delvm.columns import described
 from delvm.protocol import read_labels
 from delvm_tf.datasets.archive import ContentsError
 from delvm_tf.datasets.streams import TableOptions
+from delvm_tf.datasets.tables import TableFiles
+from delvm_tf.inputs.draws import draws
+from delvm_tf.schema import arrow
 
 
 class Given(NamedTuple):
-    """A table in memory.
+    """A table, in memory if it is small.
 
     Attributes:
-        table: the features, a pyarrow table.
+        source: its files.
+        sample: the features of some rows, a pyarrow table.
+        sampled: the numbers of these rows; all of a table in memory, else a random part, in order.
+        missing: cells of each column in all rows.
         abnormal: which rows are, (n,) bool; None without labels.
-        files: in the order of the rows.
         starts: number of the first row of each file.
+        rows: number of all rows, n.
         options: by which it was read.
-        left_out: names of columns that are no features.
     """
 
-    table: Any
+    source: TableFiles
+    sample: Any
+    sampled: np.ndarray
+    missing: dict[str, int]
     abnormal: np.ndarray | None
-    files: list[Path]
     starts: np.ndarray
+    rows: int
     options: TableOptions
-    left_out: list[str]
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether all rows are in the sample."""
+        return len(self.sampled) == self.rows
+
+    def tables(self) -> Iterator[Any]:
+        """All rows in order, as pyarrow tables that fit in memory."""
+        return iter([self.sample] if self.in_memory else self.source)
+
+    def take(self, rows: np.ndarray) -> Any:
+        """Some rows by their numbers, in this order, as a pyarrow table."""
+        if self.in_memory:
+            return self.sample.take(rows)
+        ordered, places = np.unique(rows, return_inverse=True)
+        return ChosenRows(self.source, ordered).read()[0].take(places)
 
     def place(self, row: int) -> tuple[str, int]:
         """The file of a row, and its number in it, from 0."""
         k = int(np.searchsorted(self.starts, row, side="right")) - 1
-        return str(self.files[k]), row - int(self.starts[k])
+        return str(self.source.files[k]), row - int(self.starts[k])
 
     def summary(self) -> dict[str, Any]:
         """What was understood, as JSON."""
         label = self.options.label
         abnormal = 0 if self.abnormal is None else int(self.abnormal.sum())
+        columns = [{**c, "missing": self.missing[c["name"]]} for c in described(self.sample)]
         return {
-            "files": [str(file) for file in self.files],
-            "rows": self.table.num_rows,
-            "columns": described(self.table),
-            "left_out": self.left_out,
+            "files": [str(file) for file in self.source.files],
+            "rows": self.rows,
+            "sampled": len(self.sampled),
+            "columns": columns,
+            "left_out": [str(name) for name in self.options.left_out],
             "label": None if label is None else str(label),
-            "normal": self.table.num_rows - abnormal,
+            "normal": self.rows - abnormal,
             "abnormal": abnormal,
             "reading": {
                 "header": self.options.header,
@@ -57,13 +82,14 @@ class Given(NamedTuple):
         }
 
 
-def read(pattern: str, options: TableOptions, kinds: Mapping[str, Any]) -> Given:
-    """All rows of the files that fit a pattern.
+def read(pattern: str, options: TableOptions, kinds: Mapping[str, Any], most: float) -> Given:
+    """The files that fit a pattern: all rows, or a random part of more than `most` cells.
 
     Args:
         pattern: of the files.
         options: what their columns mean.
         kinds: of columns whose cells do not show it.
+        most: cells to keep.
 
     Raises:
         FileNotFoundError: if there are none.
@@ -76,18 +102,49 @@ def read(pattern: str, options: TableOptions, kinds: Mapping[str, Any]) -> Given
         pattern, options.label, options.columns, options.drop, options.index, options.header,
         options.separator, options.decimal, kinds,
     )  # fmt: skip
-    chunks = list(source.batches())
-    if not chunks:
-        raise ContentsError(f"{source.files[0]} has no rows")
+    share, rows = 1.0, 0
+    parts: list[Any] = []
+    numbers: list[np.ndarray] = []
+    labels: list[np.ndarray] = []
     counts = dict.fromkeys(source.files, 0)
-    for chunk in chunks:
-        counts[chunk.file] += len(chunk.table)
-    labels = [chunk.labels for chunk in chunks if chunk.labels is not None]
+    missing = dict.fromkeys(source.names, 0)
+
+    def thin(part: Any, of: np.ndarray) -> tuple[Any, np.ndarray]:
+        kept = _draws(of) < share
+        return part.filter(kept), of[kept]
+
+    for chunk in source.batches():
+        part, here = chunk.table, np.arange(rows, rows + len(chunk.table))
+        rows += len(here)
+        counts[chunk.file] += len(here)
+        for name in source.names:
+            missing[name] += int(arrow.missing(part.column(name)).sum())
+        if chunk.labels is not None:
+            labels.append(chunk.labels)
+        part, here = thin(part, here) if share < 1 else (part, here)
+        parts.append(part)
+        numbers.append(here)
+        while len(source.names) * sum(map(len, numbers)) > most:
+            share /= 2
+            thinned = [thin(*each) for each in zip(parts, numbers, strict=True)]
+            parts, numbers = [part for part, _ in thinned], [of for _, of in thinned]
+    if not rows:
+        raise ContentsError(f"{source.files[0]} has no rows")
     return Given(
-        table=pa.concat_tables([chunk.table for chunk in chunks]),
+        source=source,
+        sample=pa.concat_tables(parts),
+        sampled=np.concatenate(numbers),
+        missing=missing,
         abnormal=read_labels(np.concatenate(labels), str(options.label)) if labels else None,
-        files=list(source.files),
         starts=np.cumsum([0, *counts.values()])[:-1],
+        rows=rows,
         options=options,
-        left_out=[str(name) for name in options.left_out],
     )
+
+
+def _draws(rows: np.ndarray) -> np.ndarray:
+    """A random number of each of some rows in order, the same whenever it is asked for."""
+    if not len(rows):
+        return np.zeros(0)
+    first = int(rows[0])
+    return draws(first, int(rows[-1]) + 1 - first, seed=0)[rows - first]

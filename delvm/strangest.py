@@ -24,7 +24,7 @@ def strangest_rows(
         scores: of all rows, (n,); NaN of those that have none.
     """
     order = np.argsort(-scores, kind="stable")[: min(ROWS, int(np.sum(~np.isnan(scores))))]
-    table = given.table.take(order)
+    table = given.take(order)
     count = min(REASONS, len(table.column_names))
     told = {k: v.to_pylist() for k, v in reasons(served, table, count).items()}
     found = []
@@ -47,7 +47,7 @@ def strangest_rows(
 
 
 def _part(parts: Parts, row: int) -> str:
-    part = "test" if np.isin(row, parts.test) else "training"
+    part = "training" if np.isin(row, parts.fit) else "test"
     if parts.abnormal is None:
         return part
     return f"{part}, {'abnormal' if parts.abnormal[row] else 'normal'}"

@@ -5,6 +5,7 @@ import argparse
 import numpy as np
 
 import delvm_tf as dv
+from delvm.chosen_rows import ChosenRows
 from delvm.progress import TrainingProgress
 from delvm.protocol import Parts
 from delvm.reading import Given
@@ -49,7 +50,11 @@ def train(detector: dv.AnomalyDetector, given: Given, parts: Parts, talk: Talk) 
     """Fit the detector, with a bar of progress."""
     rows, labels = _shown(given, parts)
     with TrainingProgress(talk.errors) as progress:
-        detector.fit(given.table.take(rows), labels, callbacks=[progress.callback("training")])
+        callbacks = [progress.callback("training")]
+        if given.in_memory:
+            detector.fit(given.sample.take(rows), labels, callbacks=callbacks)
+        else:  # labels are in the files
+            detector.fit(ChosenRows(given.source, rows), callbacks=callbacks)
 
 
 def method_of(recipe: Recipe) -> str:
@@ -68,5 +73,5 @@ def _shown(given: Given, parts: Parts) -> tuple[np.ndarray, np.ndarray | None]:
         return parts.fit, None
     rows = parts.fit
     if not given.abnormal[rows].any():
-        rows = np.sort([*rows, *np.flatnonzero(given.abnormal)])
+        rows = np.sort(np.concatenate([rows, np.flatnonzero(given.abnormal)]))
     return rows, np.where(given.abnormal[rows], -1, 1)

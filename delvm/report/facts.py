@@ -35,6 +35,8 @@ def data_facts(data: Mapping[str, Any]) -> dict[str, str]:
     facts = {"data": f"{names}: {rows}"}
     missing = sum(column["missing"] for column in data["columns"])
     facts["missing cells"] = f"{missing:,}" if missing else "none"
+    if data.get("sampled", data["rows"]) < data["rows"]:
+        facts["values"] = f"those of the columns are of {data['sampled']:,} random rows"
     if data["left_out"]:
         facts["left out"] = ", ".join(data["left_out"])
     if data["label"] is not None:

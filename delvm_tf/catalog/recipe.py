@@ -69,6 +69,11 @@ class Recipe(Specification):
     detection: Detection = dataclasses.field(default_factory=Detection)
 
     @property
+    def arrays_only(self) -> bool:
+        """Whether it learns from arrays and from no streams: an ensemble, or layer by layer."""
+        return bool(self.detection.together) or self.layerwise
+
+    @property
     def title(self) -> str:
         """What tables call its models."""
         return self.name or super().title

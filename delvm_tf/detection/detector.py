@@ -328,7 +328,9 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     def explanation_(self) -> Callable[[Any], Explanation]:
         """The function behind `explain`, of rows and of tensors of a graph."""
         mean = getattr(self, "mean_", None)
-        mean = self.model_.normalization.shift.numpy() if mean is None else mean  # of a stream
+        if mean is None:  # of a stream
+            with tf.init_scope():  # this may be asked for in a graph
+                mean = self.model_.normalization.shift.numpy()
         return explanation_function(self.decision_, self.model_, self._criterion, mean)
 
     def p_value(self, X: Any) -> np.ndarray:

@@ -57,7 +57,7 @@ def of_recipe(
         TypeError: for a stream, if it is an ensemble or trained layer by layer.
     """
     several = bool(recipe.detection.together)
-    if (several or recipe.layerwise) and not isinstance(X, CheckedRows):
+    if recipe.arrays_only and not isinstance(X, CheckedRows):
         raise TypeError(
             f"{recipe.title}{recipe.detection.together} takes arrays only, got "
             f"{type(X).__name__}; pass an array of all rows"

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 import delvm_tf as dv
-from delvm import comparison
 from delvm.comparison import compared, simple_methods
 from delvm_tf.metrics.anomaly import anomaly_metrics
 
@@ -28,21 +27,6 @@ def test_the_first_is_the_detector_and_the_others_see_z_scores(data):
     by_name = {each["method"]: each for each in simple}
     assert by_name["distance to the mean"]["auroc"] > own["auroc"] + 0.2
     assert by_name["nearest neighbours (5)"]["recall"] == 1
-
-
-def test_many_rows_are_drawn_from(data, monkeypatch):
-    x, y, test, abnormal = data
-    monkeypatch.setattr(comparison, "MOST_ROWS", 50)
-    sizes = []
-    fit = dv.AnomalyDetector.fit
-    monkeypatch.setattr(
-        dv.AnomalyDetector, "fit", lambda self, X, y: sizes.append(len(X)) or fit(self, X, y)
-    )
-    detector = dv.AnomalyDetector(dv.detection.DistanceToMean().fit(x), contamination=0.1)
-    detector = fit(detector, x)
-    scores = detector.anomaly_score(test)
-    assert len([*compared(detector, x, y, test, abnormal, scores, "ours")]) == 5
-    assert sizes == [50] * 4
 
 
 def test_one_number_has_no_residual():

@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 
 import delvm_tf as dv
+from delvm import judging
+from delvm_tf.detection import table_rows
 from delvm_tf.metrics.anomaly import anomaly_metrics
 
 READ = ("--separator", ";", "--decimal", ",")
@@ -70,6 +72,42 @@ def test_the_figures_are_those_of_the_saved_model_on_rows_it_has_not_seen(
     assert [each["row"] for each in strangest] == np.argsort(-scores, kind="stable")[:10].tolist()
     assert strangest[0]["part"] == "test, abnormal"
     assert strangest[0]["reasons"][0]["column"] in ("Temperatur (°C)", "Druck")
+
+
+def test_a_large_table_is_read_in_parts(delvm_json, fitted, tmp_path, monkeypatch):
+    monkeypatch.setattr(table_rows, "SMALL", 300)
+    monkeypatch.setattr(judging, "MOST_ROWS", 100)
+    arguments = ["fit", fitted / "machines.csv", "-o", "m", "--label", "defekt", *READ]
+    arguments += ["--recipe", fitted / "quick.toml", "--seed", 3]
+    found = delvm_json(*arguments)
+    table = read_machines(fitted)
+    scores = dv.load_detector(tmp_path / "m").anomaly_score(table.drop(columns="defekt"))
+    abnormal = table.defekt.to_numpy() == 1
+    normal = np.random.default_rng(3).permutation(np.flatnonzero(~abnormal))
+    test = np.sort([*normal[240:], *np.flatnonzero(abnormal)])
+    threshold = found["threshold"]["value"]
+    expected = anomaly_metrics(abnormal[test].astype(int), scores[test], threshold)
+    for name, value in expected.items():
+        assert found["comparison"][0][name] == pytest.approx(value, abs=1e-6), name
+    held = found["training"]["threshold_rows"]
+    assert f"trained on {240 - held} normal rows; {held} others set" in found["protocol"]
+    assert sum(column["missing"] for column in found["data"]["columns"]) == 17
+    order = np.argsort(-scores, kind="stable")[:10].tolist()
+    assert [each["row"] for each in found["strangest"]] == order
+    assert "random rows" in (tmp_path / "m" / "model_card.md").read_text()
+
+
+def test_what_learns_from_arrays_alone_has_large_tables_in_memory(
+    delvm_json, fitted, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(table_rows, "SMALL", 300)
+    text = (
+        (fitted / "quick.toml").read_text().replace("detection = {", "detection = {ensemble = 2,")
+    )
+    (tmp_path / "two.toml").write_text(text)
+    arguments = ["fit", fitted / "machines.csv", "-o", "m", "--label", "defekt", *READ]
+    data = delvm_json(*arguments, "--recipe", "two.toml")["data"]
+    assert data["sampled"] == data["rows"] == 320
 
 
 def test_without_labels_nothing_is_tested_and_all_rows_are_learned_from(delvm_json, tmp_path):
@@ -182,9 +220,11 @@ def test_columns_that_tell_nothing_are_noted(delvm_json, tmp_path):
     rng = np.random.default_rng(0)
     table = pd.DataFrame({"id": range(7, 157), "unit": "kg", "a": rng.normal(size=150)})
     table["is_fraud"] = [0, 1] * 75
+    table["remark"] = ["checked", None, None] * 50
     table.to_csv(tmp_path / "x.csv", index=False)
     notes = delvm_json("fit", "x.csv", "-o", "m", "--contamination", "0.1")["notes"]
     assert any("'id' seems to number the rows" in note for note in notes)
+    assert not any("remark" in note for note in notes)
     assert any("'unit' is the same in all rows" in note for note in notes)
     assert any(note.endswith("give --label is_fraud") for note in notes)
     assert not any("constant" in note for note in notes)

@@ -16,9 +16,9 @@ def test_a_fifth_of_the_normal_rows_and_the_abnormal_ones_are_the_test(labels_de
     assert ABNORMAL[parts.fit].sum() == used
     assert (~ABNORMAL[parts.test]).sum() == 18
     assert parts.tested
-    assert "trained on 58 normal rows; 14 others set" in parts.text(0.2)
-    assert f"tested on 18 normal and {10 - used} abnormal rows" in parts.text(0.2)
-    assert (", with 5 abnormal ones" in parts.text(0.2)) == labels_decide
+    assert "trained on 58 normal rows; 14 others set" in parts.text(14)
+    assert f"tested on 18 normal and {10 - used} abnormal rows" in parts.text(14)
+    assert (", with 5 abnormal ones" in parts.text(14)) == labels_decide
     assert not np.array_equal(parted(ABNORMAL, 100, labels_decide, seed=1).test, parts.test)
 
 
@@ -27,7 +27,7 @@ def test_without_abnormal_rows_all_are_learned_from(abnormal):
     parts = parted(abnormal, 100, False, seed=0)
     assert parts.fit.tolist() == [*range(100)]
     assert not parts.tested
-    assert "no rows that are labelled abnormal" in parts.text(0.2)
+    assert "no rows that are labelled abnormal" in parts.text(14)
 
 
 def test_rows_that_cannot_be_scored_test_nothing():

@@ -115,6 +115,19 @@ def test_a_detector_of_large_files_decides_as_one_of_the_table(
     np.testing.assert_array_equal(detector.p_value(table), detector.p_value(strange))
 
 
+@pytest.mark.usefixtures("large")
+def test_explanations_of_a_detector_of_large_files_are_served(files, tmp_path):
+    detector = dv.AnomalyDetector(small_model(), epochs=1).fit(open_table(files))
+    folder = dv.export_saved_model(detector, tmp_path / "served", explain=True)
+    new = rows(5, seed=9)
+    served = dv.serving.load(folder).predict(new, "explain_table")
+    expected = detector.explain(new)
+    np.testing.assert_allclose(served["baseline"], expected.baseline, rtol=1e-4)
+    size = detector.schema_.outputs.index("size")
+    of_size = expected.contributions[:, size]
+    np.testing.assert_allclose(served["contribution_size"], of_size, rtol=1e-3, atol=1e-4)
+
+
 def test_labels_are_a_column(files, tmp_path, monkeypatch):
     frame = rows(400).assign(bad=0)
     frame.loc[:39, ["weight", "bad"]] = 300.0, 1
