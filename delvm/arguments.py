@@ -30,6 +30,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
             f"{len(args.data)} files were given, such as {args.data[1]}; quote a pattern of them, "
             f"as in 'new/*.csv', or give their folder"
         )
+    if getattr(args, "normal", None) and args.label is None:
+        parser.error("--normal needs --label, the column that says which rows are normal")
     if getattr(args, "onnx", False) and args.output.suffix != ".onnx":
         parser.error(f"with --onnx the name of the output must end in .onnx, got {args.output}")
     return args
@@ -80,8 +82,12 @@ def _add_fit(commands: Any) -> None:
     parser.add_argument("--seed", type=_count, default=0, help="of all that is drawn (0)")
     add_table_arguments(parser)
     parser.add_argument(
-        "--kind", nargs="+", metavar="COLUMN=KIND", default=[], type=_kind,
+        "--kind", nargs="+", action="extend", metavar="COLUMN=KIND", default=[], type=_kind,
         help=f"what columns hold, where their cells do not show it: {', '.join(KINDS)}",
+    )  # fmt: skip
+    parser.add_argument(
+        "--normal", nargs="+", metavar="LABEL", default=[],
+        help="labels of normal rows, where they are not 0 and 1; all others are abnormal",
     )  # fmt: skip
     parser.add_argument(
         "--dates", choices=("refuse", "numbers"), default="refuse",
@@ -152,12 +158,16 @@ def add_table_arguments(parser: Any) -> None:
     group.add_argument(
         "--columns",
         nargs="+",
+        action="extend",
         metavar="COLUMN",
         help="the features, in order; names, or numbers #0, #1, ...",
     )
-    group.add_argument("--drop", nargs="+", metavar="COLUMN", help="columns to leave out")
+    for name, text in (
+        ("drop", "columns to leave out"),
+        ("index", "numbers of rows, left out too"),
+    ):
+        group.add_argument(f"--{name}", nargs="+", action="extend", metavar="COLUMN", help=text)
     group.add_argument("--label", metavar="COLUMN", help="column of labels, left out too")
-    group.add_argument("--index", nargs="+", metavar="COLUMN", help="numbers of rows, left out too")
     group.add_argument(
         "--header", action=argparse.BooleanOptionalAction,
         help="whether the first line of .csv names the columns; settled by types if it can be",

@@ -17,10 +17,11 @@ class ChosenRows(TableFiles):
     Args:
         whole: the files.
         rows: numbers of rows among those of all files, ascending, (n,).
+        abnormal: which of all rows are; None without labels.
     """
 
-    def __init__(self, whole: TableFiles, rows: np.ndarray):
-        self._whole, self._rows = whole, rows
+    def __init__(self, whole: TableFiles, rows: np.ndarray, abnormal: np.ndarray | None = None):
+        self._whole, self._rows, self._abnormal = whole, rows, abnormal
         self.files, self.names = whole.files, whole.names
 
     @property
@@ -30,20 +31,21 @@ class ChosenRows(TableFiles):
 
     def with_kinds(self, kinds: Mapping[str, Kind]) -> "ChosenRows":
         """The same rows with columns that are known."""
-        return ChosenRows(self._whole.with_kinds(kinds), self._rows)
+        return ChosenRows(self._whole.with_kinds(kinds), self._rows, self._abnormal)
 
     def batches(self, rows: int = 2**13) -> Iterator[TableChunk]:
         """The rows, those that come from at most `rows` of the files at a time."""
         first = 0
-        for file, start, table, labels in self._whole.batches(rows):
+        labels = self.labels()
+        for file, start, table, _ in self._whole.batches(rows):
             low, high = np.searchsorted(self._rows, [first, first + len(table)])
             if low < high:
                 here = self._rows[low:high] - first
                 chosen = table if len(here) == len(table) else table.take(here)
-                yield TableChunk(file, start, chosen, None if labels is None else labels[here])
+                of_these = None if labels is None else labels[low:high]
+                yield TableChunk(file, start, chosen, of_these)
             first += len(table)
 
     def labels(self) -> Array | None:
-        """The labels of the rows, (n,) int64; None if without."""
-        labels = self._whole.labels()
-        return None if labels is None else labels[self._rows]
+        """1 for each abnormal row and 0 for the others, (n,) int64; None without labels."""
+        return None if self._abnormal is None else self._abnormal[self._rows].astype(np.int64)

@@ -12,6 +12,7 @@ EXPECTED = (
     ValueError, TypeError, OSError, ImportError, MemoryError, TrainingDiverged, WorkerFailed,
     WorkerLost, tf.errors.OpError,
 )  # fmt: skip
+LABELS = "write 0 for normal rows and 1 for abnormal ones"
 OPTIONS = "label|columns|drop|index|header|separator|decimal|dates"
 
 
@@ -30,6 +31,7 @@ def message_of(error: BaseException) -> str:
 def as_options(text: str) -> str:
     """Advice that names arguments of Python, with the options of the command line instead."""
     text = re.sub(r" \(from a program: [^)]*\)", "", text)
+    text = text.replace(LABELS, f"{LABELS}, or name those of normal rows with --normal")
     text = re.sub(r"\bkinds=\{'(.*?)': '(\w+)'\}", r"--kind '\1=\2'", text)
     if "the column " in text:
         text = re.sub(r"\bleave it out\b(?! with)", "leave it out with --drop", text)

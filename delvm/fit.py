@@ -42,7 +42,7 @@ def run(args: argparse.Namespace, talk: Talk) -> dict[str, Any]:
     make_folder(output.parent)
     recipe = recipe_of(args.recipe)
     most = math.inf if recipe.arrays_only else table_rows.SMALL
-    given = read(args.data[0], table_options(args), dict(args.kind), most)
+    given = read(args.data[0], table_options(args), dict(args.kind), most, args.normal)
     data = given.summary()
     talk.facts(data_facts(data))
     talk.table(*column_table(data["columns"]))

@@ -96,8 +96,8 @@ def read_labels(values: np.ndarray, column: str) -> np.ndarray:
     else:
         some = ", ".join(f"{value:g}" for value in sorted(found)[:5])
         raise ValueError(
-            f"the labels in the column {column!r} must be {CONVENTIONS}, got {some}; make such a "
-            f"column of them, or choose another with --label"
+            f"the labels in the column {column!r} must be {CONVENTIONS}, got {some}; name "
+            f"those of normal rows with --normal, or choose another column with --label"
         )
     if abnormal.all():
         raise ValueError(

@@ -1,6 +1,7 @@
 """The table that `delvm fit` is given: its rows, labels, and where each row stands."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -82,7 +83,10 @@ class Given(NamedTuple):
         }
 
 
-def read(pattern: str, options: TableOptions, kinds: Mapping[str, Any], most: float) -> Given:
+def read(
+    pattern: str, options: TableOptions, kinds: Mapping[str, Any], most: float,
+    normal: Collection[str] = (),
+) -> Given:  # fmt: skip
     """The files that fit a pattern: all rows, or a random part of more than `most` cells.
 
     Args:
@@ -90,6 +94,8 @@ def read(pattern: str, options: TableOptions, kinds: Mapping[str, Any], most: fl
         options: what their columns mean.
         kinds: of columns whose cells do not show it.
         most: cells to keep.
+        normal: labels of normal rows, of which all others are abnormal; without any, labels are 0
+            and 1 or +1 and −1.
 
     Raises:
         FileNotFoundError: if there are none.
@@ -98,10 +104,10 @@ def read(pattern: str, options: TableOptions, kinds: Mapping[str, Any], most: fl
     """
     import pyarrow as pa
 
-    source = dv.datasets.open_table(
-        pattern, options.label, options.columns, options.drop, options.index, options.header,
-        options.separator, options.decimal, kinds,
-    )  # fmt: skip
+    plain = options
+    if normal and options.label is not None:
+        plain = replace(options, label=None, index=(*options.left_out, options.label), drop=())
+    source = _opened(pattern, plain, kinds)
     share, rows = 1.0, 0
     parts: list[Any] = []
     numbers: list[np.ndarray] = []
@@ -130,16 +136,47 @@ def read(pattern: str, options: TableOptions, kinds: Mapping[str, Any], most: fl
             parts, numbers = [part for part, _ in thinned], [of for _, of in thinned]
     if not rows:
         raise ContentsError(f"{source.files[0]} has no rows")
+    abnormal = None
+    if normal:
+        abnormal = _others(pattern, options, normal)
+    elif labels:
+        abnormal = read_labels(np.concatenate(labels), str(options.label))
     return Given(
         source=source,
         sample=pa.concat_tables(parts),
         sampled=np.concatenate(numbers),
         missing=missing,
-        abnormal=read_labels(np.concatenate(labels), str(options.label)) if labels else None,
+        abnormal=abnormal,
         starts=np.cumsum([0, *counts.values()])[:-1],
         rows=rows,
         options=options,
     )
+
+
+def _opened(pattern: str, options: TableOptions, kinds: Mapping[str, Any]) -> TableFiles:
+    return dv.datasets.open_table(
+        pattern, options.label, options.columns, options.drop, options.index, options.header,
+        options.separator, options.decimal, kinds,
+    )  # fmt: skip
+
+
+def _others(pattern: str, options: TableOptions, normal: Collection[str]) -> np.ndarray:
+    """Which rows have labels that are none of these, (n,) bool."""
+    assert options.label is not None
+    columns = replace(options, columns=options.label, label=None, drop=(), index=())
+    source = _opened(pattern, columns, {})
+    (name,) = source.names
+    if source.kinds[name] != "text":
+        source = source.with_kinds({name: "text"})
+    found = source.read()[0].column(name).to_pylist()
+    labels = {*found}
+    if labels & {None, ""}:
+        row = next(row for row, label in enumerate(found) if label in (None, ""))
+        raise ValueError(f"row {row} has no label in the column {name!r}; fill it or remove it")
+    if strange := [label for label in normal if label not in labels]:
+        some = ", ".join(map(repr, sorted(labels)[:5]))
+        raise ValueError(f"the column {name!r} has no label {strange[0]!r}; it has {some}")
+    return np.array([label not in normal for label in found])
 
 
 def _draws(rows: np.ndarray) -> np.ndarray:

@@ -53,8 +53,8 @@ def train(detector: dv.AnomalyDetector, given: Given, parts: Parts, talk: Talk) 
         callbacks = [progress.callback("training")]
         if given.in_memory:
             detector.fit(given.sample.take(rows), labels, callbacks=callbacks)
-        else:  # labels are in the files
-            detector.fit(ChosenRows(given.source, rows), callbacks=callbacks)
+        else:
+            detector.fit(ChosenRows(given.source, rows, given.abnormal), callbacks=callbacks)
 
 
 def method_of(recipe: Recipe) -> str:

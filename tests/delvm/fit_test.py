@@ -97,6 +97,28 @@ def test_a_large_table_is_read_in_parts(delvm_json, fitted, tmp_path, monkeypatc
     assert "random rows" in (tmp_path / "m" / "model_card.md").read_text()
 
 
+@pytest.mark.parametrize("small", [10**6, 300])
+@pytest.mark.parametrize(("names", "normal"), [("good bad", "good"), ("1 2", "1")])
+def test_labels_may_be_words(delvm_json, fitted, tmp_path, monkeypatch, names, normal, small):
+    monkeypatch.setattr(table_rows, "SMALL", small)
+    table = read_machines(fitted)
+    table["defekt"] = np.array(names.split())[table["defekt"]]
+    table.to_csv(tmp_path / "x.csv", index=False)
+    table.to_parquet(tmp_path / "x.parquet")
+    for file in ("x.csv", "x.parquet"):
+        arguments = ["fit", file, "-o", "m", "--label", "defekt", "--normal", normal]
+        found = delvm_json(*arguments, "--recipe", fitted / "quick.toml")
+        assert (found["data"]["normal"], found["data"]["abnormal"]) == (300, 20)
+        assert [column["name"] for column in found["data"]["columns"]] == [*table][:3]
+        assert "60 normal and 20 abnormal rows" in found["protocol"]
+
+
+def test_columns_to_leave_out_may_be_named_one_by_one(delvm_json, fitted):
+    arguments = ["fit", fitted / "machines.csv", "-o", "m", "--recipe", fitted / "quick.toml"]
+    found = delvm_json(*arguments, *READ, "--drop", "defekt", "--drop", "Maschine")
+    assert found["data"]["left_out"] == ["defekt", "Maschine"]
+
+
 def test_what_learns_from_arrays_alone_has_large_tables_in_memory(
     delvm_json, fitted, tmp_path, monkeypatch
 ):
@@ -161,6 +183,9 @@ def test_one_recipe_of_several(delvm, delvm_json, fitted, tmp_path):
         (",a\n0,1\n1,2\n", (), "pass --index 'Unnamed: 0'"),
         ("a,when\n1,2026-01-01\n2,2026-01-02\n3,2026-01-03", (), "--dates 'numbers'"),
         ("a,bad\n1,2\n3,5\n", ("--label", "bad"), "labels in the column 'bad' must be"),
+        ("a,bad\n1,good\n3,bad\n", ("--label", "bad"), "of normal rows with --normal"),
+        ("a,bad\n1,2\n3,5\n", ("--label", "bad", "--normal", "3"), "no label '3'; it has '2', "),
+        ("a,bad\n1,x\n3,\n", ("--label", "bad", "--normal", "x"), "row 1 has no label"),
         ("a,bad\n1,1\n3,1\n", ("--label", "bad"), "all 2 rows are abnormal"),
         ("a,bad\n1,0\n3,1\n", ("--label", "bad"), "1 normal rows are too few"),
         ("a,b\n1,0\n", ("--label", "worse"), "no column 'worse'"),
