@@ -104,8 +104,8 @@ class TextSummary:
         if len(self.counts) > len(kept):
             number = f"{'over ' if self.lost else ''}{len(self.counts)}"
             warn(
-                f"the column {self.name!r} has {number} values, of which the {len(kept)} most "
-                f"frequent are told apart; the others count as one"
+                f"the column {self.name!r} has {number} values in the rows to learn from, of which "
+                f"the {len(kept)} most frequent are told apart; the others count as one"
             )
         return Category(self.name, kept, self.incomplete)
 

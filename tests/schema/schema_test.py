@@ -91,7 +91,7 @@ def test_columns_are_matched_by_name(schema):
 
 def test_rare_values_share_a_number_and_that_is_said():
     values = [f"v{k % 40}" for k in range(200)] + ["v1"] * 50
-    with pytest.warns(UserWarning, match="has 40 values, of which the 32 most frequent"):
+    with pytest.warns(UserWarning, match="has 40 values in .* of which the 32 most frequent"):
         schema = learn_schema(pa.table({"v": values}))
     assert len(schema.outputs) == 33
     assert schema.columns[0].values[0] == "v1"
