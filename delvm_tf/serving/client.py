@@ -11,6 +11,7 @@ from delvm_tf.inputs.columns import check_names, names_of
 from delvm_tf.serving.checks import (
     by_threshold,
     checked_cells,
+    checked_count,
     checked_images,
     checked_rows,
     checked_threshold,
@@ -125,7 +126,7 @@ class Client:
         if threshold is not None:
             checked_threshold(threshold, info.outputs, signature)
         inputs = self._inputs(x, signature, info)
-        count = len(next(iter(inputs.values())))
+        count = checked_count(inputs)
         parts = []
         for start in range(0, count, self.batch_size):
             batch = {name: rows[start : start + self.batch_size] for name, rows in inputs.items()}
