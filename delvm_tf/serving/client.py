@@ -106,7 +106,9 @@ class Client:
 
         Args:
             x: (n, ...) in raw units; for `encoded_images` a list of bytes. A data frame must have
-                the training data's columns in their order, `x[list(client.columns())]`.
+                the training data's columns in their order, `x[list(client.columns())]`. Columns
+                of a table that are dates are sent as seconds, for a server does not say which of
+                its numbers were dates; `load` compares them with the schema.
             signature: its name.
             threshold: decides instead of the detector's own; `is_anomaly` and `threshold` follow.
 

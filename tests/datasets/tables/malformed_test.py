@@ -29,7 +29,7 @@ MISSING = {
     "NULL", "null", "None", "none", "?", ".", "-", "--",
 }  # fmt: skip
 TRUTH = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
-DATE = r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d{1,6})?)?)?"
+DATE = r"\d{4}-\d\d-\d\d([ T]\d\d(:\d\d(:\d\d(\.\d{1,6})?)?)?)?"
 ADVICE = re.compile(
     r"; |expected|pass |remove|rename|convert|correct|unpack|may be|damaged|no rows|is empty"
 )
@@ -109,7 +109,7 @@ def held(cells, mark):
         ("number", lambda cell: number(cell, mark)),
         ("boolean", TRUTH.get),
         ("date", moment(DATE)),
-        ("date", moment(DATE + r"(Z|[+-]\d\d:\d\d)")),
+        ("date", moment(DATE + r"(Z|[+-]\d\d(:?\d\d)?)")),
         ("date", moment(r"\d\d:\d\d(:\d\d(\.\d{1,6})?)?")),
     ]
     for kind, way in ways:
