@@ -18,6 +18,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 import requests
+import tensorflow as tf
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from parity_checks.servers import GrpcServer, RestServer
@@ -70,6 +71,7 @@ class World:
         )
         self.served = load(path)
         self.said = [self.python(self.pool.iloc[k : k + 1]) for k in range(len(self.pool))]
+        self.encoded = self.detector.schema_.encode(self.pool[:USUAL])
         self.rest, self.grpc = RestServer(path), GrpcServer(path)
         self.http, self.remote = Client(self.rest.address, "ecg"), Client(self.grpc.address, "ecg")
         self.ways = {"load": self.served, "REST": self.http, "gRPC": self.remote}
@@ -345,6 +347,81 @@ def test_raw_requests_are_answered_right_or_refused(world, size):
     check()
     assert min(counts[200], counts[400]) > size / 8, counts
     assert {*counts} <= {200, 400}
+
+
+# Numbers of rows in other forms; whether these mean the same.
+OF_ROWS = {
+    "float64": (lambda x: x, True),
+    "float32": (lambda x: x.astype("float32"), True),
+    "long": (lambda x: x.astype("longdouble"), True),
+    "turned": (lambda x: np.asfortranarray(x), True),
+    "swapped bytes": (lambda x: x.astype(">f8"), True),
+    "list": (lambda x: x.tolist(), True),
+    "tensor": (tf.constant, True),
+    "text": (lambda x: x.astype(str), False),
+    "list of text": (lambda x: x.astype(str).tolist(), False),
+    "bytes": (lambda x: x.tobytes(), False),
+    "complex": (lambda x: x + 0j, False),
+    "truth": (lambda x: x > 0, False),
+    "NaN": (lambda x: np.where(np.arange(x.shape[1]) == 1, np.nan, x), False),
+    "endless": (lambda x: np.where(np.arange(x.shape[1]) == 1, -np.inf, x), False),
+    "huge": (lambda x: np.where(np.arange(x.shape[1]) == 1, 1e39, x), False),
+    "None": (lambda x: [[None, *row[1:]] for row in x.tolist()], False),
+    "ragged": (lambda x: [*x.tolist(), [1.0]], False),
+    "narrow": (lambda x: x[:, 1:], False),
+    "wide": (lambda x: np.c_[x, x], False),
+    "deep": (lambda x: x[np.newaxis], False),
+    "flat": (lambda x: x.ravel(), False),
+    "none": (lambda x: x[:0], False),
+    "masked": (lambda x: np.ma.masked_less(x, np.inf), False),
+    "dates": (lambda x: x.astype("int64").astype("datetime64[s]"), False),
+    "record": (lambda x: [dict(enumerate(row)) for row in x.tolist()], False),
+}
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("way", ["load", "REST", "gRPC", "raw"])
+def test_arrays_are_scored_as_python_scores_them_or_refused(world, way, size):
+    url = f"{world.rest.address}/v1/models/ecg:predict"
+    counts = Counter()
+
+    def decided(x):
+        """By the signature that the library's own ways do not take."""
+        inputs = {"x": x if isinstance(x, list) else x.tolist(), "threshold": [3.0] * len(x)}
+        body = json.dumps({"signature_name": "decide", "inputs": inputs})
+        answer = requests.post(url, data=body, timeout=30).json()
+        if "outputs" not in answer:
+            raise ValueError(answer["error"])
+        return answer["outputs"]
+
+    @fuzzed(size)
+    @given(
+        st.lists(st.integers(0, USUAL - 1), min_size=1, max_size=MOST),
+        st.sampled_from(sorted(OF_ROWS)), st.booleans(),
+    )  # fmt: skip
+    def check(places, form, explain):
+        change, fine = OF_ROWS[form]
+        x = change(world.encoded[places])
+        signature = "explain" if explain and way != "raw" else "serving_default"
+        if way == "raw" and not hasattr(x, "tolist") and not isinstance(x, list):
+            return
+        if form in ("dates", "complex", "masked", "long") and way == "raw":  # JSON has none
+            return
+        call = decided if way == "raw" else lambda x: world.ways[way].predict(x, signature)
+        answer = refused(lambda: call(x), TypeError, ValueError, RequestRefusedError)
+        counts["refused" if answer is None else "answered"] += 1
+        assert (answer is not None) == fine or (form == "truth" and way == "raw"), form
+        if answer is None or form == "truth":
+            return
+        if signature == "serving_default":
+            world.check(answer, places, 3.0 if way == "raw" else None)
+            return
+        total = answer["contributions"].sum(axis=1) + answer["baseline"]
+        scores = [world.said[k][0] for k in places]
+        np.testing.assert_allclose(total, scores, rtol=1e-3, atol=1e-3)
+
+    check()
+    assert min(counts["answered"], counts["refused"]) > size / 8, counts
 
 
 def told(path):
