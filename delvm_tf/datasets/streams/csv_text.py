@@ -222,7 +222,8 @@ def _lines(path: Path, options: TableOptions) -> Iterator[Line]:
             if cells is None:
                 return
             # A first line of white space may be the name of a column.
-            blank = not cells or (width is not None and len(cells) == 1 and cells[0].isspace())
+            row = width is not None or options.header is False
+            blank = not cells or (row and len(cells) == 1 and cells[0].isspace())
             if not blank:  # "" in quotes is a cell
                 if width is None and blanks and len(cells) == 1 and not options.header:
                     raise _may_be_missing(path, blanks)

@@ -221,6 +221,10 @@ def test_damaged_and_ambiguous_files(text, match, tmp_path):
 def test_blank_lines_before_the_name_of_one_column(tmp_path):
     rows = open_table(written(tmp_path, "\n\nx\n1\n2\n"), header=True).read()[0]
     assert rows.to_pydict() == {"x": [1.0, 2.0]}
+    with pytest.raises(ContentsError, match="line 1 is blank in a file of one column"):
+        open_table(written(tmp_path, " \n1\n2\n"), header=False)
+    with pytest.raises(ContentsError, match="is empty"):
+        open_table(written(tmp_path, " "), header=False)
 
 
 @pytest.mark.parametrize(("separator", "line"), [("\t", "\t"), (" ", " ")])
