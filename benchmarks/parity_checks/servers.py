@@ -13,6 +13,10 @@ import tensorflow as tf
 
 DTYPES = {"float32": "DT_FLOAT", "float64": "DT_DOUBLE", "bool": "DT_BOOL", "string": "DT_STRING"}
 
+REFUSED = (
+    tf.errors.InvalidArgumentError, AttributeError, KeyError, OverflowError, TypeError, ValueError,
+)  # fmt: skip
+
 
 class Trouble:
     """What goes wrong next: a list of faults that requests use up; and what the last one said."""
@@ -103,9 +107,9 @@ class RestServer:
         return {"metadata": {"signature_def": {"signature_def": signatures}}}
 
     def predict(self, body):
-        function = self.served[body["signature_name"]]
-        specs = function.structured_input_signature[1]
         try:
+            function = self.served[body["signature_name"]]
+            specs = function.structured_input_signature[1]
             outputs = function(**{
                 name: tf.constant(
                     [base64.b64decode(v["b64"]) for v in value] if name == "image_bytes" else value,
@@ -113,7 +117,7 @@ class RestServer:
                 )
                 for name, value in body["inputs"].items()
             })  # fmt: skip
-        except (tf.errors.InvalidArgumentError, KeyError, TypeError) as error:
+        except REFUSED as error:
             return 400, {"error": str(error)}
         outputs = {
             n: (

@@ -316,6 +316,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 
         Raises:
             NotExplainedError: if the score has no gradient, as that of trees.
+            ValueError: if there are no examples.
         """
         check_is_fitted(self)
         if self.schema_ is not None:

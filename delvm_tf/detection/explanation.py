@@ -68,7 +68,14 @@ def explanation_function(
 
 
 def by_rows(explain: Callable[[Any], Explanation], x: np.ndarray) -> Explanation:
-    """Explanations of an array, a few rows at a time by one graph, as arrays."""
+    """Explanations of an array, a few rows at a time by one graph, as arrays.
+
+    Raises:
+        ValueError: if there are no rows.
+        NotExplainedError: if the function has no gradient.
+    """
+    if not len(x):
+        raise ValueError("there are no rows to explain; pass one or more")
     spec = tf.TensorSpec((None, *x.shape[1:]), x.dtype)
     graph = tf.function(explain, input_signature=[spec], autograph=False)
     with made_of_tensorflow(NotExplainedError, "there is no gradient"):

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 DATES = "numbers"  # seconds since 1970
+_EXACT = 2**53  # float64 represents every integer below it, and rounds larger ones
 
 
 def as_table(x: Any) -> Any:
@@ -27,7 +28,7 @@ def as_table(x: Any) -> Any:
         try:
             if package == "pandas":
                 _check_names(list(x.columns))
-                x = pa.Table.from_pandas(x, preserve_index=False)
+                x = _of_pandas(x)
             elif hasattr(x, "to_arrow"):
                 x = x.to_arrow()
             elif hasattr(x, "__arrow_c_stream__"):
@@ -42,6 +43,24 @@ def as_table(x: Any) -> Any:
             ) from error
     _check_names(x.column_names)
     return x
+
+
+def _of_pandas(frame: Any) -> Any:
+    """A data frame, unless one of its columns of objects has dates with something else.
+
+    Arrow takes numbers after a date for days or microseconds, and drops times after a day.
+    """
+    import pyarrow as pa
+
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    for name, kind in frame.dtypes.items():
+        if kind.kind == "O" and pa.types.is_temporal(table.schema.field(name).type):
+            cells = frame[name].dropna()
+            found = {(type(v).__name__, getattr(v, "tzinfo", None) is None) for v in cells}
+            if len(found) > 1:
+                held = ", ".join(sorted(kind for kind, _ in found))
+                raise pa.ArrowInvalid(f"The column {name!r} has {held}, or only some time zones")
+    return table
 
 
 def is_one(x: Any) -> bool:
@@ -122,24 +141,34 @@ def numbers(column: Any, name: str) -> np.ndarray:
         ValueError: for integers that float64 cannot hold, or infinity.
     """
     import pyarrow as pa
-    from pyarrow import types
+    from pyarrow import compute, types
 
     kind = column.type
     try:
         if types.is_boolean(kind):
             column = column.cast("uint8")
         elif types.is_date(kind) or types.is_timestamp(kind):
-            column = column.cast(pa.timestamp("us"), safe=False).cast("int64").cast("float64")
+            whole = compute.CastOptions(pa.timestamp("us"), allow_time_truncate=True)
+            column = column.cast(options=whole).cast("int64").cast("float64")
             return _finite(column.to_numpy() / 1e6, name)
         elif types.is_time(kind) or types.is_duration(kind):
             unit = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}[kind.unit]
             whole = "int32" if types.is_time32(kind) else "int64"
             return _finite(column.cast(whole).cast("float64").to_numpy() / unit, name)
-        return _finite(column.cast("float64").to_numpy(), name)
+        decimal = types.is_decimal(kind)  # whose text is rounded once, and itself twice
+        values = (column.cast("string") if decimal else column).cast("float64").to_numpy()
     except pa.ArrowException as error:
         raise ValueError(
             f"the column {name!r} cannot be read as numbers without loss: {error}"
         ) from error
+    if decimal:
+        for k in map(int, np.flatnonzero(np.abs(values) >= _EXACT)):
+            if int(column[k].as_py()) != int(values[k]):
+                raise ValueError(
+                    f"the column {name!r} cannot be read as numbers without loss: {column[k]} in "
+                    f"row {k}"
+                )
+    return _finite(values, name)
 
 
 def missing(column: Any) -> np.ndarray:

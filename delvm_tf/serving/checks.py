@@ -71,6 +71,14 @@ def _cells(column: Any, name: str, dtype: str) -> np.ndarray:
 _OF: dict[str, Any] = {"string": object, "float64": np.float64}
 
 
+def checked_count(inputs: Mapping[str, Any]) -> int:
+    """How many rows the inputs of a signature have; ValueError if there are none."""
+    count = len(next(iter(inputs.values())))
+    if not count:
+        raise ValueError("the table has no rows; pass one or more")
+    return count
+
+
 def checked_threshold(threshold: float, outputs: Any, signature: str) -> np.float32:
     """A threshold as the number that a served model compares with.
 

@@ -11,6 +11,7 @@ from delvm_tf.inputs.columns import check_names, names_of
 from delvm_tf.serving.checks import (
     by_threshold,
     checked_cells,
+    checked_count,
     checked_images,
     checked_rows,
     checked_threshold,
@@ -105,7 +106,9 @@ class Client:
 
         Args:
             x: (n, ...) in raw units; for `encoded_images` a list of bytes. A data frame must have
-                the training data's columns in their order, `x[list(client.columns())]`.
+                the training data's columns in their order, `x[list(client.columns())]`. Columns
+                of a table that are dates are sent as seconds, for a server does not say which of
+                its numbers were dates; `load` compares them with the schema.
             signature: its name.
             threshold: decides instead of the detector's own; `is_anomaly` and `threshold` follow.
 
@@ -125,7 +128,7 @@ class Client:
         if threshold is not None:
             checked_threshold(threshold, info.outputs, signature)
         inputs = self._inputs(x, signature, info)
-        count = len(next(iter(inputs.values())))
+        count = checked_count(inputs)
         parts = []
         for start in range(0, count, self.batch_size):
             batch = {name: rows[start : start + self.batch_size] for name, rows in inputs.items()}

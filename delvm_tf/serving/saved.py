@@ -10,6 +10,7 @@ import tensorflow as tf
 from delvm_tf.inputs.columns import check_names, names_of
 from delvm_tf.serving.checks import (
     by_threshold,
+    checked_count,
     checked_images,
     checked_rows,
     checked_threshold,
@@ -88,7 +89,7 @@ class ServedModel:
             checked_threshold(threshold, self.card.signatures[signature], signature)
         function = self._signatures[signature]
         inputs = self._inputs(x, signature)
-        count = len(next(iter(inputs.values())))
+        count = checked_count(inputs)
         step = max(1, min(batch_size, self.card.max_batch_size))
         parts = []
         for start in range(0, count, step):

@@ -47,6 +47,8 @@ def test_tables_of_other_libraries_score_the_same(fitted, kind):
 
 def test_what_does_not_fit_is_told(fitted):
     table = rows(10)
+    with pytest.raises(ValueError, match="there are no rows to explain"):
+        fitted.explain(table[:0])
     with pytest.raises(ValueError, match="lacks the columns colour"):
         fitted.predict(table.drop(columns="colour"))
     with pytest.raises(TypeError, match="'colour' held text in training, and holds number now"):

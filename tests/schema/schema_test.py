@@ -1,6 +1,7 @@
 """Tables as they are: numbers, truth values, text, dates and missing cells."""
 
 import datetime
+import decimal
 import json
 
 import hypothesis
@@ -12,7 +13,7 @@ import pytest
 import tensorflow as tf
 from hypothesis import strategies as st
 
-from delvm_tf.schema import Category, Number, Schema, learn_schema
+from delvm_tf.schema import Category, Number, Schema, arrow, learn_schema
 
 COLUMNS = {
     "size": [1.5, None, 2.5, 4.0, 3.5],
@@ -20,6 +21,7 @@ COLUMNS = {
     "on": [True, False, True, True, False],
     "colour": ["red", "blue", "red", None, "green"],
 }
+DAY = pd.Timestamp("2026-11-27 13:30")
 MAKERS = {"pandas": pd.DataFrame, "polars": pl.DataFrame, "pyarrow": pa.table}
 NAMES = (
     "size", "size is missing", "count", "on",
@@ -124,6 +126,11 @@ def test_dates_are_declined_with_advice_or_become_seconds():
         ({"a": ["", ""]}, ValueError, "'a' has no values; leave it out"),
         ({"a": [1.0, float("inf")]}, ValueError, r"'a' is infinite in 1 rows \(first: \[1\]\)"),
         ({"a": [1, 2**60 + 1]}, ValueError, "'a' cannot be read as numbers without loss"),
+        (
+            {"a": [decimal.Decimal(1), decimal.Decimal(2**53 + 1)]},
+            ValueError,
+            "'a' cannot be read as numbers without loss: 9007199254740993 in row 1",
+        ),
         ({"id": [f"n{k}" for k in range(40)]}, ValueError, "different in each of 40 rows"),
         (
             {"id": [f"{k}.5" for k in range(40)]},
@@ -144,6 +151,17 @@ def test_columns_that_cannot_be_used_are_named(table, error, message):
         (np.zeros((3, 2)), TypeError, "a table with named columns, got ndarray"),
         (pd.DataFrame(np.zeros((3, 2))), TypeError, r"names of columns must be text, got \[0, 1\]"),
         (pd.DataFrame({"a": [1, "x"]}), ValueError, "several types of values"),
+        (pd.DataFrame({"a": [DAY, 1.0]}, dtype=object), ValueError, "'a' has Timestamp, float"),
+        (
+            pd.DataFrame({"a": [DAY.date(), DAY.to_pydatetime()]}, dtype=object),
+            ValueError,
+            "several types of values.*'a' has date, datetime",
+        ),
+        (
+            pd.DataFrame({"a": [DAY, DAY.tz_localize("UTC")]}, dtype=object),
+            ValueError,
+            "several types of values.*only some time zones",
+        ),
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), ValueError, "the same name: a"),
     ],
 )
@@ -185,6 +203,17 @@ def test_numbers_alone_are_plain():
     assert not learn_schema(pa.table({"a": [1, None], "b": [0.5, 1.5]})).plain
     assert not learn_schema(pa.table({"a": [1, 2], "b": ["x", "y"]})).plain
     assert Number("a", 1.5).outputs == ("a",)
+
+
+def test_decimals_are_rounded_once():
+    column = pa.chunked_array([[decimal.Decimal("0.0501"), None]], pa.decimal128(38, 4))
+    np.testing.assert_array_equal(arrow.numbers(column, "a"), [0.0501, np.nan])
+
+
+@pytest.mark.parametrize("kind", [pa.timestamp("s"), pa.duration("s")])
+def test_times_that_nothing_can_hold_are_refused(kind):
+    with pytest.raises(ValueError, match="'a' cannot be read as numbers without loss"):
+        arrow.numbers(pa.chunked_array([pa.array([2**60], kind)]), "a")
 
 
 def test_great_offsets_keep_their_digits():

@@ -85,6 +85,8 @@ def test_the_loader_takes_tables_in_any_order(served):
     same(model.predict(other, "table"), schema, detector, table)
     with pytest.raises(ValueError, match="lacks the columns colour"):
         model.predict(table.drop(columns="colour"), "table")
+    with pytest.raises(ValueError, match="the table has no rows"):
+        model.predict(table[:0], "table")
     with pytest.raises(TypeError, match="'colour' held text in training, and holds number now"):
         model.predict(table.assign(colour=1), "table")
     with pytest.raises(ValueError, match=r"refuses rows 0 to 29: (.|\n)*at most 2 of the 4 cells"):
@@ -102,6 +104,8 @@ def test_the_client_takes_tables_in_any_order(served, server):
             same(client.predict(table[table.columns[::-1]], "table"), schema, detector, table)
             with pytest.raises(ValueError, match="lacks the columns gr__e_in_cm; it has when, on"):
                 client.predict(table.drop(columns="Größe in cm"), "table")
+            with pytest.raises(ValueError, match="the table has no rows"):
+                client.predict(table[:0], "table")
             with pytest.raises(TypeError, match="'when' holds text, and the model takes float64"):
                 client.predict(table.assign(when="now"), "table")
             with pytest.raises(ValueError, match="cannot tell the columns 'on' and 'ON' apart"):

@@ -65,15 +65,15 @@ class CsvText(NamedTuple):
         """The cells of some columns, as they are written.
 
         Raises:
-            ContentsError: for rows of different lengths, text that is not UTF-8, and misplaced
-                quotes, with row and line.
+            ContentsError: for rows of different lengths, text that is not UTF-8, characters NUL and
+                misplaced quotes, with row and line.
         """
         if self.header and self.second is None:
             return
         try:
             with _open(self.path) as file, self._arrow_reader(file, wanted) as found:
                 yield from found
-        except (pyarrow.ArrowInvalid, _QuoteError) as error:
+        except (pyarrow.ArrowInvalid, _TextError) as error:
             raise self._explained(error) from error
 
     def line_of(self, row: int) -> int:
@@ -89,18 +89,23 @@ class CsvText(NamedTuple):
 
     def _arrow_reader(self, file: IO[bytes], wanted: list[int]) -> arrow_csv.CSVStreamingReader:
         """Batches of the columns that are wanted, as text: Arrow shall infer nothing."""
-        width = self.width
+        width, separator = self.width, self.options.separator
         names = [str(k) for k in range(width)]
+
+        def handle(row: arrow_csv.InvalidRow) -> str:
+            blank = row.text.isspace() and separator not in row.text
+            return "skip" if blank else "error"
+
         return arrow_csv.open_csv(
-            _Quotes(file, self.options.separator),
+            _Quotes(file, separator),
             arrow_csv.ReadOptions(
                 block_size=max(_BLOCK, _CELL * width, self.block), column_names=names,
                 skip_rows=self.first.number if self.header else self.first.start,
             ),
             arrow_csv.ParseOptions(
-                delimiter=self.options.separator, newlines_in_values=True,
+                delimiter=separator, newlines_in_values=True,
                 ignore_empty_lines=width > 1,
-                invalid_row_handler=lambda row: "skip" if row.text.isspace() else "error",
+                invalid_row_handler=handle,
             ),
             arrow_csv.ConvertOptions(
                 column_types=dict.fromkeys(names, pyarrow.string()), strings_can_be_null=False,
@@ -136,12 +141,12 @@ def open_csv(path: Path, options: TableOptions) -> CsvText | None:
     return CsvText(path, options, first, next(lines, None))
 
 
-class _QuoteError(Exception):
-    """A quote that neither opens nor closes a cell, which Arrow would take for an ornament."""
+class _TextError(Exception):
+    """What Arrow would take for text: a quote that neither opens nor closes a cell, or NUL."""
 
 
 class _Quotes(io.RawIOBase):
-    """A file that checks quotes as it is read.
+    """A file that checks quotes as it is read, and that it has no NUL.
 
     The quotes of a file open and close cells in turn, where a doubled one closes and opens again:
     each has a separator, the end of a line or another quote at its outer side.
@@ -158,6 +163,8 @@ class _Quotes(io.RawIOBase):
 
     def read(self, size: int = -1) -> bytes:
         block = self.file.read(size)
+        if b"\0" in block:
+            raise _TextError("it has characters NUL")
         if b'"' in block or b'"' in self.last:
             data = np.frombuffer(self.last + (block or b"\n"), "u1")
             quotes = np.flatnonzero(data == ord('"'))
@@ -165,9 +172,9 @@ class _Quotes(io.RawIOBase):
             opens, closes = opens[opens > 0] - 1, closes[closes < len(data) - 1] + 1
             self.odd ^= bool((len(quotes) - (data[-1] == ord('"'))) % 2)
             if not self.outside[data[opens]].all() or not self.outside[data[closes]].all():
-                raise _QuoteError("a quote stands within a cell")
+                raise _TextError("a quote stands within a cell")
         if not block and self.odd:
-            raise _QuoteError("a quote is not closed")
+            raise _TextError("a quote is not closed")
         self.last = block[-1:]
         return block
 
@@ -191,7 +198,7 @@ def _open(path: Path) -> Any:
 
 def _lines(path: Path, options: TableOptions) -> Iterator[Line]:
     """The lines that are not blank; in a file of one column a blank one is a missing value."""
-    width = None
+    width, blanks = None, 0
     escape = "surrogateescape"  # so that the line of wrong bytes is known
     with _open(path) as binary, io.TextIOWrapper(binary, "utf-8", escape, "") as file:
         reader = csv.reader(file, delimiter=options.separator, strict=True)
@@ -199,25 +206,39 @@ def _lines(path: Path, options: TableOptions) -> Iterator[Line]:
             start = reader.line_num
             try:
                 cells = next(reader, None)
-                "".join(cells or ()).encode()
+                text = "".join(cells or ())
+                text.encode()
             except (csv.Error, UnicodeError) as error:
                 raise ContentsError(
                     f"{path}: line {reader.line_num} cannot be read ({error}); expected "
                     f'UTF-8 text with cells quoted by " if necessary; the file is damaged or has '
                     f"another format"
                 ) from error
+            if "\0" in text:
+                raise ContentsError(
+                    f"{path}: line {reader.line_num} has characters NUL; the file is damaged, or "
+                    f"in another encoding such as UTF-16: write it as UTF-8"
+                )
             if cells is None:
                 return
             # A first line of white space may be the name of a column.
-            blank = not cells or (width is not None and len(cells) == 1 and cells[0].isspace())
+            row = width is not None or options.header is False
+            blank = not cells or (row and len(cells) == 1 and cells[0].isspace())
             if not blank:  # "" in quotes is a cell
+                if width is None and blanks and len(cells) == 1 and not options.header:
+                    raise _may_be_missing(path, blanks)
                 width = width or len(cells)
                 yield Line(start, reader.line_num, cells)
             elif width == 1:
-                raise ContentsError(
-                    f"{path}: line {reader.line_num} is blank in a file of one column, so a value "
-                    f"may be missing; remove the line or fill it"
-                )
+                raise _may_be_missing(path, reader.line_num)
+            blanks = reader.line_num if blank else blanks
+
+
+def _may_be_missing(path: Path, line: int) -> ContentsError:
+    return ContentsError(
+        f"{path}: line {line} is blank in a file of one column, so a value may be missing; remove "
+        f"the line or fill it"
+    )
 
 
 def _check_separator(first: Line, options: TableOptions, path: Path) -> None:

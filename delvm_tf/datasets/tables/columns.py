@@ -69,11 +69,24 @@ class Columns:
             cells = cells.dictionary_decode()
         if types.is_boolean(cells.type) and wanted == NUMBER:
             cells = cells.cast("uint8")
-        found = cells.cast(wanted, safe=False)
-        if types.is_integer(cells.type) and wanted == NUMBER:
+        try:
+            # Nanoseconds may be cut, and integers are looked at below; years must not overflow.
+            # Arrow rounds decimals twice, but not their text.
+            exact = cells.cast(TEXT) if types.is_decimal(cells.type) else cells
+            found = exact.cast(
+                options=compute.CastOptions(
+                    wanted, allow_time_truncate=True, allow_float_truncate=True
+                )
+            )
+        except pa.ArrowException as error:
+            raise ContentsError(
+                f"{source.path}: the column {name!r} cannot be read after row {start} ({error}); "
+                f"correct it, or leave it out with drop="
+            ) from error
+        if wanted == NUMBER and not types.is_floating(cells.type):
             floats = found.to_numpy(zero_copy_only=False)
             for k in map(int, np.flatnonzero(np.abs(floats) >= EXACT)):
-                if cells[k].as_py() != int(floats[k]):
+                if int(cells[k].as_py()) != int(floats[k]):
                     raise ContentsError(
                         f"{source.place(start + k)}, column {name!r}, is {cells[k]}, {INEXACT}"
                     )

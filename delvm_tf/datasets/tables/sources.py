@@ -67,7 +67,9 @@ class Source:
                 if len(batch):
                     yield {name: cells[name] for name in wanted}
                 start += len(batch)
-        except (pa.ArrowException, OSError) as error:
+        except ContentsError:
+            raise
+        except Exception as error:  # damage shows in Arrow, gzip, zlib, text ...
             raise ContentsError(
                 f"{self.path} cannot be read after row {start} ({error}); it is damaged or has "
                 f"another format"
@@ -93,8 +95,11 @@ class Source:
         if self.whole:
             self.content.check_blank()
             return self.content.batches([self.names.index(name) for name in own])
-        return self.content.to_batches(
-            columns=own, batch_size=2**13, batch_readahead=1, fragment_readahead=1
+        return map(
+            _valid,
+            self.content.to_batches(
+                columns=own, batch_size=2**13, batch_readahead=1, fragment_readahead=1
+            ),
         )
 
 
@@ -104,6 +109,15 @@ def source_of(path: Path, options: TableOptions, csv: bool, expected: Collection
     Raises:
         ContentsError: if it is damaged, empty, or it is not clear whether its first line has names.
     """
+    try:
+        return _source_of(path, options, csv, expected)
+    except ContentsError:
+        raise
+    except Exception as error:  # damage shows in Arrow, gzip, zlib, text ...
+        raise ContentsError(f"{path} cannot be read ({error}); it is damaged") from error
+
+
+def _source_of(path: Path, options: TableOptions, csv: bool, expected: Collection[str]) -> Source:
     folders = {
         name: unquote(value).replace(_NO_VALUE, "")
         for name, _, value in (part.partition("=") for part in path.parent.parts) if value
@@ -119,10 +133,7 @@ def source_of(path: Path, options: TableOptions, csv: bool, expected: Collection
         if header:
             names = [n.strip() or f"Unnamed: {k}" for k, n in enumerate(text.first.cells)]
         return Source(path, text, [*names, *folders], {}, [], folders)
-    try:
-        data = dataset_of(path, partitioning=None)
-    except (pa.ArrowException, OSError) as error:
-        raise ContentsError(f"{path} cannot be read ({error}); it is damaged") from error
+    data = dataset_of(path, partitioning=None)
     schema = data.schema
     index = (schema.pandas_metadata or {}).get("index_columns", ())
     return Source(
@@ -130,6 +141,12 @@ def source_of(path: Path, options: TableOptions, csv: bool, expected: Collection
         {field.name: _canonical(field.type) for field in schema},
         [name for name in index if isinstance(name, str)], folders,
     )  # fmt: skip
+
+
+def _valid(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """A batch whose text is UTF-8 and whose codes have a value, which reading does not check."""
+    batch.validate(full=True)
+    return batch
 
 
 def _canonical(kind: pa.DataType) -> pa.DataType:

@@ -242,6 +242,8 @@ REFUSED = {
     "'a','b'\n1,2\n": "quoted by '",
     "a\n1\n\n2\n": "line 3 is blank in a file of one column",
     "a\n\n": "line 2 is blank in a file of one column",
+    "\n1\n": "line 1 is blank in a file of one column",
+    "a,b\n1,2\n\0,3\n": "line 3 has characters NUL",
     '""\n': "may be names or data",
     "\f\n0,5\n": r"line 1 is '\\x0c', which may be names or data",
     'a\n1\n""\n': r"row 1 \(line 3\), column 0 \('a'\), is missing",

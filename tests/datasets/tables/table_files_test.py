@@ -3,6 +3,7 @@
 import csv
 import datetime
 import decimal
+import gzip
 
 import numpy as np
 import pandas as pd
@@ -207,11 +208,39 @@ def test_columns_of_several_files_are_matched_by_name(tmp_path):
         ("", "is empty"),
         (b"x,y\n1,\xff\n", "UTF-8"),
         ('x,y\n1,a "b\n', "quote"),
+        ("x,y\n1,a\n2,b\0\n", r"line 3 has characters NUL.*write it as UTF-8"),
+        ("x,y\n1,a\n".encode("utf-16-le"), "line 1 has characters NUL"),
+        ("\n1\n2\n", "line 1 is blank in a file of one column"),
     ],
 )
 def test_damaged_and_ambiguous_files(text, match, tmp_path):
     with pytest.raises(ContentsError, match=match):
         open_table(written(tmp_path, text)).read()
+
+
+def test_blank_lines_before_the_name_of_one_column(tmp_path):
+    rows = open_table(written(tmp_path, "\n\nx\n1\n2\n"), header=True).read()[0]
+    assert rows.to_pydict() == {"x": [1.0, 2.0]}
+    with pytest.raises(ContentsError, match="line 1 is blank in a file of one column"):
+        open_table(written(tmp_path, " \n1\n2\n"), header=False)
+    with pytest.raises(ContentsError, match="is empty"):
+        open_table(written(tmp_path, " "), header=False)
+
+
+@pytest.mark.parametrize(("separator", "line"), [("\t", "\t"), (" ", " ")])
+def test_a_short_line_of_separators_is_a_row(separator, line, tmp_path):
+    text = "x,y,z\n1,2,3\n".replace(",", separator) + f"{line}\n" + separator.join("456")
+    with pytest.raises(ContentsError, match=r"row 1 \(line 3\) has 2 values, expected 3"):
+        open_table(written(tmp_path, text), separator=separator).read()
+
+
+def test_damaged_archives_are_named(tmp_path):
+    whole = gzip.compress("".join(["x,y\n", *("1,a\n" * 2000)]).encode())
+    changed = bytearray(whole)
+    changed[-5] ^= 1  # of the length
+    for data in (b"\x1f", whole[:5], whole[:30], whole[:-9], bytes(changed), b"\x1f\x8b" + whole):
+        with pytest.raises(ContentsError, match=r"a\.csv\.gz cannot be read .*damaged"):
+            open_table(written(tmp_path, data, "a.csv.gz")).read()
 
 
 def test_headers(tmp_path):
@@ -264,6 +293,7 @@ def test_typed_files(ending, tmp_path):
     [
         (pa.array([1, 2**63], pa.uint64()), "number", [1.0, 2.0**63]),
         (pa.array([decimal.Decimal("1.5"), None]), "number", [1.5, None]),
+        (pa.array([decimal.Decimal("0.0501")], pa.decimal128(38, 4)), "number", [0.0501]),
         (pa.array([3, None]).dictionary_encode(), "text", ["3", None]),
         (pa.array(["a", None], pa.large_string()), "text", ["a", None]),
         (pa.array([datetime.time(1, 2)]), "date", [datetime.time(1, 2)]),
@@ -280,7 +310,11 @@ def test_types(column, kind, values, tmp_path):
 
 
 def test_typed_values_that_are_refused(tmp_path):
-    refused = {(1, 2**53 + 1): "is 9007199254740993, an integer", (1.0, np.inf): "is infinite"}
+    refused = {
+        (1, 2**53 + 1): "is 9007199254740993, an integer",
+        (decimal.Decimal(1), decimal.Decimal(2**53 + 1)): "is 9007199254740993, an integer",
+        (1.0, np.inf): "is infinite",
+    }
     for values, match in refused.items():
         pl.DataFrame({"x": values}).write_parquet(tmp_path / "a.parquet")
         with pytest.raises(ContentsError, match=f"row 1, column 'x', {match}"):
@@ -324,6 +358,26 @@ def test_thousands_of_columns(tmp_path):
     table = open_table(tmp_path)
     assert {*table.kinds.values()} == {"number"}
     np.testing.assert_array_equal(table.read()[0].to_pandas().to_numpy(), frame.to_numpy())
+
+
+@pytest.mark.parametrize(
+    ("column", "match"),
+    [
+        (pa.array([1, 2**50], pa.timestamp("s")), "'x' cannot be read after row 0 .*out of bounds"),
+        (pa.array([1, 2**50], pa.duration("s")), "'x' cannot be read after row 0 .*out of bounds"),
+        (pa.array([2**31 - 1], pa.date32()), "'x' cannot be read after row 0 .*out of bounds"),
+        (
+            pa.StringArray.from_buffers(
+                1, pa.array([0, 1], "int32").buffers()[1], pa.py_buffer(b"\xff")
+            ),
+            r"a\.feather cannot be read .*Invalid UTF8.*damaged",
+        ),
+    ],
+)
+def test_typed_values_that_nothing_can_hold(column, match, tmp_path):
+    feather.write_feather(pa.table({"x": column}), tmp_path / "a.feather")
+    with pytest.raises(ContentsError, match=match):
+        open_table(tmp_path).read()
 
 
 ROWS = st.lists(
