@@ -30,9 +30,13 @@ from delvm_tf.models.dem import DEM
 from delvm_tf.models.dsebm import DSEBM
 from delvm_tf.models.energy_model import EnergyModel
 from delvm_tf.models.latent_energy_model import LatentEnergyModel
+from delvm_tf.models.noise_conditional.delvm import NoiseConditionalDELVM
+from delvm_tf.models.noise_conditional.dem import NoiseConditionalDEM
+from delvm_tf.models.noise_conditional.dsebm import NoiseConditionalDSEBM
 from delvm_tf.models.reconstruction_model import ReconstructionModel
 from delvm_tf.objectives.contrastive_divergence import ContrastiveDivergence
 from delvm_tf.objectives.denoising_score_matching import DenoisingScoreMatching
+from delvm_tf.objectives.noise_conditional_score_matching import NoiseConditionalScoreMatching
 from delvm_tf.objectives.objective import Objective, ObjectiveValue
 from delvm_tf.objectives.reconstruction import Reconstruction
 from delvm_tf.objectives.score_matching import ScoreMatching
@@ -73,6 +77,10 @@ __all__ = [
     "GaussianRBM",
     "LatentEnergyModel",
     "LayerStage",
+    "NoiseConditionalDELVM",
+    "NoiseConditionalDEM",
+    "NoiseConditionalDSEBM",
+    "NoiseConditionalScoreMatching",
     "Objective",
     "ObjectiveValue",
     "Reconstruction",

@@ -9,8 +9,11 @@ import keras
 from delvm_tf.catalog.objectives import OBJECTIVES, make_objective
 from delvm_tf.catalog.settings import Setting, imported, parameters_of, settings_of
 from delvm_tf.models.reconstruction_model import ReconstructionModel
-from delvm_tf.networks import cnn, ffnn
+from delvm_tf.networks import LevelNetwork, cnn, ffnn, level_cnn, level_ffnn
 from delvm_tf.objectives.objective import Objective
+
+
+OF_ONE_ENERGY = tuple(name for name, kind in OBJECTIVES.items() if not kind.noise_conditional)
 
 
 class ModelKind(NamedTuple):
@@ -20,13 +23,14 @@ class ModelKind(NamedTuple):
         title: what tables call it.
         path: its module in `delvm_tf.models`, and its class.
         objectives: names of the objectives that it can be learned by, the usual one first.
-        layers: what its layers are given by: a `"network"`, or its own `"units"` or `"filters"`.
+        layers: what its layers are given by: a `"network"`, a `"level_network"` that takes the
+            noise level too, or its own `"units"` or `"filters"`.
         usual: settings that are not the model's own defaults.
     """
 
     title: str
     path: str
-    objectives: tuple[str, ...] = tuple(OBJECTIVES)
+    objectives: tuple[str, ...] = OF_ONE_ENERGY
     layers: str = "network"
     usual: Mapping[str, Any] = {}
 
@@ -38,11 +42,17 @@ class ModelKind(NamedTuple):
     @property
     def settings(self) -> dict[str, Setting]:
         """What it can be told, layers included, as far as it can be written down."""
-        if self.layers == "network":
-            return settings_of(network, self.model)
+        if self.layers in NETWORKS:
+            return settings_of(NETWORKS[self.layers], self.model)
         own = settings_of(self.model)
         own[self.layers] = own[self.layers]._replace(kind=Sequence[int])  # also where it has one
         return own
+
+
+def _nc(title: str, path: str, *objectives: str) -> ModelKind:
+    """A model that knows the noise level."""
+    usual = objectives or ("noise-conditional",)
+    return ModelKind(title, f"noise_conditional.{path}", usual, "level_network")
 
 
 MODELS = {
@@ -55,6 +65,9 @@ MODELS = {
     "conv-rbm": ModelKind("convolutional RBM", "boltzmann.conv_rbm.ConvRBM", layers="filters"),
     "dbn": ModelKind("DBN", "boltzmann.dbn.DBN", ("cd", "persistent-cd"), "units"),
     "dbm": ModelKind("DBM", "boltzmann.dbm.DBM", layers="units"),
+    "nc-delvm": _nc("NC-DELVM", "delvm.NoiseConditionalDELVM"),
+    "nc-dem": _nc("NC-DEM", "dem.NoiseConditionalDEM"),
+    "nc-dsebm": _nc("NC-DSEBM", "dsebm.NoiseConditionalDSEBM"),
     "autoencoder": ModelKind("AE", "autoencoder.Autoencoder", ("reconstruction",)),
     "conv-autoencoder": ModelKind("CAE", "conv_autoencoder.ConvAutoencoder", ("reconstruction",)),
 }
@@ -116,6 +129,45 @@ def network(
     return keras.Sequential(layers)
 
 
+def level_network(
+    units: Sequence[int] | None = None,
+    filters: Sequence[int] | None = None,
+    kernel_size: int | Sequence[int] = 5,
+    strides: int | Sequence[int] = 1,
+    activation: str = "relu",
+    waves: int = 8,
+    kernel_initializer: str | keras.Initializer = "glorot_uniform",
+    seed: int | None = None,
+    input_shape: tuple[int, ...] | None = None,
+) -> LevelNetwork:
+    """The same, scaled and shifted by the noise level; filters are also for series, (length,).
+
+    Args:
+        units: see `network`, as for the others.
+        filters: see `network`.
+        kernel_size: see `network`.
+        strides: see `network`.
+        activation: see `network`.
+        waves: of log σ; see `delvm_tf.networks.LevelNetwork`.
+        kernel_initializer: see `network`.
+        seed: see `network`.
+        input_shape: of one example; (length,) or (length, channels) for filters along series.
+    """
+    common: dict[str, Any] = {
+        "activation": activation, "kernel_initializer": kernel_initializer, "seed": seed,
+        "waves": waves,
+    }  # fmt: skip
+    if not filters and not units:
+        raise ValueError("a network needs units of dense layers or filters of convolutions")
+    if not filters:
+        return level_ffnn(units or (), **common)
+    rank = 1 if input_shape is not None and len(input_shape) < 3 else 2
+    return level_cnn(filters, kernel_size, strides, units or (), rank, **common)
+
+
+NETWORKS: dict[str, Callable[..., Any]] = {"network": network, "level_network": level_network}
+
+
 def make_model(
     name: str, objective: Objective | str | None = None, **settings: Any
 ) -> ReconstructionModel:
@@ -126,7 +178,7 @@ def make_model(
         objective: an objective, or its name; the model's usual one by default.
         **settings: of the model and of its network (`units`, `filters`, `kernel_size`, `strides`,
             `activation`, `bias_constraint`, `kernel_initializer`, `seed`, `input_shape`; see
-            `network`); those that are None are left at their defaults.
+            `network` and `level_network`); those that are None are left at their defaults.
 
     Raises:
         ValueError: for an unknown name, a setting that the model does not have, or layers that do
@@ -143,9 +195,10 @@ def make_model(
     if isinstance(objective, str) or objective is None:
         objective = make_objective(objective or kind.objectives[0], seed=given.get("seed"))
     arguments: dict[str, Any] = {"objective": objective}
-    if kind.layers == "network":
-        names = parameters_of(network)
-        arguments["network"] = network(**{k: given.pop(k) for k in list(given) if k in names})
+    if kind.layers in NETWORKS:
+        make_network = NETWORKS[kind.layers]
+        own = {k: given.pop(k) for k in list(given) if k in parameters_of(make_network)}
+        arguments["network"] = make_network(**own)
     else:
         arguments.update(_own_layers(name, kind.layers, given))
     unknown = sorted(given.keys() - parameters_of(kind.model).keys())

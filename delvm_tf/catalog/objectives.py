@@ -15,10 +15,12 @@ class ObjectiveKind(NamedTuple):
     Attributes:
         title: what tables call it, short.
         maker: its module in `delvm_tf.objectives` and its class, or a function that makes it.
+        noise_conditional: whether it is for models that know the noise level.
     """
 
     title: str
     maker: str | Callable[..., Objective]
+    noise_conditional: bool = False
 
     @property
     def make(self) -> Callable[..., Objective]:
@@ -74,6 +76,9 @@ OBJECTIVES = {
     "cd": ObjectiveKind("CD", "contrastive_divergence.ContrastiveDivergence"),
     "persistent-cd": ObjectiveKind("PCD", persistent_cd),
     "langevin-cd": ObjectiveKind("Langevin CD", langevin_cd),
+    "noise-conditional": ObjectiveKind(
+        "DSM", "noise_conditional_score_matching.NoiseConditionalScoreMatching", True
+    ),
     "reconstruction": ObjectiveKind("RE", "reconstruction.Reconstruction"),
 }
 

@@ -25,6 +25,21 @@ def check_network(network: Any, what: str = "network") -> None:
         )
 
 
+def check_level_network(network: Any) -> None:
+    """Accept Keras models and layers that take the noise level too, or may do so.
+
+    Raises:
+        TypeError: for anything else, such as a network that is known to take x alone.
+    """
+    inputs = getattr(network, "inputs", None)
+    alone = isinstance(network, keras.Sequential) or (inputs is not None and len(inputs) != 2)
+    if not isinstance(network, keras.layers.Layer) or alone:
+        raise TypeError(
+            f"network must be a Keras model of [x, log σ] such as dv.networks.level_ffnn((256,)), "
+            f"got {network!r}, which takes no noise level"
+        )
+
+
 def build_network(
     network: Any,
     input_shape: tuple[int | None, ...],

@@ -134,7 +134,7 @@ class ReconstructionModel(ObjectiveTraining):
         if layers not in ("all", "last"):
             raise ValueError(f"layers must be 'all' or 'last', got {layers!r}")
 
-        return self.apply("features", _JoinedFeatures(self, pool, layers), x, batch_size)
+        return self.apply("features", JoinedFeatures(self, pool, layers), x, batch_size)
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
         """Reconstruction in raw units; what `predict` returns, batch by batch."""
@@ -155,9 +155,10 @@ class ReconstructionModel(ObjectiveTraining):
     def apply(
         self,
         name: str,
-        function: Callable[[tf.Tensor], tf.Tensor],
+        function: Callable[..., tf.Tensor],
         x: Any,
         batch_size: int = BATCH_SIZE,
+        given: tuple[tf.Tensor, ...] = (),
     ) -> tf.Tensor:
         """A function of normalised inputs on x in raw units: checked, compiled, batch by batch.
 
@@ -168,25 +169,30 @@ class ReconstructionModel(ObjectiveTraining):
                 compiled in every call, for what it depends on may have changed in between.
             x: inputs in raw units.
             batch_size: examples at a time.
+            given: further arguments of the function, the same for all batches.
         """
-        own = isinstance(function, _JoinedFeatures) or getattr(function, "__self__", None) is self
+        own = isinstance(function, JoinedFeatures) or getattr(function, "__self__", None) is self
         graphs = self._compiled_functions if own else CompiledFunctions()
-        return self._batchwise(
-            (name, function), lambda raw: function(self.normalized(raw)), x, batch_size, graphs
-        )
+
+        def of_raw(raw: tf.Tensor, *more: tf.Tensor) -> tf.Tensor:
+            return function(self.normalized(raw), *more)
+
+        return self._batchwise((name, function), of_raw, x, batch_size, graphs, given)
 
     def _batchwise(
         self,
         key: Hashable,
-        function: Callable[[tf.Tensor], tf.Tensor],
+        function: Callable[..., tf.Tensor],
         x: Any,
         batch_size: int,
         graphs: CompiledFunctions,
+        given: tuple[tf.Tensor, ...] = (),
     ) -> tf.Tensor:
         """A function of raw inputs, which a key identifies among graphs, batch by batch."""
         if isinstance(x, tf.Tensor) and not tf.executing_eagerly():
-            return function(x)
+            return function(x, *given)
         require_adapted(self)
+        more = tuple(tf.TensorSpec(each.shape, each.dtype) for each in given)
         results = []
         for batch in inputs.checked_batches(
             x,
@@ -200,10 +206,10 @@ class ReconstructionModel(ObjectiveTraining):
             spec = tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype)
             compiled = tf.function(function, autograph=False)
             graph = graphs.get(
-                (key, spec, structure_key(self)),
-                functools.partial(compiled.get_concrete_function, spec),
+                (key, spec, more, structure_key(self)),
+                functools.partial(compiled.get_concrete_function, spec, *more),
             )
-            results.append(graph(tensor))
+            results.append(graph(tensor, *given))
         if not results:
             raise ValueError(f"{type(self).__name__} got an empty data set")
         return results[0] if len(results) == 1 else tf.concat(results, axis=0)
@@ -314,15 +320,15 @@ class ReconstructionModel(ObjectiveTraining):
 
 
 @dataclass(frozen=True)
-class _JoinedFeatures:
+class JoinedFeatures:
     """The function that `features` computes, equal to another of the same arguments."""
 
     model: ReconstructionModel
     pool: int | None
     layers: str
 
-    def __call__(self, z: tf.Tensor) -> tf.Tensor:
-        maps = self.model.normalized_features(z)
+    def __call__(self, z: tf.Tensor, *given: tf.Tensor) -> tf.Tensor:
+        maps = self.model.normalized_features(z, *given)
         maps = maps if self.layers == "all" else maps[-1:]
         return tf.concat([flatten_map(m, self.pool, z.dtype) for m in maps], axis=1)
 

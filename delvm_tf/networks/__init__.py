@@ -4,5 +4,15 @@ from delvm_tf.networks.cebm import cebm_cnn
 from delvm_tf.networks.cnn import cnn
 from delvm_tf.networks.constraints import NonPositive, SpectralNorm
 from delvm_tf.networks.ffnn import ffnn
+from delvm_tf.networks.level_network import LevelNetwork, level_cnn, level_ffnn
 
-__all__ = ["NonPositive", "SpectralNorm", "cebm_cnn", "cnn", "ffnn"]
+__all__ = [
+    "LevelNetwork",
+    "NonPositive",
+    "SpectralNorm",
+    "cebm_cnn",
+    "cnn",
+    "ffnn",
+    "level_cnn",
+    "level_ffnn",
+]

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from delvm_tf import noise
 from delvm_tf.samplers.annealed import decreasing_levels
 from delvm_tf.samplers.sampler import positive
 
@@ -40,6 +41,25 @@ def noise_ladder(sigma: Any, smallest: float | None, levels: int | None) -> tupl
     if ends[0] <= ends[1]:
         raise ValueError(f"smallest must be less than sigma={sigma!r}, got {smallest!r}")
     return tuple(float(level) for level in np.geomspace(*ends, levels))
+
+
+def drawn_levels(
+    ladder: tuple[float, ...], continuous: bool, z: tf.Tensor, seed: tf.Tensor
+) -> tf.Tensor:
+    """log σ of each example, (batch,): a level of the ladder, or log-uniform between its ends.
+
+    Args:
+        ladder: levels from the largest to the smallest.
+        continuous: whether any level between them may be drawn.
+        z: examples, (batch, ...).
+        seed: of the draw.
+    """
+    u = noise.uniform(tf.shape(z)[:1], seed, z.dtype)
+    if continuous:
+        first, last = math.log(ladder[0]), math.log(ladder[-1])
+        return first + (last - first) * u
+    index = tf.minimum(tf.cast(u * len(ladder), tf.int32), len(ladder) - 1)
+    return tf.gather(tf.constant([math.log(level) for level in ladder], z.dtype), index)
 
 
 def leave_one_out_loss(z: tf.Tensor, log_sigma: tf.Tensor) -> tf.Tensor:

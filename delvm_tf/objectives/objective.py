@@ -37,6 +37,7 @@ class Objective(Checkpointed, keras.layers.Layer, abc.ABC):
     term_names: tuple[str, ...] = ()
     divergence_hint: str = ""
     needs_score: bool = True  # of the data, so that they cannot be binary
+    noise_conditional: bool = False  # whether it is for energies that know the noise level
 
     def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
@@ -52,6 +53,14 @@ class Objective(Checkpointed, keras.layers.Layer, abc.ABC):
             raise TypeError(
                 f"{type(self).__name__} learns an energy, and {type(model).__name__} has none; "
                 f"use objective=dv.Reconstruction()"
+            )
+        if self.noise_conditional != getattr(model, "noise_conditional", False):
+            one, levels = "one energy of x", "one for each noise level"
+            learned, has = (levels, one) if self.noise_conditional else (one, levels)
+            use = "ScoreMatching" if self.noise_conditional else "NoiseConditionalScoreMatching"
+            raise TypeError(
+                f"{type(self).__name__} learns {learned}, and {type(model).__name__} has {has}; "
+                f"use objective=dv.{use}()"
             )
         if self.needs_score and not getattr(model, "continuous", True):
             raise TypeError(

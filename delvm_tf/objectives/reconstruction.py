@@ -56,6 +56,11 @@ class Reconstruction(Objective):
                 f"Reconstruction needs a model that reconstructs its inputs, and "
                 f"{type(model).__name__} does not; derive it from dv.ReconstructionModel"
             )
+        if getattr(model, "noise_conditional", False):
+            raise TypeError(
+                f"Reconstruction learns at one noise level, and {type(model).__name__} has several "
+                f"to learn; use objective=dv.NoiseConditionalScoreMatching()"
+            )
 
     def compute(self, model: Any, z: tf.Tensor, training: bool) -> ObjectiveValue:
         """‖z − x̂‖² of each example, with x̂ of the noisy input while training."""

@@ -1,0 +1,1 @@
+"""One energy for all noise levels."""

@@ -1,0 +1,341 @@
+"""The base of energies that know the noise level: one network for the data at all of them."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from delvm_tf.curvature import Curvature, Outer, Potential
+from delvm_tf.curvature.sums import sum_per_example
+from delvm_tf.models.energy_model import EnergyModel, Trace
+from delvm_tf.models.network import check_level_network
+from delvm_tf.models.noise_conditional.fixed_level import FixedLevel
+from delvm_tf.models.reconstruction_model import BATCH_SIZE, JoinedFeatures
+from delvm_tf.models.visible import QuadraticVisible
+from delvm_tf.networks import LevelNetwork
+from delvm_tf.normalization import InputNormalization
+from delvm_tf.objectives.noise_conditional_score_matching import NoiseConditionalScoreMatching
+from delvm_tf.objectives.noise_levels import noise_ladder
+from delvm_tf.objectives.objective import Objective
+from delvm_tf.samplers.annealed import decreasing_levels
+from delvm_tf.samplers.sampler import positive
+
+SMALLEST, LARGEST = 0.05, 2.0
+
+
+class NoiseConditionalEnergyModel(EnergyModel):
+    """An energy at every noise level σ, that of the data with noise σε added, ε ~ N(0, I):
+
+        E(x, σ) = ½‖(x−b)/σ‖² − (1 + 1/σ²) g(f(x/√(1+σ²), log σ))
+
+    In units of u = x/√(1+σ²) that is, for b = 0, 1 + 1/σ² times the energy ½‖u‖² − g(f(u)) of a
+    model without levels, so that each level has hidden variables with the mean ∇g(f), features, a
+    reconstruction x̂ = x − σ²∇E = b + √(1+σ²) Jᵀ∇g(f), the mean of the data given x, and an error
+    ‖σ∇E‖² = ‖(x − x̂)/σ‖². What takes no level is at `sigma`. A subclass names its `outer` function
+    g.
+
+    A level is a number σ > 0 in normalised units, so that 1/`scale` standard deviations of the data
+    are σ = 1. Levels outside of those that the model learns are refused.
+
+    Args:
+        network: f, any Keras model of [x, log σ], (batch, ...) and (batch, 1), such as
+            `dv.networks.level_ffnn()`; built or not.
+        objective: how it is learned; `NoiseConditionalScoreMatching()` by default.
+        normalization: see `EnergyModel`.
+        scale: see `EnergyModel`.
+        levels: how many levels a geometric ladder has, or the levels themselves, from the largest
+            to the smallest; those of `energies` and `errors`.
+        smallest: the smallest level of the ladder, 0.05 by default.
+        largest: the largest level of the ladder, 2 by default.
+        continuous: whether training draws levels log-uniformly between the ends of the ladder, and
+            not those on it.
+        sigma: the level of `energy`, `score`, `features` and so on unless they are told another;
+            the middle one of the ladder by default.
+        visible_bias: None for b = 0, or a learned b, `"each"` value or one a `"channel"`.
+        **kwargs: `name` and `dtype` of the `keras.Model`.
+
+    Raises:
+        TypeError: if the network is not a Keras model or layer, or the objective learns one energy.
+        ValueError: if levels are not positive or do not decrease, or sigma lies outside of them.
+    """
+
+    outer: Outer
+    noise_conditional = True
+
+    def __init__(
+        self,
+        network: Any,
+        objective: Objective | None = None,
+        normalization: str | InputNormalization | None = "center",
+        scale: float = 1.0,
+        levels: int | Sequence[float] = 8,
+        smallest: float | None = None,
+        largest: float | None = None,
+        continuous: bool = False,
+        sigma: float | None = None,
+        visible_bias: str | None = None,
+        **kwargs: Any,
+    ):
+        check_level_network(network)
+        objective = NoiseConditionalScoreMatching() if objective is None else objective
+        super().__init__(objective=objective, normalization=normalization, scale=scale, **kwargs)
+        if not isinstance(continuous, bool):
+            raise TypeError(f"continuous must be True or False, got {continuous!r}")
+        self.network = network
+        self.noise_levels = _ladder(levels, smallest, largest)
+        self.continuous = continuous
+        self.sigma = self.noise_levels[len(self.noise_levels) // 2]
+        if sigma is not None:
+            self.sigma = self._known("sigma", sigma)
+        self.visible = QuadraticVisible(
+            None, visible_bias, dtype=self.dtype_policy, name="quadratic"
+        )
+
+    def build_parameters(self, input_shape: tuple[int | None, ...]) -> None:
+        """Build the network, and the bias."""
+        if not self.network.built:
+            shapes = (tuple(input_shape), (None, 1))
+            self.network.build([*shapes])
+            if not isinstance(self.network, LevelNetwork):
+                types = self.network.compute_dtype
+                self.network([keras.KerasTensor(shape, types) for shape in shapes])
+        self.visible.build(input_shape)
+
+    # In normalised units. Levels are log σ, a scalar or (batch,); without, those of `sigma`.
+
+    def normalized_energy(self, z: tf.Tensor, log_sigma: Any = None) -> tf.Tensor:
+        """½‖(z−b)/σ‖² − (1 + 1/σ²) g(f), (batch,)."""
+        log_sigma = self.per_example(z, log_sigma)
+        return self._energy(z, log_sigma, self.outer(self._output(z, log_sigma)[1]))
+
+    def normalized_energy_and_reconstruction(
+        self, z: tf.Tensor, log_sigma: Any = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """E, (batch,), and x̂ = z − σ²∇E, shape of z. Cost: a pass forward and one back."""
+        log_sigma = self.per_example(z, log_sigma)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            u, f = self._output(z, log_sigma, tape)
+            value = self.outer(f)
+        pulled = tape.gradient(value, u)
+        spread = beside(tf.sqrt(1 + tf.exp(2 * log_sigma)), z)
+        reconstruction = z - self.visible.gradient(z) + spread * pulled
+        return self._energy(z, log_sigma, value), reconstruction
+
+    def _energy(self, z: tf.Tensor, log_sigma: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
+        precision = tf.exp(-2 * log_sigma)
+        return self.visible.energy(z) * precision - (1 + precision) * value
+
+    def _output(
+        self, z: tf.Tensor, log_sigma: tf.Tensor, tape: Any = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """u = z/√(1+σ²), watched by the tape, and f(u, log σ)."""
+        u = z * beside(tf.math.rsqrt(1 + tf.exp(2 * log_sigma)), z)
+        if tape is not None:
+            tape.watch(u)
+        return u, self.level_output(u, log_sigma)
+
+    def level_output(self, u: tf.Tensor, log_sigma: tf.Tensor) -> tf.Tensor:
+        """f(u, log σ) in the type of u."""
+        f = self.network([u, log_sigma[:, tf.newaxis]], training=False)
+        return tf.cast(f, u.dtype)
+
+    def normalized_reconstruction(self, z: tf.Tensor, log_sigma: Any = None) -> tf.Tensor:
+        """z − σ²∇E, the mean of the data given z, shape of z."""
+        return self.normalized_energy_and_reconstruction(z, log_sigma)[1]
+
+    def normalized_gradient(self, z: tf.Tensor, log_sigma: Any = None) -> tf.Tensor:
+        """∇E, shape of z."""
+        log_sigma = self.per_example(z, log_sigma)
+        residual = z - self.normalized_reconstruction(z, log_sigma)
+        return residual * beside(tf.exp(-2 * log_sigma), z)
+
+    def normalized_squared_residual(self, z: tf.Tensor, log_sigma: Any = None) -> tf.Tensor:
+        """The terms of the error, ((z − x̂)/σ)², shape of z."""
+        log_sigma = self.per_example(z, log_sigma)
+        residual = z - self.normalized_reconstruction(z, log_sigma)
+        return tf.square(residual * beside(tf.exp(-log_sigma), z))
+
+    def normalized_hidden(self, z: tf.Tensor, log_sigma: Any = None) -> tf.Tensor:
+        """∇g(f), the mean of the hidden variables, shape of f."""
+        return self.outer.mean_hidden(self._output(z, self.per_example(z, log_sigma))[1])
+
+    def normalized_features(self, z: tf.Tensor, log_sigma: Any = None) -> list[tf.Tensor]:
+        """The output of each layer of a `LevelNetwork`, or that of any other network."""
+        log_sigma = self.per_example(z, log_sigma)
+        if not isinstance(self.network, LevelNetwork):
+            return [self._output(z, log_sigma)[1]]
+        u = z * beside(tf.math.rsqrt(1 + tf.exp(2 * log_sigma)), z)
+        return self.network.maps([u, log_sigma[:, tf.newaxis]])
+
+    def normalized_energies_and_errors(
+        self, z: tf.Tensor, log_sigmas: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Energies and errors ‖(z − x̂)/σ‖² at several levels, (batch, levels) each.
+
+        Args:
+            z: normalised inputs, (batch, ...).
+            log_sigmas: log σ of each level, (levels,), as many as are known when the graph is made;
+                those of `noise_levels` by default.
+        """
+        if log_sigmas is None:
+            log_sigmas = tf.constant([math.log(s) for s in self.noise_levels], z.dtype)
+        energies, errors = [], []
+        for log_sigma in tf.unstack(log_sigmas):
+            energy, reconstruction = self.normalized_energy_and_reconstruction(z, log_sigma)
+            energies.append(energy)
+            errors.append(sum_per_example(tf.square(z - reconstruction)) * tf.exp(-2 * log_sigma))
+        return tf.stack(energies, axis=1), tf.stack(errors, axis=1)
+
+    def per_example(self, z: tf.Tensor, log_sigma: Any) -> tf.Tensor:
+        """log σ of each example, (batch,); of one level for all, or of `sigma`."""
+        if log_sigma is None:
+            log_sigma = tf.constant(math.log(self.sigma), z.dtype)
+        return log_sigma if log_sigma.shape.rank == 1 else tf.fill(tf.shape(z)[:1], log_sigma)
+
+    # At a fixed level the energy is that of a plain network, for exact traces.
+
+    def potential_at(self, sigma: float) -> Potential:
+        """g(f(u, log σ)) at a fixed σ, a function of u = z/√(1+σ²)."""
+        network = FixedLevel(self, math.log(self._known("sigma", sigma)))
+        return Potential(network, self.outer, self.normalization.result_dtype)
+
+    @property
+    def potential(self) -> Potential:
+        """`potential_at(self.sigma)`."""
+        return self.potential_at(self.sigma)
+
+    def energy_curvature(self, z: tf.Tensor, trace: Trace, sigma: float | None = None) -> Curvature:
+        """∇E and tr ∇²E = (d − tr ∇²g(f(u)))/σ² in z, at a fixed level."""
+        sigma = self.sigma if sigma is None else sigma
+        spread = math.sqrt(1 + sigma**2)
+        curvature = trace(self.potential_at(sigma), z / spread)
+        gradient = self.visible.gradient(z) - spread * curvature.gradient
+        laplacian = self.visible.laplacian(z) - curvature.laplacian
+        return Curvature(curvature.output, gradient / sigma**2, laplacian / sigma**2)
+
+    # The public functions, in raw units.
+
+    def energies(
+        self, x: Any, batch_size: int = BATCH_SIZE, sigmas: Sequence[float] | None = None
+    ) -> tf.Tensor:
+        """Energies at several levels, `noise_levels` by default, (batch, levels).
+
+        Each level has a constant of its own.
+        """
+        return self.apply("energies", self._energies, x, batch_size, self._logs(sigmas))
+
+    def errors(
+        self, x: Any, batch_size: int = BATCH_SIZE, sigmas: Sequence[float] | None = None
+    ) -> tf.Tensor:
+        """Errors ‖σ∇E‖² at several levels, `noise_levels` by default, (batch, levels)."""
+        return self.apply("errors", self._errors, x, batch_size, self._logs(sigmas))
+
+    def _energies(self, z: tf.Tensor, log_sigmas: tf.Tensor) -> tf.Tensor:
+        levels = [self.normalized_energy(z, log_sigma) for log_sigma in tf.unstack(log_sigmas)]
+        return tf.stack(levels, axis=1)
+
+    def _errors(self, z: tf.Tensor, log_sigmas: tf.Tensor) -> tf.Tensor:
+        return self.normalized_energies_and_errors(z, log_sigmas)[1]
+
+    def energy(self, x: Any, batch_size: int = BATCH_SIZE, sigma: float | None = None) -> tf.Tensor:
+        """Energy E(x, σ) up to a constant of each level, (batch,)."""
+        return self.apply("energy", self.normalized_energy, x, batch_size, self._log(sigma))
+
+    def score(self, x: Any, batch_size: int = BATCH_SIZE, sigma: float | None = None) -> tf.Tensor:
+        """Score −∇E(x, σ) with respect to the normalised inputs, shape of x."""
+        return self.apply("score", self._normalized_score, x, batch_size, self._log(sigma))
+
+    def _normalized_score(self, z: tf.Tensor, log_sigma: Any = None) -> tf.Tensor:
+        return -self.normalized_gradient(z, log_sigma)
+
+    def reconstruct(
+        self, x: Any, batch_size: int = BATCH_SIZE, sigma: float | None = None
+    ) -> tf.Tensor:
+        """The mean of the data given x = data + σε, in raw units, shape of x."""
+        return self._batchwise(
+            "reconstruct", self.call, x, batch_size, self._compiled_functions, self._log(sigma)
+        )
+
+    def call(self, x: tf.Tensor, log_sigma: Any = None) -> tf.Tensor:
+        """Reconstruction in raw units; what `predict` returns, batch by batch."""
+        reconstruction = self.normalized_reconstruction(self.normalized(x), log_sigma)
+        return self.normalization.invert(reconstruction, self.normalization.raw_dtype(x.dtype))
+
+    def reconstruction_error(
+        self, x: Any, batch_size: int = BATCH_SIZE, sigma: float | None = None
+    ) -> tf.Tensor:
+        """Error ‖σ∇E‖² = ‖(z − ẑ)/σ‖², in units of the noise, (batch,)."""
+        return self.apply(
+            "reconstruction_error", self._squared_residual, x, batch_size, self._log(sigma)
+        )
+
+    def _squared_residual(self, z: tf.Tensor, log_sigma: Any = None) -> tf.Tensor:
+        return sum_per_example(self.normalized_squared_residual(z, log_sigma))
+
+    def hidden(self, x: Any, batch_size: int = BATCH_SIZE, sigma: float | None = None) -> tf.Tensor:
+        """Mean of the hidden variables E[h|x] at a level, (batch, ...)."""
+        return self.apply("hidden", self.normalized_hidden, x, batch_size, self._log(sigma))
+
+    def features(
+        self,
+        x: Any,
+        pool: int | None = 2,
+        layers: str = "all",
+        batch_size: int = BATCH_SIZE,
+        sigma: float | None = None,
+    ) -> tf.Tensor:
+        """Feature maps at a level, max-pooled, flattened and joined; see `ReconstructionModel`."""
+        joined = JoinedFeatures(self, pool, layers)
+        return self.apply("features", joined, x, batch_size, self._log(sigma))
+
+    def _log(self, sigma: float | None) -> tuple[tf.Tensor, ...]:
+        return (self._logs([self.sigma if sigma is None else sigma], "sigma")[0][0],)
+
+    def _logs(
+        self, sigmas: Sequence[float] | None, name: str = "each of sigmas"
+    ) -> tuple[tf.Tensor, ...]:
+        known = [self._known(name, sigma) for sigma in sigmas or self.noise_levels]
+        return (tf.math.log(tf.constant(known, self.normalization.result_dtype)),)
+
+    def _known(self, name: str, sigma: Any) -> float:
+        """A level among those that the model learns; ValueError for any other."""
+        sigma = positive(name, sigma)
+        low, high = self.noise_levels[-1], self.noise_levels[0]
+        if not low * (1 - 1e-6) <= sigma <= high * (1 + 1e-6):
+            raise ValueError(
+                f"{name} must lie between the smallest and the largest level that "
+                f"{type(self).__name__} learns, {low:g} and {high:g}, got {sigma!r}"
+            )
+        return sigma
+
+    # Saving.
+
+    def get_config(self) -> dict[str, Any]:
+        """Configuration for saving."""
+        return {
+            **super().get_config(),
+            "network": keras.saving.serialize_keras_object(self.network),
+            "levels": self.noise_levels,
+            "continuous": self.continuous,
+            "sigma": self.sigma,
+            "visible_bias": self.visible.bias,
+        }
+
+
+def beside(values: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
+    """A number of each example, (batch,), so that it multiplies z."""
+    return tf.reshape(values, (-1,) + (1,) * (z.shape.rank - 1))
+
+
+def _ladder(levels: Any, smallest: float | None, largest: float | None) -> tuple[float, ...]:
+    if not isinstance(levels, int):
+        if smallest is not None or largest is not None:
+            raise ValueError(
+                f"smallest and largest are the ends of a ladder of a number of levels, and "
+                f"levels={levels!r} are the levels themselves"
+            )
+        return decreasing_levels("levels", levels)
+    smallest = SMALLEST if smallest is None else smallest
+    return noise_ladder(LARGEST if largest is None else largest, smallest, levels)
