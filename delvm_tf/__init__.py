@@ -32,10 +32,12 @@ from delvm_tf.models.energy_model import EnergyModel
 from delvm_tf.models.latent_energy_model import LatentEnergyModel
 from delvm_tf.models.noise_conditional.delvm import NoiseConditionalDELVM
 from delvm_tf.models.noise_conditional.dem import NoiseConditionalDEM
+from delvm_tf.models.noise_conditional.density import DensityDELVM
 from delvm_tf.models.noise_conditional.dsebm import NoiseConditionalDSEBM
 from delvm_tf.models.reconstruction_model import ReconstructionModel
 from delvm_tf.objectives.contrastive_divergence import ContrastiveDivergence
 from delvm_tf.objectives.denoising_score_matching import DenoisingScoreMatching
+from delvm_tf.objectives.dual_score_matching import DualScoreMatching
 from delvm_tf.objectives.noise_conditional_score_matching import NoiseConditionalScoreMatching
 from delvm_tf.objectives.objective import Objective, ObjectiveValue
 from delvm_tf.objectives.reconstruction import Reconstruction
@@ -72,7 +74,9 @@ __all__ = [
     "DEM",
     "DSEBM",
     "DenoisingScoreMatching",
+    "DensityDELVM",
     "DivergenceGuard",
+    "DualScoreMatching",
     "EnergyModel",
     "GaussianRBM",
     "LatentEnergyModel",

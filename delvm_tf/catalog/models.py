@@ -12,7 +12,6 @@ from delvm_tf.models.reconstruction_model import ReconstructionModel
 from delvm_tf.networks import LevelNetwork, cnn, ffnn, level_cnn, level_ffnn
 from delvm_tf.objectives.objective import Objective
 
-
 OF_ONE_ENERGY = tuple(name for name, kind in OBJECTIVES.items() if not kind.noise_conditional)
 
 
@@ -23,8 +22,8 @@ class ModelKind(NamedTuple):
         title: what tables call it.
         path: its module in `delvm_tf.models`, and its class.
         objectives: names of the objectives that it can be learned by, the usual one first.
-        layers: what its layers are given by: a `"network"`, a `"level_network"` that takes the
-            noise level too, or its own `"units"` or `"filters"`.
+        layers: what its layers are given by: one of `NETWORKS`, or its own `"units"` or
+            `"filters"`.
         usual: settings that are not the model's own defaults.
     """
 
@@ -68,6 +67,9 @@ MODELS = {
     "nc-delvm": _nc("NC-DELVM", "delvm.NoiseConditionalDELVM"),
     "nc-dem": _nc("NC-DEM", "dem.NoiseConditionalDEM"),
     "nc-dsebm": _nc("NC-DSEBM", "dsebm.NoiseConditionalDSEBM"),
+    "density-delvm": ModelKind(
+        "density DELVM", "noise_conditional.density.DensityDELVM", ("dual",), "smooth_network"
+    ),
     "autoencoder": ModelKind("AE", "autoencoder.Autoencoder", ("reconstruction",)),
     "conv-autoencoder": ModelKind("CAE", "conv_autoencoder.ConvAutoencoder", ("reconstruction",)),
 }
@@ -165,7 +167,10 @@ def level_network(
     return level_cnn(filters, kernel_size, strides, units or (), rank, **common)
 
 
-NETWORKS: dict[str, Callable[..., Any]] = {"network": network, "level_network": level_network}
+NETWORKS: dict[str, Callable[..., Any]] = {
+    "network": network, "level_network": level_network,
+    "smooth_network": partial(level_network, activation="silu", kernel_initializer="he_normal"),
+}  # fmt: skip
 
 
 def make_model(

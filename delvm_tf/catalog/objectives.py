@@ -79,6 +79,7 @@ OBJECTIVES = {
     "noise-conditional": ObjectiveKind(
         "DSM", "noise_conditional_score_matching.NoiseConditionalScoreMatching", True
     ),
+    "dual": ObjectiveKind("dual SM", "dual_score_matching.DualScoreMatching", True),
     "reconstruction": ObjectiveKind("RE", "reconstruction.Reconstruction"),
 }
 

@@ -328,6 +328,7 @@ class JoinedFeatures:
     layers: str
 
     def __call__(self, z: tf.Tensor, *given: tf.Tensor) -> tf.Tensor:
+        """Features of z, (batch, features)."""
         maps = self.model.normalized_features(z, *given)
         maps = maps if self.layers == "all" else maps[-1:]
         return tf.concat([flatten_map(m, self.pool, z.dtype) for m in maps], axis=1)

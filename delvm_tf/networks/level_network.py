@@ -12,14 +12,21 @@ from delvm_tf.networks.arguments import layer_arguments, one_for_each, positive_
 LOG_RANGE = 10.0  # |log σ| up to which levels are told apart
 
 
+def level_waves(log_sigma: tf.Tensor, waves: int) -> tf.Tensor:
+    """cos(jπ log σ / 10) and sin(jπ log σ / 10) for j = 1 … waves, (batch, 2 waves)."""
+    number = tf.range(1, waves + 1, dtype=log_sigma.dtype)
+    angles = log_sigma * (number * (math.pi / LOG_RANGE))
+    return tf.concat([tf.cos(angles), tf.sin(angles)], axis=-1)
+
+
 @keras.saving.register_keras_serializable(package="delvm_tf")
 class LevelNetwork(keras.Model):
     """A chain of layers f(x, log σ), whose linear ones the noise level scales and shifts.
 
-    Layer k has a = (1 + γₖ(log σ)) ⊙ (Wₖh) + βₖ(log σ) before its activation, with γ and β affine in
-    the waves cos(jπ log σ / 10) and sin(jπ log σ / 10), j = 1 … `waves`. All but the kernels W starts
-    at 0, and so as one network for all levels. At a fixed σ it is a plain network of x, with kernels
-    (1 + γ)W and biases β. γ and β are computed in float32 or wider, whatever the layers compute in.
+    Layer k has a = (1 + γₖ(log σ)) ⊙ (Wₖh) + βₖ(log σ) before its activation, with γ and β affine
+    in `waves` cosines and sines of log σ. All but the kernels W starts at 0, and so as one network
+    for all levels. At a fixed σ it is a plain network of x, with kernels (1 + γ)W and biases β. γ
+    and β are computed in float32 or wider, whatever the layers compute in.
 
     Source: Perez et al. (2018), FiLM, for scale and shift. Cost: that of the layers, and a product
     of 2 · waves · Σ 2 · units.
@@ -98,10 +105,7 @@ class LevelNetwork(keras.Model):
 
     def _gains_and_shifts(self, log_sigma: tf.Tensor) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
         """1 + γ and β of each linear layer, (batch, units)."""
-        log_sigma = tf.cast(log_sigma, self.usual.dtype)
-        number = tf.range(1, self.waves + 1, dtype=log_sigma.dtype)
-        angles = log_sigma * (number * (math.pi / LOG_RANGE))
-        waves = tf.concat([tf.cos(angles), tf.sin(angles)], axis=-1)
+        waves = level_waves(tf.cast(log_sigma, self.usual.dtype), self.waves)
         all_of_them = tf.nn.bias_add(
             tf.matmul(waves, tf.convert_to_tensor(self.modulation)),
             tf.convert_to_tensor(self.usual),
@@ -262,7 +266,7 @@ class _Series(keras.layers.Layer):
     """Series of one value a step, (batch, length), with an axis of one channel; others as are."""
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
-        """x with three axes."""
+        """X with three axes."""
         return x[..., tf.newaxis] if len(x.shape) == 2 else x
 
     def compute_output_shape(self, input_shape: Any) -> Any:

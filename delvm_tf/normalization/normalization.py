@@ -252,6 +252,14 @@ class InputNormalization(keras.layers.Layer):
         dtype = centred.dtype if dtype is None else dtype
         return tf.cast(centred, dtype) + tf.cast(tf.convert_to_tensor(self.shift), dtype)
 
+    def log_determinant(self) -> tf.Tensor:
+        """The logarithm of |det ∂z/∂x|, float64: what −log p(z) and −log p(x) differ by."""
+        result = tf.reduce_sum(tf.math.log(tf.cast(tf.convert_to_tensor(self.gain), tf.float64)))
+        if self.mode == "zca":
+            whitening = tf.cast(tf.convert_to_tensor(self.whitening), tf.float64)
+            result += tf.linalg.slogdet(whitening).log_abs_determinant
+        return result
+
     def _rotate(self, z: tf.Tensor, matrix: Any) -> tf.Tensor:
         flat = tf.reshape(z, (-1, matrix.shape[0]))
         return tf.reshape(tf.matmul(flat, tf.convert_to_tensor(matrix)), tf.shape(z))

@@ -46,7 +46,7 @@ def noise_ladder(sigma: Any, smallest: float | None, levels: int | None) -> tupl
 def drawn_levels(
     ladder: tuple[float, ...], continuous: bool, z: tf.Tensor, seed: tf.Tensor
 ) -> tf.Tensor:
-    """log σ of each example, (batch,): a level of the ladder, or log-uniform between its ends.
+    """Log σ of each example, (batch,): a level of the ladder, or log-uniform between its ends.
 
     Args:
         ladder: levels from the largest to the smallest.

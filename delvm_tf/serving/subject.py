@@ -10,6 +10,7 @@ from delvm_tf.detection.criterion import made_of_tensorflow
 from delvm_tf.detection.detector import AnomalyDetector
 from delvm_tf.detection.feature_detector import FeatureDetector
 from delvm_tf.models.energy_model import EnergyModel
+from delvm_tf.models.noise_conditional.density import DensityDELVM
 from delvm_tf.models.reconstruction_model import ReconstructionModel
 from delvm_tf.schema import Schema
 from delvm_tf.serving.drift import ScoreHistogram
@@ -155,6 +156,8 @@ class Subject(NamedTuple):
         if isinstance(model, EnergyModel):
             by_name["energy"] = lambda x: {"energy": model.energy(x)}
             by_name["score"] = lambda x: {"score": model.score(x)}
+        if isinstance(model, DensityDELVM):
+            by_name["log_density"] = lambda x: {"log_density": model.log_density(x)}
         return by_name
 
     def explain(self, x: tf.Tensor) -> Outputs:

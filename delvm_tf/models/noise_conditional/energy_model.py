@@ -26,7 +26,7 @@ SMALLEST, LARGEST = 0.05, 2.0
 
 
 class NoiseConditionalEnergyModel(EnergyModel):
-    """An energy at every noise level σ, that of the data with noise σε added, ε ~ N(0, I):
+    """An energy at every noise level σ: that of the data with noise σε added, ε ~ N(0, I).
 
         E(x, σ) = ½‖(x−b)/σ‖² − (1 + 1/σ²) g(f(x/√(1+σ²), log σ))
 
@@ -84,7 +84,7 @@ class NoiseConditionalEnergyModel(EnergyModel):
         if not isinstance(continuous, bool):
             raise TypeError(f"continuous must be True or False, got {continuous!r}")
         self.network = network
-        self.noise_levels = _ladder(levels, smallest, largest)
+        self._noise_levels = _ladder(levels, smallest, largest)
         self.continuous = continuous
         self.sigma = self.noise_levels[len(self.noise_levels) // 2]
         if sigma is not None:
@@ -92,6 +92,11 @@ class NoiseConditionalEnergyModel(EnergyModel):
         self.visible = QuadraticVisible(
             None, visible_bias, dtype=self.dtype_policy, name="quadratic"
         )
+
+    @property
+    def noise_levels(self) -> tuple[float, ...]:
+        """The levels from the largest to the smallest."""
+        return self._noise_levels
 
     def build_parameters(self, input_shape: tuple[int | None, ...]) -> None:
         """Build the network, and the bias."""
@@ -130,7 +135,7 @@ class NoiseConditionalEnergyModel(EnergyModel):
     def _output(
         self, z: tf.Tensor, log_sigma: tf.Tensor, tape: Any = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """u = z/√(1+σ²), watched by the tape, and f(u, log σ)."""
+        """U = z/√(1+σ²), watched by the tape, and f(u, log σ)."""
         u = z * beside(tf.math.rsqrt(1 + tf.exp(2 * log_sigma)), z)
         if tape is not None:
             tape.watch(u)
@@ -142,7 +147,7 @@ class NoiseConditionalEnergyModel(EnergyModel):
         return tf.cast(f, u.dtype)
 
     def normalized_reconstruction(self, z: tf.Tensor, log_sigma: Any = None) -> tf.Tensor:
-        """z − σ²∇E, the mean of the data given z, shape of z."""
+        """Z − σ²∇E, the mean of the data given z, shape of z."""
         return self.normalized_energy_and_reconstruction(z, log_sigma)[1]
 
     def normalized_gradient(self, z: tf.Tensor, log_sigma: Any = None) -> tf.Tensor:
@@ -189,7 +194,7 @@ class NoiseConditionalEnergyModel(EnergyModel):
         return tf.stack(energies, axis=1), tf.stack(errors, axis=1)
 
     def per_example(self, z: tf.Tensor, log_sigma: Any) -> tf.Tensor:
-        """log σ of each example, (batch,); of one level for all, or of `sigma`."""
+        """Log σ of each example, (batch,); of one level for all, or of `sigma`."""
         if log_sigma is None:
             log_sigma = tf.constant(math.log(self.sigma), z.dtype)
         return log_sigma if log_sigma.shape.rank == 1 else tf.fill(tf.shape(z)[:1], log_sigma)
