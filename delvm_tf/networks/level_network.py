@@ -113,6 +113,29 @@ class LevelNetwork(keras.Model):
         parts = tf.split(tf.cast(all_of_them, self.compute_dtype), 2 * self.widths, axis=-1)
         return parts[: len(self.widths)], parts[len(self.widths) :]
 
+    def at_level(self, sigma: float, input_shape: tuple[int, ...]) -> keras.Model:
+        """The plain network f(·, log σ) of x, with the scales and shifts as they are now.
+
+        Its kernels are shared. Not within a graph, where scales and shifts have no value.
+
+        Args:
+            sigma: σ.
+            input_shape: shape of one input.
+        """
+        gains, shifts = self._gains_and_shifts(tf.constant([[math.log(sigma)]], tf.float64))
+        x = h = keras.Input(input_shape, dtype=self.compute_dtype)
+        k = 0
+        for layer in self.chain:
+            if type(layer) is _Series:
+                layer = keras.layers.Reshape((*input_shape, 1)[:2], dtype=self.dtype_policy)
+            h = layer(h)
+            if _width(layer):
+                gain, shift = gains[k][0].numpy(), shifts[k][0].numpy()
+                h = keras.layers.Rescaling(gain, shift, dtype=self.dtype_policy)(h)
+                h = keras.layers.Activation(self.activations[k], dtype=self.dtype_policy)(h)
+                k += 1
+        return keras.Model(x, h, name="at_level")
+
     def compute_output_shape(self, input_shape: Any) -> Any:
         """That of f."""
         shape = tuple(input_shape[0])

@@ -65,7 +65,7 @@ class DensityDELVM(NoiseConditionalEnergyModel):
     """
 
     outer = HalfSquaredNorm()
-    continuous: bool
+    _plain = False
 
     def __init__(
         self,

@@ -63,6 +63,7 @@ class NoiseConditionalEnergyModel(EnergyModel):
 
     outer: Outer
     noise_conditional = True
+    _plain = True  # whether f is the network's output itself
 
     def __init__(
         self,
@@ -202,8 +203,15 @@ class NoiseConditionalEnergyModel(EnergyModel):
     # At a fixed level the energy is that of a plain network, for exact traces.
 
     def potential_at(self, sigma: float) -> Potential:
-        """g(f(u, log σ)) at a fixed σ, a function of u = z/√(1+σ²)."""
-        network = FixedLevel(self, math.log(self._known("sigma", sigma)))
+        """g(f(u, log σ)) at a fixed σ, a function of u = z/√(1+σ²).
+
+        That of a `LevelNetwork` is a plain network with the scales and shifts of the present, so
+        that traces know its layers; ask again after training.
+        """
+        sigma = self._known("sigma", sigma)
+        network: Any = FixedLevel(self, math.log(sigma))
+        if self._plain and isinstance(self.network, LevelNetwork) and tf.executing_eagerly():
+            network = self.network.at_level(sigma, self.input_shape_or_none or ())
         return Potential(network, self.outer, self.normalization.result_dtype)
 
     @property
