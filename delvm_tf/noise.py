@@ -38,6 +38,16 @@ def uniform(shape: Shape, seed: tf.Tensor, dtype: Any = tf.float32) -> tf.Tensor
     return _share(lambda s: tf.random.stateless_uniform(s, seed, dtype=dtype), shape, 0)
 
 
+def spread(rows: Any, seed: tf.Tensor, dtype: Any = tf.float32) -> tf.Tensor:
+    """Numbers in [0, 1), (rows,), each uniform, which together are evenly spaced in the batch."""
+
+    def draw(s: tf.Tensor) -> tf.Tensor:
+        first = tf.random.stateless_uniform((), seed, dtype=dtype)
+        return tf.math.floormod(first + tf.range(s[0], dtype=dtype) / tf.cast(s[0], dtype), 1)
+
+    return _share(draw, [rows], 0)
+
+
 def bernoulli(probability: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Zeros and ones, one with the given probabilities, (batch, ...), in their type."""
     u = uniform(tf.shape(probability), seed, probability.dtype)

@@ -85,7 +85,10 @@ class DualScoreMatching(Objective):
         _, gradient, slope = model.normalized_energy_and_derivatives(z + sigma * drawn, levels)
         space = sum_per_example(tf.square(sigma * gradient - drawn)) / d
         squares = sum_per_example(tf.square(drawn)) / d
-        time = tf.square(slope / d - 0.5 * (1 - squares))
+        # Times any function of the level alone this target has the mean 0, so that of the product
+        # with the part of the slope that is the same for all x nothing is left but variance.
+        target = 0.5 * (1 - squares)
+        time = tf.square(slope / d - target) + 2 * target * _constant_slope(model, levels) / d
         if training:
             error = sum_per_example(tf.square(tf.stop_gradient(sigma * gradient)))
         else:
@@ -100,3 +103,11 @@ class DualScoreMatching(Objective):
     def get_config(self) -> dict[str, Any]:
         """Configuration for saving."""
         return {**super().get_config(), "time_weight": self.time_weight, "seed": self.seed}
+
+
+def _constant_slope(model: Any, log_sigma: tf.Tensor) -> tf.Tensor:
+    """The derivative t ∂/∂t of the model's constant, (batch,)."""
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(log_sigma)
+        constant = model.normalized_constant(log_sigma)
+    return 0.5 * tape.gradient(constant, log_sigma)

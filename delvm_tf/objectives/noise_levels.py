@@ -48,13 +48,15 @@ def drawn_levels(
 ) -> tf.Tensor:
     """Log σ of each example, (batch,): a level of the ladder, or log-uniform between its ends.
 
+    Those of a batch are spread evenly, for less variance.
+
     Args:
         ladder: levels from the largest to the smallest.
         continuous: whether any level between them may be drawn.
         z: examples, (batch, ...).
         seed: of the draw.
     """
-    u = noise.uniform(tf.shape(z)[:1], seed, z.dtype)
+    u = noise.spread(tf.shape(z)[0], seed, z.dtype)
     if continuous:
         first, last = math.log(ladder[0]), math.log(ladder[-1])
         return first + (last - first) * u

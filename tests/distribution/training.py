@@ -27,6 +27,8 @@ CASES = {
     "sliced": ("cebm", "sliced", {"projections": 2}, {"units": [8]}),
     "denoising": ("delvm", "denoising", {}, TANH),
     "levels": ("delvm", "denoising", {"sigma": (1.0, 0.5)}, TANH),
+    "noise-conditional": ("nc-delvm", "noise-conditional", {}, TANH),
+    "dual": ("density-delvm", "dual", {}, TANH),
     "cd": ("delvm", "cd", {"k": 2}, TANH),
     "persistent": ("gaussian-rbm", "persistent-cd", {"chains": 12}, {"units": [8]}),
     "buffer": (

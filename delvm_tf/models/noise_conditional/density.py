@@ -151,15 +151,16 @@ class DensityDELVM(NoiseConditionalEnergyModel):
         a = self._direction(u, log_sigma)
         along = sum_per_example(u * a) * tf.exp(-log_sigma) * tf.math.rsqrt(total)
         half_squares = 0.5 * (sum_per_example(tf.square(u)) - sum_per_example(tf.square(a)) / total)
-        normal = 0.5 * self.size * (math.log(2 * math.pi) + tf.math.log(total))
-        return half_squares - along + normal + self._constant(log_sigma) / total
+        return half_squares - along + self.normalized_constant(log_sigma)
 
-    def _constant(self, log_sigma: tf.Tensor) -> tf.Tensor:
-        """The factor d·κ(log σ), (batch,)."""
+    def normalized_constant(self, log_sigma: tf.Tensor) -> tf.Tensor:
+        """The part of U that is the same for all x, (d/2) log 2π(1+σ²) + c(σ), (batch,)."""
+        total = 1 + tf.exp(2 * log_sigma)
         hidden = level_waves(log_sigma[:, tf.newaxis], 8)
         for layer in self.constant:
             hidden = layer(hidden)
-        return self.size * hidden[:, 0]
+        normal = 0.5 * (math.log(2 * math.pi) + tf.math.log(total))
+        return self.size * (normal + hidden[:, 0] / total)
 
     def normalized_energy_and_derivatives(
         self, z: tf.Tensor, log_sigma: Any = None

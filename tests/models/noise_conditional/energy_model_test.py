@@ -29,11 +29,13 @@ def made(kind=dv.NoiseConditionalDELVM, shape=(3,), rng=None, **kwargs):
     return model
 
 
-def trained(x, kind=dv.NoiseConditionalDELVM, **kwargs):
+def adapted(x, kind=dv.NoiseConditionalDELVM, **kwargs):
+    """A model of data in raw units, whose weights are not those of the start."""
     model = kind(network(x.shape[1:]), normalization="zscore", **kwargs)
     model.adapt(x)
-    model.compile(keras.optimizers.Adam(1e-2))
-    model.fit(x, batch_size=50, epochs=2, verbose=0)
+    draws = np.random.default_rng(1)
+    for weight in model.trainable_variables:
+        weight.assign(weight + draws.normal(0, 0.3, size=weight.shape))
     return model
 
 
@@ -64,13 +66,13 @@ def test_scores_reconstructions_and_errors_are_slopes_of_the_energy(kind, shape,
     """Against central differences of the energy, value by value."""
     model, x = made(kind, shape), rng.normal(size=(3, *shape))
     size, step = int(np.prod(shape)), 1e-5
+    shifts = (step * np.eye(size)).reshape(size, 1, *shape)
     for sigma in (0.1, 1.3):
-        shifts = (step * np.eye(size)).reshape(size, *shape)
         above, below = (
-            np.stack([model.energy(x + sign * shift, sigma=sigma) for shift in shifts], axis=1)
+            model.energy((x + sign * shifts).reshape(-1, *shape), sigma=sigma).numpy()
             for sign in (1, -1)
         )
-        slope = ((above - below) / (2 * step)).reshape(x.shape)
+        slope = ((above - below) / (2 * step)).reshape(size, 3).T.reshape(x.shape)
         close = {"rtol": 1e-5, "atol": 1e-5 / sigma**2}
         np.testing.assert_allclose(model.score(x, sigma=sigma), -slope, **close)
         rebuilt = model.reconstruct(x, sigma=sigma)
@@ -84,9 +86,7 @@ def test_one_level_of_unit_noise_is_a_delvm(rng):
     x = rng.normal(size=(6, 3))
     for kind, plain_kind in zip(MODELS[:2], (dv.DELVM, dv.DEM), strict=True):
         model = made(kind, levels=(1.0,))
-        plain = plain_kind(
-            model.network.at_level(1.0, (3,)), normalization="none", dtype="float64"
-        )
+        plain = plain_kind(model.network.at_level(1.0, (3,)), normalization="none", dtype="float64")
         plain.build((None, 3))
         half = x / np.sqrt(2)
         np.testing.assert_allclose(model.energy(x), 2 * plain.energy(half))
@@ -110,8 +110,8 @@ def test_one_level_of_unit_noise_is_a_delvm(rng):
 @pytest.mark.parametrize("kind", MODELS)
 def test_all_levels_at_once_are_each_level_by_itself(kind, rng):
     x = rng.normal(2.0, 3.0, size=(60, 3)).astype("float32")
-    model = trained(x, kind, levels=4)
-    for levels in (None, [0.3, 0.1]):
+    model = adapted(x, kind, levels=4)
+    for levels in (None, [0.3, 0.1]) if kind is dv.NoiseConditionalDELVM else ([0.3, 0.1],):
         energies, errors = model.energies(x, sigmas=levels), model.errors(x, sigmas=levels)
         assert energies.shape == errors.shape == (60, 4 if levels is None else 2)
         for place, sigma in enumerate(levels or model.noise_levels):
@@ -126,12 +126,12 @@ def test_all_levels_at_once_are_each_level_by_itself(kind, rng):
 
 def test_what_takes_no_level_is_at_sigma(rng):
     x = rng.normal(size=(60, 3)).astype("float32")
-    model = trained(x, sigma=0.4)
+    model = adapted(x, sigma=0.4)
     for name in ("energy", "score", "reconstruct", "reconstruction_error", "hidden", "features"):
         function = getattr(model, name)
         np.testing.assert_array_equal(function(x), function(x, sigma=0.4))
         assert not np.allclose(function(x), function(x, sigma=1.5)), name
-    np.testing.assert_allclose(model.predict(x, verbose=0), model.reconstruct(x), rtol=1e-6)
+    np.testing.assert_allclose(model.predict(x, verbose=0), model.reconstruct(x), atol=1e-5)
     before = model.energy(x).numpy()
     model.sigma = 1.5
     np.testing.assert_array_equal(model.energy(x), model.energy(x, sigma=1.5))
@@ -141,8 +141,7 @@ def test_what_takes_no_level_is_at_sigma(rng):
 
 
 @pytest.mark.parametrize("kind", MODELS)
-@pytest.mark.parametrize("shape", [(3,), (5, 5, 1)])
-@pytest.mark.parametrize("sigma", [0.1, 1.5])
+@pytest.mark.parametrize(("shape", "sigma"), [((3,), 0.1), ((4, 4, 1), 1.5)])
 def test_exact_traces_of_a_level_are_those_of_nested_tapes(kind, shape, sigma, rng):
     """The trace of the whole Hessian of E(x, σ) by two tapes, without anything of `curvature`."""
     model, x = made(kind, shape), tf.constant(rng.normal(size=(2, *shape)))
@@ -214,7 +213,7 @@ def test_any_keras_network_of_x_and_log_sigma_will_do(make, rng, tmp_path):
 
 def test_a_copy_has_the_same_levels(rng, tmp_path):
     x = rng.normal(size=(50, 3)).astype("float32")
-    model = trained(x, dv.NoiseConditionalDSEBM, levels=3, smallest=0.1, largest=1.0, sigma=0.5)
+    model = adapted(x, dv.NoiseConditionalDSEBM, levels=3, smallest=0.1, largest=1.0, sigma=0.5)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     cloned = type(model).from_config(model.get_config())
@@ -225,15 +224,10 @@ def test_a_copy_has_the_same_levels(rng, tmp_path):
     np.testing.assert_array_equal(loaded.errors(x), model.errors(x))
 
 
-def test_two_replicas_train_as_one(rng):
-    if len(tf.config.list_logical_devices("CPU")) < 2:
-        pytest.skip("needs two logical devices, which another test may have forbidden")
-
-
 def test_it_detects_and_is_exported(rng, tmp_path):
     x = rng.normal(size=(200, 3)).astype("float32")
-    model = trained(x)
-    detector = dv.AnomalyDetector(model, "quantile").fit(x)
+    model = adapted(x)
+    detector = dv.AnomalyDetector(model, "contamination").fit(x)
     assert detector.predict(x + 50).mean() == -1
     version = dv.export_saved_model(model, tmp_path / "model")
     served = tf.saved_model.load(str(version)).signatures

@@ -1,0 +1,108 @@
+"""Dual score matching: the densities of all levels, tied together."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import delvm_tf as dv
+
+V = 0.7  # variance of the data
+
+
+class Normal:
+    """The true U(y, t) = −log N(y; 0, (v + t)I), or one that differs from it."""
+
+    noise_conditional, normalized_energy = True, None
+    noise_levels = (1.5, 0.2)
+
+    def __init__(self, size, sign=1.0, factor=1.0, more=0.0):
+        self.size, self.sign, self.factor, self.more = size, sign, factor, more
+
+    def normalized_energy_and_derivatives(self, z, log_sigma):
+        t = tf.exp(2 * log_sigma)
+        squares = tf.reduce_sum(tf.square(z), axis=1)
+        slope = 0.5 * t * (self.size / (V + t) - squares / tf.square(V + t))
+        return None, z / (V + t)[:, None], self.sign * self.factor * slope + self.more
+
+    def normalized_constant(self, log_sigma):
+        return 0.5 * self.size * tf.math.log(V + tf.exp(2 * log_sigma))
+
+    def normalized_squared_residual(self, z):
+        return z
+
+
+def terms(model, n, rng):
+    objective = dv.DualScoreMatching(seed=3)
+    z = tf.constant(np.sqrt(V) * rng.normal(size=(n, model.size)))
+    return {k: v.numpy() for k, v in objective.compute(model, z, False).terms.items()}
+
+
+def mean_over_levels(function):
+    log_t = np.linspace(2 * np.log(0.2), 2 * np.log(1.5), 2001)
+    return np.trapezoid(function(np.exp(log_t)), dx=1 / 2000)
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_at_the_truth_both_terms_are_the_variances_that_are_left(size, rng):
+    """E‖σ∇U − ε‖²/d = v/(v+t), and E(t∂ₜU/d − ½(1 − ‖ε‖²/d))² = (1 − (t/(v+t))²)/(2d).
+
+    Given y the targets have the means σ∇U and t∂ₜU/d; what is left of their variances 1 and 1/(2d)
+    is without those of the means. A slope of the other sign, or twice as large, is far off.
+    """
+    n = 400_000
+    found = terms(Normal(size), n, rng)
+    left = mean_over_levels(lambda t: (1 - (t / (V + t)) ** 2) / (2 * size))
+    for name, expected in {"space": mean_over_levels(lambda t: V / (V + t)), "time": left}.items():
+        error = found[name].std() / np.sqrt(n)
+        assert abs(found[name].mean() - expected) < 4.5 * error
+        assert error < 0.01 * expected
+    for wrong in (Normal(size, sign=-1.0), Normal(size, factor=2.0), Normal(size, factor=0.5)):
+        assert terms(wrong, n, rng)["time"].mean() > left + 0.012 / size
+
+
+def test_no_other_slope_does_better(rng):
+    """The expected loss is least at the truth among multiples and shifts of the slope."""
+    for name, at in (("factor", 1.0), ("more", 0.0)):
+        losses = [
+            terms(Normal(2, **{name: at + step}), 100_000, np.random.default_rng(0))["time"].mean()
+            for step in (-0.3, 0.0, 0.3)
+        ]
+        assert losses[1] < min(losses[0], losses[2])
+        # Of a parabola through the three, the lowest point.
+        curve = np.polyfit((-0.3, 0.0, 0.3), losses, 2)
+        assert abs(-curve[1] / (2 * curve[0])) < 0.03
+
+
+def test_the_constant_is_learned_without_the_noise_of_the_target(rng):
+    """Its gradient is that of the expected loss, 0 at the truth, with the variance of t∂ₜU alone.
+
+    By differences in the weight w of a constant w log σ, which are exact for squares.
+    """
+    t, n, step = 0.04, 20_000, 0.1
+
+    class Learned(Normal):
+        noise_levels = (np.sqrt(t) * 1.000001, np.sqrt(t))
+
+        def normalized_constant(self, log_sigma):
+            return super().normalized_constant(log_sigma) + 2 * self.more * log_sigma
+
+    z = tf.constant(np.sqrt(V) * rng.normal(size=(n, 2)))
+    above, below = (
+        dv.DualScoreMatching(seed=3).compute(Learned(2, more=sign * step), z, False).loss.numpy()
+        for sign in (1, -1)
+    )
+    gradients = (above - below) / (2 * step)
+    assert abs(gradients.mean()) < 4.5 * gradients.std() / np.sqrt(n)
+    # 2/d times t∂ₜU/d, of variance (t/(v+t))²/(2d); the target has 1/(2d).
+    np.testing.assert_allclose(gradients.std(), t / (V + t) / np.sqrt(4), rtol=0.05)
+
+
+def test_it_is_refused_for_energies_with_a_constant_at_each_level():
+    with pytest.raises(
+        TypeError, match=r"constant of their own at each level; use dv.DensityDELVM"
+    ):
+        dv.NoiseConditionalDELVM(dv.networks.level_ffnn(), dv.DualScoreMatching())
+    with pytest.raises(TypeError, match="leaves the constant of each level unlearned"):
+        dv.DensityDELVM(dv.networks.level_ffnn(), dv.NoiseConditionalScoreMatching())
+    with pytest.raises(ValueError, match="time_weight must be"):
+        dv.DualScoreMatching(time_weight=0.0)
