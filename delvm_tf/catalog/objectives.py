@@ -73,13 +73,13 @@ OBJECTIVES = {
     "score-matching": ObjectiveKind("SM", "score_matching.ScoreMatching"),
     "sliced": ObjectiveKind("SSM", "sliced_score_matching.SlicedScoreMatching"),
     "denoising": ObjectiveKind("DSM", "denoising_score_matching.DenoisingScoreMatching"),
-    "cd": ObjectiveKind("CD", "contrastive_divergence.ContrastiveDivergence"),
-    "persistent-cd": ObjectiveKind("PCD", persistent_cd),
-    "langevin-cd": ObjectiveKind("Langevin CD", langevin_cd),
     "noise-conditional": ObjectiveKind(
         "DSM", "noise_conditional_score_matching.NoiseConditionalScoreMatching", True
     ),
     "dual": ObjectiveKind("dual SM", "dual_score_matching.DualScoreMatching", True),
+    "cd": ObjectiveKind("CD", "contrastive_divergence.ContrastiveDivergence"),
+    "persistent-cd": ObjectiveKind("PCD", persistent_cd),
+    "langevin-cd": ObjectiveKind("Langevin CD", langevin_cd),
     "reconstruction": ObjectiveKind("RE", "reconstruction.Reconstruction"),
 }
 

@@ -113,7 +113,7 @@ def test_derivatives_are_those_of_finite_differences(rng):
 
 
 def test_single_precision_keeps_the_smallest_levels(rng):
-    """A few hundredths of a nat at σ = 0.01, where ½‖x/σ‖² is a hundred thousand times as large."""
+    """A few hundredths of a nat at σ = 0.01, where ½‖x/σ‖² is in the thousands."""
     exact, x = made(), rng.normal(size=(50, 3))
     single = dv.DensityDELVM(dv.networks.level_ffnn((5, 4), "tanh"), normalization="none")
     single.build((None, 3))

@@ -41,7 +41,7 @@ def adapted(x, kind=dv.NoiseConditionalDELVM, **kwargs):
 
 @pytest.mark.parametrize("sigma", [0.05, 0.7, 2.0])
 def test_the_energy_is_that_of_the_formula_and_its_hidden_variables_are_summed_out(sigma, rng):
-    """−log Σ_h exp of (1 + 1/σ²)(hᵀf) per unit cannot be summed; g(f) can, as in the plain model."""
+    """At each level g(f) is the sum over the hidden variables of the plain model in units of u."""
     x = rng.normal(size=(4, 3))
     u, level = x / np.sqrt(1 + sigma**2), np.full((4, 1), np.log(sigma))
     for kind in MODELS:
