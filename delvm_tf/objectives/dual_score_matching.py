@@ -28,7 +28,7 @@ class DualScoreMatching(Objective):
 
     Levels are drawn log-uniformly between the ends of the model's ladder. While training, the
     reconstruction error that is reported is that of the noisy input, ‖σ∇U(x + σε)‖²; in `evaluate`
-    it is that of x at the model's `sigma`.
+    it is that of x at the model's `default_sigma`.
 
     Source: Guth, Kadkhodaie and Simoncelli (2025), Learning normalized image densities via dual
     score matching. Cost: as `NoiseConditionalScoreMatching`, both derivatives in one pass back.
@@ -85,10 +85,8 @@ class DualScoreMatching(Objective):
         _, gradient, slope = model.normalized_energy_and_derivatives(z + sigma * drawn, levels)
         space = sum_per_example(tf.square(sigma * gradient - drawn)) / d
         squares = sum_per_example(tf.square(drawn)) / d
-        # Times any function of the level alone this target has the mean 0, so that of the product
-        # with the part of the slope that is the same for all x nothing is left but variance.
         target = 0.5 * (1 - squares)
-        time = tf.square(slope / d - target) + 2 * target * _constant_slope(model, levels) / d
+        time = tf.square(slope / d - target) + 2 * target * _spared_slope(model, levels) / d
         if training:
             error = sum_per_example(tf.square(tf.stop_gradient(sigma * gradient)))
         else:
@@ -105,9 +103,15 @@ class DualScoreMatching(Objective):
         return {**super().get_config(), "time_weight": self.time_weight, "seed": self.seed}
 
 
-def _constant_slope(model: Any, log_sigma: tf.Tensor) -> tf.Tensor:
-    """The derivative t ∂/∂t of the model's constant, (batch,)."""
+def _spared_slope(model: Any, log_sigma: tf.Tensor) -> tf.Tensor:
+    """1 − r² times the derivative t ∂/∂t of the model's constant, (batch,), with r = t/(1+t).
+
+    Its product with the target has the mean 0, as has the target at each level, and takes the
+    target's noise out of the gradient in the constant, but for r²: so much of it is known from y if
+    the data are normal with variance 1.
+    """
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(log_sigma)
         constant = model.normalized_constant(log_sigma)
-    return 0.5 * tape.gradient(constant, log_sigma)
+    slope = 0.5 * tape.gradient(constant, log_sigma)
+    return slope * (1 - tf.square(tf.sigmoid(2 * log_sigma)))

@@ -23,7 +23,7 @@ class NoiseConditionalScoreMatching(Objective):
     units of the noise, E[½‖(x − x̂(x + σε))/σ‖²].
 
     While training, the reconstruction error that is reported is that of the noisy input,
-    ‖σ∇E(x + σε)‖²; in `evaluate` it is that of x at the model's `sigma`.
+    ‖σ∇E(x + σε)‖²; in `evaluate` it is that of x at the model's `default_sigma`.
 
     Source: Song and Ermon (2019), Generative modeling by estimating gradients of the data
     distribution, eq. 5 and 6 with the weight σ². Cost: ∇E and its gradient in the weights.

@@ -73,12 +73,15 @@ def test_no_other_slope_does_better(rng):
         assert abs(-curve[1] / (2 * curve[0])) < 0.03
 
 
-def test_the_constant_is_learned_without_the_noise_of_the_target(rng):
-    """Its gradient is that of the expected loss, 0 at the truth, with the variance of t∂ₜU alone.
+@pytest.mark.parametrize("t", [0.04, 4.0])
+def test_the_constant_is_learned_with_less_noise_than_that_of_the_target(t, rng):
+    """Its gradient is still that of the expected loss, 0 at the truth.
 
-    By differences in the weight w of a constant w log σ, which are exact for squares.
+    With s the slope, T the target and ρ = t/(1+t) it is (2/d)(s/d − ρ²T), where s/d = E[T|y] has
+    the variance r²/(2d), r = t/(v+t), and T has 1/(2d). By differences in the weight w of a
+    constant w log t, which are exact for squares.
     """
-    t, n, step = 0.04, 20_000, 0.1
+    n, step = 20_000, 0.1
 
     class Learned(Normal):
         noise_levels = (np.sqrt(t) * 1.000001, np.sqrt(t))
@@ -93,8 +96,11 @@ def test_the_constant_is_learned_without_the_noise_of_the_target(rng):
     )
     gradients = (above - below) / (2 * step)
     assert abs(gradients.mean()) < 4.5 * gradients.std() / np.sqrt(n)
-    # 2/d times t∂ₜU/d, of variance (t/(v+t))²/(2d); the target has 1/(2d).
-    np.testing.assert_allclose(gradients.std(), t / (V + t) / np.sqrt(4), rtol=0.05)
+    r, rho = t / (V + t), t / (1 + t)
+    variance = (r**2 - 2 * rho**2 * r**2 + rho**4) / 4
+    np.testing.assert_allclose(gradients.std(), np.sqrt(variance), rtol=0.05)
+    # Without, that of the residual; with the slope alone, that of the slope.
+    assert variance < min((1 - r**2) / 4, 1.1 * r**2 / 4)
 
 
 def test_it_is_refused_for_energies_with_a_constant_at_each_level():

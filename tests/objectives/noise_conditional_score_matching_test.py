@@ -84,7 +84,7 @@ def loss_of(model, z):
 )
 def test_gradients_in_all_weights_are_those_of_finite_differences(kind, rng):
     """Of `DualScoreMatching` too; one random direction a weight, in double precision."""
-    model = trainable(kind, levels=(1.5, 0.4))
+    model = trainable(kind, noise_levels=(1.5, 0.4))
     z = tf.constant(rng.normal(size=(6, 2)))
     with tf.GradientTape() as tape:
         loss = loss_of(model, z)
@@ -119,7 +119,7 @@ def test_normal_data_are_denoised_as_theory_says(continuous, rng):
     x = x.astype("float32")
     network = dv.networks.level_ffnn((4,), "linear", seed=0)
     model = dv.NoiseConditionalDELVM(
-        network, normalization="none", levels=(2.0, 1.0, 0.5), continuous=continuous
+        network, normalization="none", noise_levels=(2.0, 1.0, 0.5), continuous=continuous
     )
     schedule = keras.optimizers.schedules.CosineDecay(0.03, 500)
     model.compile(keras.optimizers.Adam(schedule), steps_per_execution=100)

@@ -46,10 +46,11 @@ class DensityDELVM(NoiseConditionalEnergyModel):
         objective: `DualScoreMatching()`, and no other.
         normalization: see `EnergyModel`; the mean square of normalised values should be about 1.
         scale: see `EnergyModel`.
-        levels: see `NoiseConditionalEnergyModel`.
-        smallest: the smallest level, 0.01 by default.
-        largest: the largest level, 30 by default.
-        sigma: the level of `energy`, `score`, `features` and so on; the smallest by default.
+        noise_levels: see `NoiseConditionalEnergyModel`.
+        smallest_noise: the smallest level, 0.01 by default.
+        largest_noise: the largest level, 30 by default.
+        default_sigma: the level of `energy`, `score`, `features` and so on; the smallest by
+            default.
         **kwargs: `name` and `dtype` of the `keras.Model`.
 
     Raises:
@@ -73,21 +74,22 @@ class DensityDELVM(NoiseConditionalEnergyModel):
         objective: Objective | None = None,
         normalization: str | InputNormalization | None = "center",
         scale: float = 1.0,
-        levels: int | Sequence[float] = 16,
-        smallest: float | None = None,
-        largest: float | None = None,
-        sigma: float | None = None,
+        noise_levels: int | Sequence[float] = 16,
+        smallest_noise: float | None = None,
+        largest_noise: float | None = None,
+        default_sigma: float | None = None,
         **kwargs: Any,
     ):
-        if isinstance(levels, int):
-            smallest = SMALLEST if smallest is None else smallest
-            largest = LARGEST if largest is None else largest
+        if isinstance(noise_levels, int):
+            smallest_noise = SMALLEST if smallest_noise is None else smallest_noise
+            largest_noise = LARGEST if largest_noise is None else largest_noise
         super().__init__(
             network, DualScoreMatching() if objective is None else objective, normalization, scale,
-            levels, smallest, largest, continuous=True, sigma=sigma, **kwargs,
+            noise_levels, smallest_noise, largest_noise, continuous=True,
+            default_sigma=default_sigma, **kwargs,
         )  # fmt: skip
-        if sigma is None:
-            self.sigma = self.noise_levels[-1]
+        if default_sigma is None:
+            self.default_sigma = self.noise_levels[-1]
 
     def check_objective(self, objective: Any) -> None:
         """Refuse objectives that leave the constants of the levels as they are.
@@ -106,7 +108,7 @@ class DensityDELVM(NoiseConditionalEnergyModel):
     def build_parameters(self, input_shape: tuple[int | None, ...]) -> None:
         """Build the network, the map from its output to a, and the network of the constant."""
         super().build_parameters(input_shape)
-        shape = tuple(input_shape[1:])
+        shape = self.input_shape_or_none or ()
         given = tuple(self.network.compute_output_shape([tuple(input_shape), (None, 1)]))[1:]
         flat = len(given) == 1
         if not flat and given[:-1] != shape[:-1]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from delvm_tf.curvature import Curvature, Outer, Potential
@@ -17,7 +18,6 @@ from delvm_tf.models.visible import QuadraticVisible
 from delvm_tf.networks import LevelNetwork
 from delvm_tf.normalization import InputNormalization
 from delvm_tf.objectives.noise_conditional_score_matching import NoiseConditionalScoreMatching
-from delvm_tf.objectives.noise_levels import noise_ladder
 from delvm_tf.objectives.objective import Objective
 from delvm_tf.samplers.annealed import decreasing_levels
 from delvm_tf.samplers.sampler import positive
@@ -33,8 +33,8 @@ class NoiseConditionalEnergyModel(EnergyModel):
     In units of u = x/√(1+σ²) that is, for b = 0, 1 + 1/σ² times the energy ½‖u‖² − g(f(u)) of a
     model without levels, so that each level has hidden variables with the mean ∇g(f), features, a
     reconstruction x̂ = x − σ²∇E = b + √(1+σ²) Jᵀ∇g(f), the mean of the data given x, and an error
-    ‖σ∇E‖² = ‖(x − x̂)/σ‖². What takes no level is at `sigma`. A subclass names its `outer` function
-    g.
+    ‖σ∇E‖² = ‖(x − x̂)/σ‖². What takes no level is at `default_sigma`. A subclass names its `outer`
+    function g.
 
     A level is a number σ > 0 in normalised units, so that 1/`scale` standard deviations of the data
     are σ = 1. Levels outside of those that the model learns are refused.
@@ -45,20 +45,20 @@ class NoiseConditionalEnergyModel(EnergyModel):
         objective: how it is learned; `NoiseConditionalScoreMatching()` by default.
         normalization: see `EnergyModel`.
         scale: see `EnergyModel`.
-        levels: how many levels a geometric ladder has, or the levels themselves, from the largest
-            to the smallest; those of `energies` and `errors`.
-        smallest: the smallest level of the ladder, 0.05 by default.
-        largest: the largest level of the ladder, 2 by default.
+        noise_levels: how many levels a geometric ladder has, or the levels themselves, from the
+            largest to the smallest; those of `energies` and `errors`.
+        smallest_noise: the smallest level of the ladder, 0.05 by default.
+        largest_noise: the largest level of the ladder, 2 by default.
         continuous: whether training draws levels log-uniformly between the ends of the ladder, and
             not those on it.
-        sigma: the level of `energy`, `score`, `features` and so on unless they are told another;
-            the middle one of the ladder by default.
+        default_sigma: the level of `energy`, `score`, `features` and so on unless they are told
+            another; the middle one of the ladder by default.
         visible_bias: None for b = 0, or a learned b, `"each"` value or one a `"channel"`.
         **kwargs: `name` and `dtype` of the `keras.Model`.
 
     Raises:
         TypeError: if the network is not a Keras model or layer, or the objective learns one energy.
-        ValueError: if levels are not positive or do not decrease, or sigma lies outside of them.
+        ValueError: if levels are not positive or do not decrease, or the default lies outside.
     """
 
     outer: Outer
@@ -71,11 +71,11 @@ class NoiseConditionalEnergyModel(EnergyModel):
         objective: Objective | None = None,
         normalization: str | InputNormalization | None = "center",
         scale: float = 1.0,
-        levels: int | Sequence[float] = 8,
-        smallest: float | None = None,
-        largest: float | None = None,
+        noise_levels: int | Sequence[float] = 8,
+        smallest_noise: float | None = None,
+        largest_noise: float | None = None,
         continuous: bool = False,
-        sigma: float | None = None,
+        default_sigma: float | None = None,
         visible_bias: str | None = None,
         **kwargs: Any,
     ):
@@ -85,11 +85,11 @@ class NoiseConditionalEnergyModel(EnergyModel):
         if not isinstance(continuous, bool):
             raise TypeError(f"continuous must be True or False, got {continuous!r}")
         self.network = network
-        self._noise_levels = _ladder(levels, smallest, largest)
+        self._noise_levels = _ladder(noise_levels, smallest_noise, largest_noise)
         self.continuous = continuous
-        self.sigma = self.noise_levels[len(self.noise_levels) // 2]
-        if sigma is not None:
-            self.sigma = self._known("sigma", sigma)
+        self.default_sigma = self.noise_levels[len(self.noise_levels) // 2]
+        if default_sigma is not None:
+            self.default_sigma = self._known("default_sigma", default_sigma)
         self.visible = QuadraticVisible(
             None, visible_bias, dtype=self.dtype_policy, name="quadratic"
         )
@@ -109,7 +109,7 @@ class NoiseConditionalEnergyModel(EnergyModel):
                 self.network([keras.KerasTensor(shape, types) for shape in shapes])
         self.visible.build(input_shape)
 
-    # In normalised units. Levels are log σ, a scalar or (batch,); without, those of `sigma`.
+    # In normalised units. Levels are log σ, a scalar or (batch,); without, that of `default_sigma`.
 
     def normalized_energy(self, z: tf.Tensor, log_sigma: Any = None) -> tf.Tensor:
         """½‖(z−b)/σ‖² − (1 + 1/σ²) g(f), (batch,)."""
@@ -195,9 +195,9 @@ class NoiseConditionalEnergyModel(EnergyModel):
         return tf.stack(energies, axis=1), tf.stack(errors, axis=1)
 
     def per_example(self, z: tf.Tensor, log_sigma: Any) -> tf.Tensor:
-        """Log σ of each example, (batch,); of one level for all, or of `sigma`."""
+        """Log σ of each example, (batch,); of one level for all, or of `default_sigma`."""
         if log_sigma is None:
-            log_sigma = tf.constant(math.log(self.sigma), z.dtype)
+            log_sigma = tf.constant(math.log(self.default_sigma), z.dtype)
         return log_sigma if log_sigma.shape.rank == 1 else tf.fill(tf.shape(z)[:1], log_sigma)
 
     # At a fixed level the energy is that of a plain network, for exact traces.
@@ -216,12 +216,12 @@ class NoiseConditionalEnergyModel(EnergyModel):
 
     @property
     def potential(self) -> Potential:
-        """`potential_at(self.sigma)`."""
-        return self.potential_at(self.sigma)
+        """`potential_at(self.default_sigma)`."""
+        return self.potential_at(self.default_sigma)
 
     def energy_curvature(self, z: tf.Tensor, trace: Trace, sigma: float | None = None) -> Curvature:
         """∇E and tr ∇²E = (d − tr ∇²g(f(u)))/σ² in z, at a fixed level."""
-        sigma = self.sigma if sigma is None else sigma
+        sigma = self.default_sigma if sigma is None else sigma
         spread = math.sqrt(1 + sigma**2)
         curvature = trace(self.potential_at(sigma), z / spread)
         gradient = self.visible.gradient(z) - spread * curvature.gradient
@@ -304,7 +304,7 @@ class NoiseConditionalEnergyModel(EnergyModel):
         return self.apply("features", joined, x, batch_size, self._log(sigma))
 
     def _log(self, sigma: float | None) -> tuple[tf.Tensor, ...]:
-        return (self._logs([self.sigma if sigma is None else sigma], "sigma")[0][0],)
+        return (self._logs([self.default_sigma if sigma is None else sigma], "sigma")[0][0],)
 
     def _logs(
         self, sigmas: Sequence[float] | None, name: str = "each of sigmas"
@@ -330,9 +330,9 @@ class NoiseConditionalEnergyModel(EnergyModel):
         return {
             **super().get_config(),
             "network": keras.saving.serialize_keras_object(self.network),
-            "levels": self.noise_levels,
+            "noise_levels": self.noise_levels,
             "continuous": self.continuous,
-            "sigma": self.sigma,
+            "default_sigma": self.default_sigma,
             "visible_bias": self.visible.bias,
         }
 
@@ -346,9 +346,16 @@ def _ladder(levels: Any, smallest: float | None, largest: float | None) -> tuple
     if not isinstance(levels, int):
         if smallest is not None or largest is not None:
             raise ValueError(
-                f"smallest and largest are the ends of a ladder of a number of levels, and "
-                f"levels={levels!r} are the levels themselves"
+                f"smallest_noise and largest_noise are the ends of a ladder of a number of levels, "
+                f"and noise_levels={levels!r} are the levels themselves"
             )
-        return decreasing_levels("levels", levels)
-    smallest = SMALLEST if smallest is None else smallest
-    return noise_ladder(LARGEST if largest is None else largest, smallest, levels)
+        return decreasing_levels("noise_levels", levels)
+    if isinstance(levels, bool) or levels < 2:
+        raise ValueError(
+            f"noise_levels must be two or more, or the levels themselves, got {levels!r}"
+        )
+    low = positive("smallest_noise", SMALLEST if smallest is None else smallest)
+    high = positive("largest_noise", LARGEST if largest is None else largest)
+    if low >= high:
+        raise ValueError(f"smallest_noise must be less than largest_noise={high!r}, got {low!r}")
+    return tuple(float(level) for level in np.geomspace(high, low, levels))

@@ -24,7 +24,7 @@ def made(units=(5, 4), activation="tanh", shape=(3,), random=0.3, **kwargs):
 def normal(covariance=COVARIANCE, sigma=0.3):
     """A model whose density at one level is that of normal data, by a linear a(u)."""
     d, t = len(covariance), sigma**2
-    model = made((d,), "linear", (d,), random=0, smallest=0.1, largest=1.0)
+    model = made((d,), "linear", (d,), random=0, smallest_noise=0.1, largest_noise=1.0)
     values, vectors = np.linalg.eigh(covariance)
     root = vectors @ np.diag(np.sqrt(values / (values + t))) @ vectors.T
     linear = (np.sqrt(1 + t) * root - np.eye(d)) * np.sqrt(1 + t) / sigma
@@ -126,7 +126,7 @@ def test_single_precision_keeps_the_smallest_levels(rng):
 
 def test_far_levels_are_normal_whatever_the_weights(rng):
     """U − ½‖z‖²/(1+t) − (d/2) log 2π(1+t) falls as 1/t, which fixes the constant of all levels."""
-    model, u = made(largest=1e4), rng.normal(size=(5, 3))
+    model, u = made(largest_noise=1e4), rng.normal(size=(5, 3))
     gaps = []
     for sigma in (1e2, 1e4):
         z = u * np.sqrt(1 + sigma**2)
@@ -161,7 +161,7 @@ def test_it_is_saved_served_and_copied(rng, tmp_path):
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(again.log_density(x), model.log_density(x))
-    assert again.sigma == model.noise_levels[-1] == pytest.approx(0.01)
+    assert again.default_sigma == model.noise_levels[-1] == pytest.approx(0.01)
     served = tf.saved_model.load(str(dv.export_saved_model(model, tmp_path / "served")))
     got = served.signatures["log_density"](x=tf.constant(x))["log_density"]
     np.testing.assert_allclose(got, model.log_density(x), rtol=1e-4)
@@ -230,7 +230,7 @@ def trained(draw, steps, units=(128, 128, 128)):
     x = draw(100_000).astype("float32")
     network = dv.networks.level_ffnn(units, "silu", "he_normal", seed=0)
     objective = dv.DualScoreMatching(seed=0)
-    model = dv.DensityDELVM(network, objective, "zscore", smallest=0.02)
+    model = dv.DensityDELVM(network, objective, "zscore", smallest_noise=0.02)
     model.adapt(x)
     schedule = keras.optimizers.schedules.CosineDecay(2e-3, steps)
     model.compile(keras.optimizers.Adam(schedule, clipnorm=1.0), steps_per_execution=100)

@@ -85,7 +85,7 @@ def test_one_level_of_unit_noise_is_a_delvm(rng):
     """E(x, 1) = 2 E(x/√2) of the plain model: energies, scores and gradients in the weights."""
     x = rng.normal(size=(6, 3))
     for kind, plain_kind in zip(MODELS[:2], (dv.DELVM, dv.DEM), strict=True):
-        model = made(kind, levels=(1.0,))
+        model = made(kind, noise_levels=(1.0,))
         plain = plain_kind(model.network.at_level(1.0, (3,)), normalization="none", dtype="float64")
         plain.build((None, 3))
         half = x / np.sqrt(2)
@@ -110,7 +110,7 @@ def test_one_level_of_unit_noise_is_a_delvm(rng):
 @pytest.mark.parametrize("kind", MODELS)
 def test_all_levels_at_once_are_each_level_by_itself(kind, rng):
     x = rng.normal(2.0, 3.0, size=(60, 3)).astype("float32")
-    model = adapted(x, kind, levels=4)
+    model = adapted(x, kind, noise_levels=4)
     for levels in (None, [0.3, 0.1]) if kind is dv.NoiseConditionalDELVM else ([0.3, 0.1],):
         energies, errors = model.energies(x, sigmas=levels), model.errors(x, sigmas=levels)
         assert energies.shape == errors.shape == (60, 4 if levels is None else 2)
@@ -126,14 +126,14 @@ def test_all_levels_at_once_are_each_level_by_itself(kind, rng):
 
 def test_what_takes_no_level_is_at_sigma(rng):
     x = rng.normal(size=(60, 3)).astype("float32")
-    model = adapted(x, sigma=0.4)
+    model = adapted(x, default_sigma=0.4)
     for name in ("energy", "score", "reconstruct", "reconstruction_error", "hidden", "features"):
         function = getattr(model, name)
         np.testing.assert_array_equal(function(x), function(x, sigma=0.4))
         assert not np.allclose(function(x), function(x, sigma=1.5)), name
     np.testing.assert_allclose(model.predict(x, verbose=0), model.reconstruct(x), atol=1e-5)
     before = model.energy(x).numpy()
-    model.sigma = 1.5
+    model.default_sigma = 1.5
     np.testing.assert_array_equal(model.energy(x), model.energy(x, sigma=1.5))
     assert not np.allclose(model.energy(x), before)
     in_graph = tf.function(lambda x: model.errors(x))(tf.constant(x))
@@ -213,14 +213,21 @@ def test_any_keras_network_of_x_and_log_sigma_will_do(make, rng, tmp_path):
 
 def test_a_copy_has_the_same_levels(rng, tmp_path):
     x = rng.normal(size=(50, 3)).astype("float32")
-    model = adapted(x, dv.NoiseConditionalDSEBM, levels=3, smallest=0.1, largest=1.0, sigma=0.5)
+    model = adapted(
+        x,
+        dv.NoiseConditionalDSEBM,
+        noise_levels=3,
+        smallest_noise=0.1,
+        largest_noise=1.0,
+        default_sigma=0.5,
+    )
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     cloned = type(model).from_config(model.get_config())
     for copy in (loaded, cloned):
         assert copy.noise_levels == model.noise_levels
         np.testing.assert_allclose(copy.noise_levels, [1.0, np.sqrt(0.1), 0.1])
-        assert (copy.sigma, copy.continuous, copy.visible.bias) == (0.5, False, "each")
+        assert (copy.default_sigma, copy.continuous, copy.visible.bias) == (0.5, False, "each")
     np.testing.assert_array_equal(loaded.errors(x), model.errors(x))
 
 
@@ -249,11 +256,15 @@ def test_tensorboard_shows_it(rng, tmp_path):
     [
         (TypeError, lambda: dv.NoiseConditionalDELVM(dv.networks.ffnn()), "takes no noise level"),
         (TypeError, lambda: dv.NoiseConditionalDELVM("ffnn"), "Keras model of .x, log σ."),
-        (ValueError, lambda: made(levels=(0.1, 1.0)), "must go down from the largest"),
-        (ValueError, lambda: made(levels=(1.0, 0.1), smallest=0.2), "are the levels themselves"),
-        (ValueError, lambda: made(levels=1), "levels must be an integer of two or more"),
-        (ValueError, lambda: made(largest=0.01), "smallest must be less than"),
-        (ValueError, lambda: made(sigma=3.0), "between the smallest and the largest level"),
+        (ValueError, lambda: made(noise_levels=(0.1, 1.0)), "must go down from the largest"),
+        (
+            ValueError,
+            lambda: made(noise_levels=(1.0, 0.1), smallest_noise=0.2),
+            "are the levels themselves",
+        ),
+        (ValueError, lambda: made(noise_levels=1), "levels must be an integer of two or more"),
+        (ValueError, lambda: made(largest_noise=0.01), "smallest must be less than"),
+        (ValueError, lambda: made(default_sigma=3.0), "between the smallest and the largest level"),
         (ValueError, lambda: made().energy(np.ones((2, 3)), sigma=0.01), "0.05 and 2, got 0.01"),
         (ValueError, lambda: made().errors(np.ones((2, 3)), sigmas=[0.0]), "must be a positive"),
         (TypeError, lambda: made(continuous="yes"), "continuous must be True or False"),
