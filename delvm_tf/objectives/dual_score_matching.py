@@ -16,13 +16,16 @@ from delvm_tf.samplers.sampler import positive
 
 @keras.saving.register_keras_serializable(package="delvm_tf")
 class DualScoreMatching(Objective):
-    """J = E[ ‖∇U − ε/σ‖² σ²/d + w (t ∂U/∂t / d − ½(1 − ‖ε‖²/d))² ] at y = x + σε, with t = σ².
+    """J = E[ (1+t){‖σ∇U − ε‖²/d + w (t∂ₜU/d − ½(1 − ‖ε‖²/d))²} ] at y = x + σε, with t = σ².
 
     U(y, t) is to be −log p_t(y), with p_t the density of the data with noise of variance t per
     value. Of p(y|x) = N(x, tI) the derivatives −∇log p(y|x) = (y − x)/t and −∂ₜlog p(y|x) =
     d/(2t) − ‖y − x‖²/(2t²) have, given y, the means ∇U and ∂ₜU, and squares are least at means. So
     both terms have their minimum where U = −log p_t up to one constant for all t, which is fixed
     where p_t is known, at t → ∞. The first term alone would leave a constant to each level.
+
+    The factor 1 + t, of Karras et al. (2022), makes what cannot be learned of the terms alike at all
+    levels, for normal data of variance 1; without it the largest levels are learned last.
 
     The error of U(x, t) in nats a value is that of t∂ₜU/d, integrated over log t from t up.
 
@@ -83,10 +86,12 @@ class DualScoreMatching(Objective):
         drawn = tf.ensure_shape(noise.normal(tf.shape(z), noise.fold(seed, 1), z.dtype), z.shape)
         sigma = tf.reshape(tf.exp(levels), (-1,) + (1,) * (z.shape.rank - 1))
         _, gradient, slope = model.normalized_energy_and_derivatives(z + sigma * drawn, levels)
-        space = sum_per_example(tf.square(sigma * gradient - drawn)) / d
+        weight = 1 + tf.exp(2 * levels)
+        space = weight * sum_per_example(tf.square(sigma * gradient - drawn)) / d
         squares = sum_per_example(tf.square(drawn)) / d
         target = 0.5 * (1 - squares)
         time = tf.square(slope / d - target) + 2 * target * _spared_slope(model, levels) / d
+        time *= weight
         if training:
             error = sum_per_example(tf.square(tf.stop_gradient(sigma * gradient)))
         else:
@@ -95,7 +100,7 @@ class DualScoreMatching(Objective):
             loss=space + self.time_weight * time,
             terms={"space": space, "time": time},
             reconstruction_error=error,
-            watched=(space, squares),
+            watched=(space, weight * squares),
         )
 
     def get_config(self) -> dict[str, Any]:

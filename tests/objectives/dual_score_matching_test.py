@@ -44,15 +44,16 @@ def mean_over_levels(function):
 
 @pytest.mark.parametrize("size", [1, 3])
 def test_at_the_truth_both_terms_are_the_variances_that_are_left(size, rng):
-    """E‖σ∇U − ε‖²/d = v/(v+t), and E(t∂ₜU/d − ½(1 − ‖ε‖²/d))² = (1 − (t/(v+t))²)/(2d).
+    """E‖σ∇U − ε‖²/d = v/(v+t), and E(t∂ₜU/d − ½(1 − ‖ε‖²/d))² = (1 − (t/(v+t))²)/(2d), times 1+t.
 
     Given y the targets have the means σ∇U and t∂ₜU/d; what is left of their variances 1 and 1/(2d)
     is without those of the means. A slope of the other sign, or twice as large, is far off.
     """
     n = 400_000
     found = terms(Normal(size), n, rng)
-    left = mean_over_levels(lambda t: (1 - (t / (V + t)) ** 2) / (2 * size))
-    for name, expected in {"space": mean_over_levels(lambda t: V / (V + t)), "time": left}.items():
+    left = mean_over_levels(lambda t: (1 + t) * (1 - (t / (V + t)) ** 2) / (2 * size))
+    space = mean_over_levels(lambda t: (1 + t) * V / (V + t))
+    for name, expected in {"space": space, "time": left}.items():
         error = found[name].std() / np.sqrt(n)
         assert abs(found[name].mean() - expected) < 4.5 * error
         assert error < 0.01 * expected
@@ -77,7 +78,7 @@ def test_no_other_slope_does_better(rng):
 def test_the_constant_is_learned_with_less_noise_than_that_of_the_target(t, rng):
     """Its gradient is still that of the expected loss, 0 at the truth.
 
-    With s the slope, T the target and ρ = t/(1+t) it is (2/d)(s/d − ρ²T), where s/d = E[T|y] has
+    With s the slope, T the target and ρ = t/(1+t) it is (1+t)(2/d)(s/d − ρ²T), where s/d = E[T|y] has
     the variance r²/(2d), r = t/(v+t), and T has 1/(2d). By differences in the weight w of a
     constant w log t, which are exact for squares.
     """
@@ -94,7 +95,7 @@ def test_the_constant_is_learned_with_less_noise_than_that_of_the_target(t, rng)
         dv.DualScoreMatching(seed=3).compute(Learned(2, more=sign * step), z, False).loss.numpy()
         for sign in (1, -1)
     )
-    gradients = (above - below) / (2 * step)
+    gradients = (above - below) / (2 * step) / (1 + t)
     assert abs(gradients.mean()) < 4.5 * gradients.std() / np.sqrt(n)
     r, rho = t / (V + t), t / (1 + t)
     variance = (r**2 - 2 * rho**2 * r**2 + rho**4) / 4
