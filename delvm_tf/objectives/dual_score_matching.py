@@ -24,8 +24,8 @@ class DualScoreMatching(Objective):
     both terms have their minimum where U = −log p_t up to one constant for all t, which is fixed
     where p_t is known, at t → ∞. The first term alone would leave a constant to each level.
 
-    The factor 1 + t, of Karras et al. (2022), makes what cannot be learned of the terms alike at all
-    levels, for normal data of variance 1; without it the largest levels are learned last.
+    The factor 1 + t, of Karras et al. (2022), makes what cannot be learned of the terms alike at
+    all levels, for normal data of variance 1; without it the largest levels are learned last.
 
     The error of U(x, t) in nats a value is that of t∂ₜU/d, integrated over log t from t up.
 
@@ -41,7 +41,7 @@ class DualScoreMatching(Objective):
         seed: seed of noise and levels.
 
     Raises:
-        TypeError: for a model that has no densities of all levels, such as `dv.DensityDELVM`.
+        TypeError: for a model without densities at all levels, which `dv.DensityDELVM` has.
         ValueError: if w is not positive.
 
     Example:

@@ -78,8 +78,8 @@ def test_no_other_slope_does_better(rng):
 def test_the_constant_is_learned_with_less_noise_than_that_of_the_target(t, rng):
     """Its gradient is still that of the expected loss, 0 at the truth.
 
-    With s the slope, T the target and ρ = t/(1+t) it is (1+t)(2/d)(s/d − ρ²T), where s/d = E[T|y] has
-    the variance r²/(2d), r = t/(v+t), and T has 1/(2d). By differences in the weight w of a
+    With s the slope, T the target and ρ = t/(1+t) it is (1+t)(2/d)(s/d − ρ²T), where s/d = E[T|y]
+    has the variance r²/(2d), r = t/(v+t), and T has 1/(2d). By differences in the weight w of a
     constant w log t, which are exact for squares.
     """
     n, step = 20_000, 0.1
