@@ -16,8 +16,8 @@ from delvm_tf.objectives.objective import Objective, ObjectiveValue
 class NoiseConditionalScoreMatching(Objective):
     """J = E[ ½‖σ∇E(x + σε, σ) − ε‖² ] with ε ~ N(0, I) and σ drawn anew for each example.
 
-    The levels are the model's: one of its ladder, all as likely, or with `continuous=True` any
-    between its ends, log-uniformly. The minimiser is at each level E(·, σ) = −log of the data's
+    The levels are the model's: one of its ladder, all as likely, or with `continuous` any between
+    its ends, log-uniformly. The minimiser is at each level E(·, σ) = −log of the data's
     density convolved with N(0, σ²I), up to a constant that may differ from level to level;
     `DualScoreMatching` learns that too. As σ∇E − ε = (x − x̂)/σ, it is the error of denoising in
     units of the noise, E[½‖(x − x̂(x + σε))/σ‖²].
@@ -29,21 +29,26 @@ class NoiseConditionalScoreMatching(Objective):
     distribution, eq. 5 and 6 with the weight σ². Cost: ∇E and its gradient in the weights.
 
     Args:
+        continuous: whether any level between the ends of the ladder is learned, and not only those
+            on it.
         seed: seed of noise and levels.
 
     Raises:
-        TypeError: for a model that has one energy for all levels.
+        TypeError: for a model that has one energy for all levels, or if `continuous` is no bool.
 
     Example:
-        >>> objective = dv.NoiseConditionalScoreMatching(seed=0)
+        >>> objective = dv.NoiseConditionalScoreMatching(continuous=True)
         >>> model = dv.NoiseConditionalDELVM(dv.networks.level_ffnn(), objective=objective)
     """
 
     term_names = ("denoising",)
     noise_conditional = True
 
-    def __init__(self, seed: int | None = None, **kwargs: Any):
+    def __init__(self, continuous: bool = False, seed: int | None = None, **kwargs: Any):
         super().__init__(**kwargs)
+        if not isinstance(continuous, bool):
+            raise TypeError(f"continuous must be True or False, got {continuous!r}")
+        self.continuous = continuous
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
@@ -55,7 +60,7 @@ class NoiseConditionalScoreMatching(Objective):
             ]  # fmt: skip
             require_differentiable(type(self).__name__, model.normalized_reconstruction, specs)
         seed = noise.next_seed(self.seed_generator)
-        levels = drawn_levels(model.noise_levels, model.continuous, z, noise.fold(seed, 0))
+        levels = drawn_levels(model.noise_levels, self.continuous, z, noise.fold(seed, 0))
         drawn = tf.ensure_shape(noise.normal(tf.shape(z), noise.fold(seed, 1), z.dtype), z.shape)
         sigma = tf.reshape(tf.exp(levels), (-1,) + (1,) * (z.shape.rank - 1))
         noisy = z + sigma * drawn
@@ -74,4 +79,4 @@ class NoiseConditionalScoreMatching(Objective):
 
     def get_config(self) -> dict[str, Any]:
         """Configuration for saving."""
-        return {**super().get_config(), "seed": self.seed}
+        return {**super().get_config(), "continuous": self.continuous, "seed": self.seed}

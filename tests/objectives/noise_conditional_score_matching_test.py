@@ -16,9 +16,6 @@ class Shrinking:
     noise_conditional, normalized_energy = True, None
     noise_levels = LADDER
 
-    def __init__(self, continuous):
-        self.continuous = continuous
-
     def normalized_reconstruction(self, z, log_sigma):
         return z / (1 + tf.exp(log_sigma))[:, None]
 
@@ -35,9 +32,9 @@ def expected(x, sigma):
 @pytest.mark.parametrize("continuous", [True, False])
 def test_the_loss_is_that_of_the_closed_form_over_all_levels(continuous):
     x, n = np.array([0.5, -2.0, 1.0]), 200_000
-    objective = dv.NoiseConditionalScoreMatching(seed=0)
+    objective = dv.NoiseConditionalScoreMatching(continuous, seed=0)
     z = tf.constant(np.repeat(x[None], n, axis=0))
-    losses = objective.compute(Shrinking(continuous), z, False).loss.numpy()
+    losses = objective.compute(Shrinking(), z, False).loss.numpy()
     levels = np.geomspace(0.1, 2.0, 2001) if continuous else np.array(LADDER)
     values = np.array([expected(x, sigma) for sigma in levels])
     mean = np.trapezoid(values, dx=1 / 2000) if continuous else values.mean()
@@ -118,8 +115,9 @@ def test_normal_data_are_denoised_as_theory_says(continuous, rng):
     x = (x - x.mean(axis=0)) / x.std(axis=0) * np.sqrt(variances)
     x = x.astype("float32")
     network = dv.networks.level_ffnn((4,), "linear", seed=0)
+    objective = dv.NoiseConditionalScoreMatching(continuous)
     model = dv.NoiseConditionalDELVM(
-        network, normalization="none", noise_levels=(2.0, 1.0, 0.5), continuous=continuous
+        network, objective, normalization="none", noise_levels=(2.0, 1.0, 0.5)
     )
     schedule = keras.optimizers.schedules.CosineDecay(0.03, 500)
     model.compile(keras.optimizers.Adam(schedule), steps_per_execution=100)

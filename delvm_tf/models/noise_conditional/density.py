@@ -85,8 +85,7 @@ class DensityDELVM(NoiseConditionalEnergyModel):
             largest_noise = LARGEST if largest_noise is None else largest_noise
         super().__init__(
             network, DualScoreMatching() if objective is None else objective, normalization, scale,
-            noise_levels, smallest_noise, largest_noise, continuous=True,
-            default_sigma=default_sigma, **kwargs,
+            noise_levels, smallest_noise, largest_noise, default_sigma, **kwargs,
         )  # fmt: skip
         if default_sigma is None:
             self.default_sigma = self.noise_levels[-1]
@@ -218,5 +217,4 @@ class DensityDELVM(NoiseConditionalEnergyModel):
 
     def get_config(self) -> dict[str, Any]:
         """Configuration for saving."""
-        config = super().get_config()
-        return {k: v for k, v in config.items() if k not in ("continuous", "visible_bias")}
+        return {k: v for k, v in super().get_config().items() if k != "visible_bias"}

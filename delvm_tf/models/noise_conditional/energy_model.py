@@ -49,8 +49,6 @@ class NoiseConditionalEnergyModel(EnergyModel):
             largest to the smallest; those of `energies` and `errors`.
         smallest_noise: the smallest level of the ladder, 0.05 by default.
         largest_noise: the largest level of the ladder, 2 by default.
-        continuous: whether training draws levels log-uniformly between the ends of the ladder, and
-            not those on it.
         default_sigma: the level of `energy`, `score`, `features` and so on unless they are told
             another; the middle one of the ladder by default.
         visible_bias: None for b = 0, or a learned b, `"each"` value or one a `"channel"`.
@@ -74,7 +72,6 @@ class NoiseConditionalEnergyModel(EnergyModel):
         noise_levels: int | Sequence[float] = 8,
         smallest_noise: float | None = None,
         largest_noise: float | None = None,
-        continuous: bool = False,
         default_sigma: float | None = None,
         visible_bias: str | None = None,
         **kwargs: Any,
@@ -82,11 +79,8 @@ class NoiseConditionalEnergyModel(EnergyModel):
         check_level_network(network)
         objective = NoiseConditionalScoreMatching() if objective is None else objective
         super().__init__(objective=objective, normalization=normalization, scale=scale, **kwargs)
-        if not isinstance(continuous, bool):
-            raise TypeError(f"continuous must be True or False, got {continuous!r}")
         self.network = network
         self._noise_levels = _ladder(noise_levels, smallest_noise, largest_noise)
-        self.continuous = continuous
         self.default_sigma = self.noise_levels[len(self.noise_levels) // 2]
         if default_sigma is not None:
             self.default_sigma = self._known("default_sigma", default_sigma)
@@ -331,7 +325,6 @@ class NoiseConditionalEnergyModel(EnergyModel):
             **super().get_config(),
             "network": keras.saving.serialize_keras_object(self.network),
             "noise_levels": self.noise_levels,
-            "continuous": self.continuous,
             "default_sigma": self.default_sigma,
             "visible_bias": self.visible.bias,
         }

@@ -227,7 +227,7 @@ def test_a_copy_has_the_same_levels(rng, tmp_path):
     for copy in (loaded, cloned):
         assert copy.noise_levels == model.noise_levels
         np.testing.assert_allclose(copy.noise_levels, [1.0, np.sqrt(0.1), 0.1])
-        assert (copy.default_sigma, copy.continuous, copy.visible.bias) == (0.5, False, "each")
+        assert (copy.default_sigma, copy.visible.bias) == (0.5, "each")
     np.testing.assert_array_equal(loaded.errors(x), model.errors(x))
 
 
@@ -267,7 +267,7 @@ def test_tensorboard_shows_it(rng, tmp_path):
         (ValueError, lambda: made(default_sigma=3.0), "between the smallest and the largest level"),
         (ValueError, lambda: made().energy(np.ones((2, 3)), sigma=0.01), "0.05 and 2, got 0.01"),
         (ValueError, lambda: made().errors(np.ones((2, 3)), sigmas=[0.0]), "must be a positive"),
-        (TypeError, lambda: made(continuous="yes"), "continuous must be True or False"),
+        (TypeError, lambda: dv.NoiseConditionalScoreMatching("yes"), "must be True or False"),
         (TypeError, lambda: made(objective=dv.ScoreMatching()), "learns one energy of x"),
         (TypeError, lambda: made(objective=dv.Reconstruction()), "at one noise level"),
         (
