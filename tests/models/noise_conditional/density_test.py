@@ -171,8 +171,9 @@ def test_it_is_saved_served_and_copied(rng, tmp_path):
 
 
 def gaussian(d, rng):
-    root = np.linalg.cholesky(np.cov(rng.normal(size=(d, 3 * d))) + 0.05 * np.eye(d))
-    truth = multivariate_normal(mean=np.arange(d), cov=root @ root.T)
+    """Half as many factors as values, and noise of variance 0.1."""
+    factors = rng.normal(size=(d, d // 2))
+    truth = multivariate_normal(mean=np.arange(d), cov=factors @ factors.T + 0.1 * np.eye(d))
     return lambda n: truth.rvs(n, random_state=rng), truth.logpdf
 
 
