@@ -172,7 +172,7 @@ def test_it_is_saved_served_and_copied(rng, tmp_path):
 
 def gaussian(d, rng):
     """Half as many factors as values, and noise of variance 0.1."""
-    factors = rng.normal(size=(d, d // 2))
+    factors = rng.choice([-1.0, 1.0], size=(d, d // 2))
     truth = multivariate_normal(mean=np.arange(d), cov=factors @ factors.T + 0.1 * np.eye(d))
     return lambda n: truth.rvs(n, random_state=rng), truth.logpdf
 
