@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from delvm_tf.curvature import HalfSquaredNorm
 from delvm_tf.curvature.sums import sum_per_example
+from delvm_tf.inputs.notices import warn
 from delvm_tf.models.noise_conditional.energy_model import NoiseConditionalEnergyModel, beside
 from delvm_tf.models.reconstruction_model import BATCH_SIZE
 from delvm_tf.networks.level_network import level_waves
@@ -32,8 +33,8 @@ class DensityDELVM(NoiseConditionalEnergyModel):
 
     with c = d·κ(log σ)/(1+σ²) and κ a small network. Untrained it is N(0, 1+σ²), which is also what
     it tends to as σ → ∞, and what the density of centred data tends to. So no level's constant is
-    free, once `DualScoreMatching` ties each to the next. With a small network that computes in half
-    precision the smallest levels are lost; use float32.
+    free, once `DualScoreMatching` ties each to the next. In half precision the smallest levels are
+    lost; use float32.
 
     `log_density` is that of the smallest level. For a smooth density p that is log p + (σ²/2)Δp/p
     up to O(σ⁴), which is right to O(σ⁴) on average over data from p. Data on a surface or of few
@@ -44,8 +45,9 @@ class DensityDELVM(NoiseConditionalEnergyModel):
         network: any Keras model of [x, log σ] whose output is flat, or has the positions of x;
             smooth activations, `dv.networks.level_ffnn((128, 128, 128), "silu", "he_normal")`.
         objective: `DualScoreMatching()`, and no other.
-        normalization: see `EnergyModel`; the mean square of normalised values should be about 1.
-        scale: see `EnergyModel`.
+        normalization: see `EnergyModel`. With `"none"` the constants are right if values have means
+            of about 0 and spreads of about 1, and a warning says so.
+        scale: see `EnergyModel`; at most a fifth of the largest level.
         noise_levels: see `NoiseConditionalEnergyModel`.
         smallest_noise: the smallest level, 0.01 by default.
         largest_noise: the largest level, 30 by default.
@@ -55,12 +57,12 @@ class DensityDELVM(NoiseConditionalEnergyModel):
 
     Raises:
         TypeError: if the network takes no noise level, or the objective is another.
-        ValueError: for levels out of order; when it is built, if the network's output has other
-            positions than the data.
+        ValueError: for levels out of order, or a largest one too close to the spread of the data;
+            when it is built, if the network's output has other positions than the data.
 
     Example:
         >>> model = dv.DensityDELVM(dv.networks.level_ffnn((128, 128, 128), "silu", "he_normal"))
-        >>> model.adapt(x); model.compile(keras.optimizers.Adam(2e-3, clipnorm=100.0))
+        >>> model.adapt(x); model.compile(keras.optimizers.Adam(2e-3, clipnorm=1.0))
         >>> model.fit(x, batch_size=256, epochs=100)
         >>> model.log_density(x_test)
     """
@@ -87,8 +89,24 @@ class DensityDELVM(NoiseConditionalEnergyModel):
             network, DualScoreMatching() if objective is None else objective, normalization, scale,
             noise_levels, smallest_noise, largest_noise, default_sigma, **kwargs,
         )  # fmt: skip
+        self._check_spread()
         if default_sigma is None:
             self.default_sigma = self.noise_levels[-1]
+
+    def _check_spread(self) -> None:
+        """Whether data are small beside the largest level, where the density is to be normal."""
+        if self.normalization.mode == "none":
+            warn(
+                f"{type(self).__name__} takes inputs as they are (normalization='none'); its "
+                f"densities are right if they have means of about 0 and spreads of about 1, "
+                f"otherwise use 'center' or 'zscore'"
+            )
+        elif self.normalization.scale > self.noise_levels[0] / 5:
+            raise ValueError(
+                f"the largest noise level must be at least five times the spread of the data, "
+                f"scale={self.normalization.scale:g}, got {self.noise_levels[0]:g}; "
+                f"densities of all levels hang on the largest"
+            )
 
     def check_objective(self, objective: Any) -> None:
         """Refuse objectives that leave the constants of the levels as they are.

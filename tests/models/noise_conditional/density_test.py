@@ -24,7 +24,7 @@ def made(units=(5, 4), activation="tanh", shape=(3,), random=0.3, **kwargs):
 def normal(covariance=COVARIANCE, sigma=0.3):
     """A model whose density at one level is that of normal data, by a linear a(u)."""
     d, t = len(covariance), sigma**2
-    model = made((d,), "linear", (d,), random=0, smallest_noise=0.1, largest_noise=1.0)
+    model = made((d,), "linear", (d,), random=0)
     values, vectors = np.linalg.eigh(covariance)
     root = vectors @ np.diag(np.sqrt(values / (values + t))) @ vectors.T
     linear = (np.sqrt(1 + t) * root - np.eye(d)) * np.sqrt(1 + t) / sigma
@@ -165,6 +165,14 @@ def test_it_is_saved_served_and_copied(rng, tmp_path):
     served = tf.saved_model.load(str(dv.export_saved_model(model, tmp_path / "served")))
     got = served.signatures["log_density"](x=tf.constant(x))["log_density"]
     np.testing.assert_allclose(got, model.log_density(x), rtol=1e-4)
+
+
+def test_data_that_are_large_beside_the_largest_level_are_refused():
+    """There the density would not be N(0, 1+σ²), and the constants of all levels wrong."""
+    with pytest.raises(ValueError, match=r"five times the spread of the data, scale=2, got 5"):
+        dv.DensityDELVM(dv.networks.level_ffnn(), scale=2.0, largest_noise=5.0)
+    with pytest.warns(UserWarning, match="takes inputs as they are"):
+        dv.DensityDELVM(dv.networks.level_ffnn(), normalization="none")
 
 
 # Densities that are known: log-likelihoods within 0.02 nats a value of the truth.
