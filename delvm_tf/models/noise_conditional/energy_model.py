@@ -36,6 +36,15 @@ class NoiseConditionalEnergyModel(EnergyModel):
     ‖σ∇E‖² = ‖(x − x̂)/σ‖². What takes no level is at `default_sigma`. A subclass names its `outer`
     function g.
 
+    With `preconditioned=True` d more hidden variables of fixed weights stand for normal data:
+
+        E(x, σ) = ½‖x−b‖²/(1+σ²) − (σ + 1/σ) g(f(x/√(1+σ²), log σ))
+
+    which for the DELVM is the energy above with [u/√(1+σ²), √σ f] in place of f. A network that
+    gives 0 then stands for normal data and not for noise alone, and what it has to learn is of one
+    size at all levels: small ones are learned in a fraction of the steps. Source for the idea:
+    Karras et al. (2022), Elucidating the design space of diffusion-based generative models.
+
     A level is a number σ > 0 in normalised units, so that 1/`scale` standard deviations of the data
     are σ = 1. Levels outside of those that the model learns are refused.
 
@@ -52,6 +61,7 @@ class NoiseConditionalEnergyModel(EnergyModel):
         default_sigma: the level of `energy`, `score`, `features` and so on unless they are told
             another; the middle one of the ladder by default.
         visible_bias: None for b = 0, or a learned b, `"each"` value or one a `"channel"`.
+        preconditioned: whether fixed hidden variables take the part of normal data.
         **kwargs: `name` and `dtype` of the `keras.Model`.
 
     Raises:
@@ -74,6 +84,7 @@ class NoiseConditionalEnergyModel(EnergyModel):
         largest_noise: float | None = None,
         default_sigma: float | None = None,
         visible_bias: str | None = None,
+        preconditioned: bool = False,
         **kwargs: Any,
     ):
         check_level_network(network)
@@ -81,6 +92,7 @@ class NoiseConditionalEnergyModel(EnergyModel):
         super().__init__(objective=objective, normalization=normalization, scale=scale, **kwargs)
         self.network = network
         self._noise_levels = _ladder(noise_levels, smallest_noise, largest_noise)
+        self.preconditioned = preconditioned
         self.default_sigma = self.noise_levels[len(self.noise_levels) // 2]
         if default_sigma is not None:
             self.default_sigma = self._known("default_sigma", default_sigma)
@@ -119,13 +131,22 @@ class NoiseConditionalEnergyModel(EnergyModel):
             u, f = self._output(z, log_sigma, tape)
             value = self.outer(f)
         pulled = tape.gradient(value, u)
-        spread = beside(tf.sqrt(1 + tf.exp(2 * log_sigma)), z)
-        reconstruction = z - self.visible.gradient(z) + spread * pulled
+        precision, weight = self._weights(log_sigma)
+        variance = tf.exp(2 * log_sigma)
+        pull = beside(variance * weight * tf.math.rsqrt(1 + variance), z) * pulled
+        reconstruction = z - beside(variance * precision, z) * self.visible.gradient(z) + pull
         return self._energy(z, log_sigma, value), reconstruction
 
     def _energy(self, z: tf.Tensor, log_sigma: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
+        precision, weight = self._weights(log_sigma)
+        return self.visible.energy(z) * precision - weight * value
+
+    def _weights(self, log_sigma: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """What ½‖z−b‖² and g(f) are multiplied by at a level."""
+        if self.preconditioned:
+            return 1 / (1 + tf.exp(2 * log_sigma)), 2 * tf.cosh(log_sigma)
         precision = tf.exp(-2 * log_sigma)
-        return self.visible.energy(z) * precision - (1 + precision) * value
+        return precision, 1 + precision
 
     def _output(
         self, z: tf.Tensor, log_sigma: tf.Tensor, tape: Any = None
@@ -214,13 +235,14 @@ class NoiseConditionalEnergyModel(EnergyModel):
         return self.potential_at(self.default_sigma)
 
     def energy_curvature(self, z: tf.Tensor, trace: Trace, sigma: float | None = None) -> Curvature:
-        """∇E and tr ∇²E = (d − tr ∇²g(f(u)))/σ² in z, at a fixed level."""
+        """∇E and tr ∇²E in z, at a fixed level."""
         sigma = self.default_sigma if sigma is None else sigma
         spread = math.sqrt(1 + sigma**2)
+        precision, weight = self._weights(tf.constant(math.log(sigma), z.dtype))
         curvature = trace(self.potential_at(sigma), z / spread)
-        gradient = self.visible.gradient(z) - spread * curvature.gradient
-        laplacian = self.visible.laplacian(z) - curvature.laplacian
-        return Curvature(curvature.output, gradient / sigma**2, laplacian / sigma**2)
+        gradient = precision * self.visible.gradient(z) - weight / spread * curvature.gradient
+        bend = weight / spread**2 * curvature.laplacian
+        return Curvature(curvature.output, gradient, precision * self.visible.laplacian(z) - bend)
 
     # The public functions, in raw units.
 
@@ -327,6 +349,7 @@ class NoiseConditionalEnergyModel(EnergyModel):
             "noise_levels": self.noise_levels,
             "default_sigma": self.default_sigma,
             "visible_bias": self.visible.bias,
+            "preconditioned": self.preconditioned,
         }
 
 

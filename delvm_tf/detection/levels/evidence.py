@@ -1,0 +1,52 @@
+"""Several scores as one: what each says against a row being like those of the training."""
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from delvm_tf.detection.levels.interpolation import Interpolation
+from delvm_tf.detection.registry import register
+
+KNOTS = 256
+FAR = 0.1  # weight of the distance, which tells apart what is beyond all rows
+
+
+@register()
+class Evidence:
+    """−log p̂ + 0.1 sign(t) log(1 + |t|) of each score.
+
+    p̂ is the share of training rows that reach it, and t = (score − median)/(5% to 95% range).
+    Averaged over scores the first term is Fisher's way to combine p-values: no single score counts
+    for more than log(n + 1), so a wild one harms little. The second goes on rising beyond.
+
+    Args:
+        scores: of rows that count as new, (n, scores).
+    """
+
+    def __init__(self, scores: np.ndarray):
+        scores = np.asarray(scores, np.float64)
+        self.median = np.median(scores, axis=0)
+        low, high = np.quantile(scores, [0.05, 0.95], axis=0)
+        least = 1e-9 * np.maximum(1, np.abs(self.median))
+        self.spread = np.maximum(high - low, least)
+        self.tails = Interpolation(*zip(*map(_tail, scores.T), strict=True))
+
+    def __call__(self, scores: tf.Tensor) -> tf.Tensor:
+        """The evidence of scores, (batch, scores) float64."""
+        scores = tf.cast(scores, tf.float64)
+        t = (scores - self.median) / self.spread
+        return self.tails(scores) + FAR * tf.sign(t) * tf.math.log1p(tf.abs(t))
+
+
+def _tail(scores: np.ndarray) -> tuple[Any, Any]:
+    """Distinct scores, and −log (1 + rows that reach them)/(1 + rows)."""
+    values, counts = np.unique(scores, return_counts=True)
+    reach = np.cumsum(counts[::-1])[::-1]
+    tail = -np.log((1 + reach) / (1 + len(scores)))
+    if len(values) > KNOTS:
+        places = np.searchsorted(tail, np.linspace(0, tail[-1], KNOTS))
+        kept = np.unique(np.r_[0, np.clip(places, 0, len(values) - 1), len(values) - 1])
+        values, tail = values[kept], tail[kept]
+    # Beyond all rows counts one step more.
+    return np.r_[values, np.nextafter(values[-1], np.inf)], np.r_[tail, np.log(1 + len(scores))]

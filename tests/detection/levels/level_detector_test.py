@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from sklearn.metrics import roc_auc_score
+
+import delvm_tf as dv
+from delvm_tf.detection.levels.level_detector import LevelDetector
+
+
+def ring(rng, n):
+    angle = rng.uniform(0, 2 * np.pi, n)
+    code = rng.integers(0, 3, n) * 2.0
+    radius = 2 + 0.1 * rng.normal(size=n)
+    return np.column_stack([radius * np.cos(angle), radius * np.sin(angle), code])
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return LevelDetector(steps=150).fit(ring(np.random.default_rng(0), 500))
+
+
+def test_what_lies_in_a_ring_or_between_codes_is_abnormal(fitted, rng):
+    normal, inside, between = ring(rng, 200), ring(rng, 200), ring(rng, 200)
+    inside[:, :2] *= 0.4
+    between[:, 2] = 3.0
+    usual = -fitted.score_samples(normal)
+    for abnormal in (inside, between):
+        labels = np.repeat([0, 1], 200)
+        scores = np.concatenate([usual, -fitted.score_samples(abnormal)])
+        assert roc_auc_score(labels, scores) > 0.97
+
+
+def test_the_same_seed_gives_the_same_scores_and_units_play_no_part(fitted, rng):
+    x = ring(np.random.default_rng(0), 500)
+    stretch, offset = np.array([100.0, 0.01, 7.0]), np.array([-1e3, 5.0, 1e4])
+    again = LevelDetector(steps=150).fit(x * stretch + offset)
+    new = ring(rng, 50)
+    np.testing.assert_allclose(
+        again.score_samples(new * stretch + offset), fitted.score_samples(new), rtol=0.02
+    )
+
+
+def test_served_scores_are_those_of_python(fitted, rng, tmp_path):
+    detector = dv.AnomalyDetector(fitted).fit(ring(rng, 300))
+    new = ring(rng, 40).astype("float32")
+    folder = dv.export_saved_model(detector, tmp_path / "served")
+    found = tf.saved_model.load(str(folder)).signatures["serving_default"](tf.constant(new))
+    np.testing.assert_allclose(found["anomaly_score"], detector.anomaly_score(new), rtol=1e-5)
+    detector.save(tmp_path / "saved")
+    loaded = dv.load_detector(tmp_path / "saved")
+    np.testing.assert_array_equal(loaded.anomaly_score(new), detector.anomaly_score(new))
+
+
+def test_contributions_sum_to_the_score(fitted, rng):
+    detector = dv.AnomalyDetector(fitted).fit(ring(rng, 300))
+    x = ring(rng, 5)
+    explained = detector.explain(x)
+    total = explained.contributions.sum(axis=1) + explained.baseline
+    np.testing.assert_allclose(total, detector.anomaly_score(x), rtol=1e-4)
+
+
+@pytest.mark.parametrize("rows", [2, 3, 12])
+def test_few_rows_are_enough_to_say_something(rng, rows):
+    detector = LevelDetector(steps=5).fit(ring(rng, rows))
+    assert np.isfinite(detector.score_samples(ring(rng, 7))).all()
