@@ -13,7 +13,7 @@ from delvm_tf.detection.levels.network import STEPS, errors, trained
 from delvm_tf.detection.levels.views import ColumnViews
 from delvm_tf.detection.registry import register
 
-MOST_ROWS = 500_000  # looked at; the training draws about as many
+MOST_ROWS = 250_000  # looked at; the training draws about as many
 CALIBRATION = 2000  # rows whose scores are the standard
 SHARPNESS = 3.0  # of the maximum over spaces
 LEARNED = "sizes"  # the space in which a network learns too
@@ -56,8 +56,8 @@ class LevelDetector(Criterion):
     network's errors at four levels. The score is ⅓ log Σ exp(3·evidence) over the spaces, close to
     the largest.
 
-    Training and scoring cost the same for any number of rows: at most 500,000 are looked at, and
-    10,000 remembered.
+    Training and scoring cost the same for any number of rows: at most 250,000 are looked at, and
+    5,000 remembered.
 
     Args:
         steps: of the training of the network, of 256 rows each.

@@ -6,7 +6,7 @@ import tensorflow as tf
 from delvm_tf.detection.registry import register
 
 LARGEST, RATIO_DOUBLINGS, LEVELS = 1.0, 4, 3  # σ² falls by 2⁴ from level to level
-PRODUCTS, FEWEST, MOST = 150_000, 1000, 10_000  # rows kept: values by this, within these
+PRODUCTS, FEWEST, MOST = 50_000, 1000, 5000  # rows kept: values by this, within these
 
 
 @register()
@@ -22,8 +22,8 @@ class DenoisingMemory:
     level divides what is left of them by σ².
 
     Args:
-        rows: (n, d) float32 in random order; the first 150,000/d, at least 1,000 and at most
-            10,000, are remembered.
+        rows: (n, d) float32 in random order; the first 50,000/d, at least 1,000 and at most
+            5,000, are remembered.
     """
 
     def __init__(self, rows: np.ndarray):

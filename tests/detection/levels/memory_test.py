@@ -60,5 +60,5 @@ def test_far_rows_have_energies_of_their_distance_and_nothing_overflows(rng):
 
 def test_as_many_rows_are_kept_as_products_allow(rng):
     wide = rng.normal(size=(3000, 100)).astype("float32")
-    assert DenoisingMemory(wide).rows.shape[0] == 1500
+    assert DenoisingMemory(wide).rows.shape[0] == 1000
     assert DenoisingMemory(wide[:, :1]).rows.shape[0] == 3000
