@@ -96,6 +96,32 @@ class LevelDetector(Criterion):
         """The evidence against rows x, (batch,) float64."""
         return by_batches(self._anomaly, x)
 
+    def expected(self, x: Any) -> tf.Tensor:
+        """What rows should have been, in raw units, (batch, d) float32.
+
+        The mean of the remembered rows that are most like them, by their z-scores.
+        """
+        mean = self.spaces_["sizes"].memory.expected(self.views_(x)["sizes"])
+        return tf.cast(tf.cast(mean, tf.float64) * self.views_.std + self.views_.mean, tf.float32)
+
+    def contributions(self, x: Any) -> tf.Tensor:
+        """Parts of the anomaly score, one a column, which sum to it, (batch, d) float64.
+
+        In each space a column has the share (v − v̂)²/Σ(v − v̂)² of its views v, where v̂ are those
+        of the remembered rows most like it; the spaces weigh by exp(3·evidence).
+        """
+        views = self.views_(x)
+        evidence, shares = [], []
+        for name, space in self.spaces_.items():
+            residual = tf.square(views[name] - space.memory.expected(views[name]))
+            by_column = tf.cast(self.views_.by_column(residual), tf.float64) + 1e-12
+            shares.append(by_column / tf.reduce_sum(by_column, axis=1, keepdims=True))
+            evidence.append(space(views[name]))
+        together = SHARPNESS * tf.stack(evidence, axis=1)
+        score = tf.reduce_logsumexp(together, axis=1, keepdims=True) / SHARPNESS
+        weights = tf.nn.softmax(together, axis=1)[:, :, tf.newaxis]
+        return score * tf.reduce_sum(weights * tf.stack(shares, axis=1), axis=1)
+
     def _anomaly(self, x: Any) -> tf.Tensor:
         views = self.views_(x)
         evidence = tf.stack([space(views[name]) for name, space in self.spaces_.items()], axis=1)

@@ -39,11 +39,7 @@ class DenoisingMemory:
             own: numbers of remembered rows to be forgotten, one for each of x, which they are.
         """
         rows = tf.convert_to_tensor(self.rows)
-        a, z = tf.cast(rows, tf.float64), tf.cast(x, tf.float64)
-        squares = tf.reduce_sum(tf.square(z), axis=1, keepdims=True) + tf.reduce_sum(
-            tf.square(a), axis=1
-        )
-        distances = tf.nn.relu(squares - 2 * tf.matmul(z, a, transpose_b=True))
+        distances = self._distances(x)
         if own is not None:
             distances += tf.one_hot(own, rows.shape[0], 1e12, 0.0, dtype=tf.float64)
         nearest = tf.reduce_min(distances, axis=1, keepdims=True)
@@ -60,3 +56,18 @@ class DenoisingMemory:
             mean = tf.matmul(weights, rows) / total[:, tf.newaxis]
             found += [energy, tf.reduce_sum(tf.square(x - mean), axis=1) / variance]
         return tf.stack(found, axis=1)
+
+    def expected(self, x: tf.Tensor) -> tf.Tensor:
+        """The mean x̂ of the remembered rows given x, at the middle level, (batch, d) float32."""
+        distances = self._distances(x)
+        nearest = tf.reduce_min(distances, axis=1, keepdims=True)
+        middle = LARGEST**2 / 2**RATIO_DOUBLINGS
+        weights = tf.nn.softmax(tf.cast(nearest - distances, tf.float32) / (2 * middle), axis=1)
+        return tf.matmul(weights, tf.convert_to_tensor(self.rows))
+
+    def _distances(self, x: tf.Tensor) -> tf.Tensor:
+        """‖x − aᵢ‖², (batch, rows) float64."""
+        a, z = tf.cast(tf.convert_to_tensor(self.rows), tf.float64), tf.cast(x, tf.float64)
+        own = tf.reduce_sum(tf.square(z), axis=1, keepdims=True)
+        squares = own + tf.reduce_sum(tf.square(a), axis=1)
+        return tf.nn.relu(squares - 2 * tf.matmul(z, a, transpose_b=True))

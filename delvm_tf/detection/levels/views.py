@@ -81,6 +81,14 @@ class ColumnViews:
             for name, space in spaces.items()
         }
 
+    def by_column(self, views: tf.Tensor) -> tf.Tensor:
+        """Numbers of the views of a space, added up for each column of the table, (batch, d)."""
+        width = len(self.mean)
+        if views.shape[1] == width:
+            return views
+        places = tf.one_hot(self.counted, width, dtype=views.dtype)
+        return views[:, :width] + tf.matmul(views[:, width:], places)
+
     def _surprise(self, x: tf.Tensor) -> tf.Tensor:
         """−log of the share of each value, (batch, counted)."""
         slack = EXACT * tf.abs(x)
