@@ -71,10 +71,8 @@ def load_table(protocol: str, name: str, seed: int, folder: Path | None = None) 
     """
     with np.load(data_folder(protocol, folder) / f"{name}.npz", allow_pickle=False) as file:
         if protocol == "oddbench":
-            return Table(
-                *(file[key].astype(np.float64) for key in ("train", "test")),
-                file["test_labels"].astype(int),
-            )
+            train, test = (file[key].astype(np.float64) for key in ("train", "test"))
+            return Table(train, test, file["test_labels"].astype(int))
         x, y = file["X"].astype(np.float64), file["y"].astype(int)
     rng = np.random.RandomState(seed)
     if protocol == "published":
