@@ -64,6 +64,7 @@ OF_TABLES = {
     "model of features": lambda x: detection.FeatureDetector(
         model(x).features, dv.AnomalyDetector(dv.DELVM(dv.networks.ffnn(3)), epochs=1)
     ).fit(x),
+    "levels": lambda x: detection.LevelDetector(steps=20).fit(x),
     "neighbours": lambda x: detection.NeighbourDistance(3, n_components=4).fit(x),
     "Gaussian": lambda x: detection.PrincipalGaussian(3).fit(x),
     "scaled one-class SVM": lambda x: scaled(OneClassSVM(nu=0.2)).fit(x),

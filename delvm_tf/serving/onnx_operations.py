@@ -138,6 +138,13 @@ def _extract_image_patches(g: Graph, node: Any, x: str) -> str:
     return g.Transpose(patches, perm=_CHANNELS_LAST)
 
 
+def _upper_bound(g: Graph, node: Any, rows: str, values: str) -> str:
+    """How many of each ascending row are not greater than its values, (rows, values)."""
+    last = np.array([-1], np.int64)
+    reached = g.LessOrEqual(g.Unsqueeze(rows, np.array([1], np.int64)), g.Unsqueeze(values, last))
+    return g.ReduceSum(g.Cast(reached, to=_INT32), last, keepdims=0)
+
+
 # The formula of an operation takes its node, for the attributes, and its inputs in their order.
 FORMULAS: dict[str, Formula] = {
     "SigmoidGrad": lambda g, node, y, dy: g.Mul(dy, g.Mul(y, g.Sub(1, y))),
@@ -166,6 +173,7 @@ FORMULAS: dict[str, Formula] = {
     "MaxPoolGrad": _max_pool_grad,
     "AvgPoolGrad": _avg_pool_grad,
     "ExtractImagePatches": _extract_image_patches,
+    "UpperBound": _upper_bound,
 }
 
 

@@ -156,8 +156,26 @@ def test_each_formula_is_right(operation):
 
 def test_all_formulas_are_tested():
     others = {"ShapeN", "BroadcastGradientArgs", "DynamicStitch", "MaxPoolGrad",
-              "AvgPoolGrad", "ExtractImagePatches"}  # fmt: skip
+              "AvgPoolGrad", "ExtractImagePatches", "UpperBound"}  # fmt: skip
     assert {*ELEMENTWISE, *FUNCTIONS, *others} == {*FORMULAS}
+
+
+def test_places_in_ascending_rows(rng):
+    rows = np.sort(rng.integers(0, 9, size=(3, 20)), axis=1).astype(np.float64)
+    rows[1, 12:] = np.inf
+
+    def places(x):
+        return tf.searchsorted(tf.constant(rows), tf.transpose(x), side="right")
+
+    spec = [tf.TensorSpec((None, 3), tf.float64, name="x")]
+    graph = tf.function(places, input_signature=spec, autograph=False)
+    proto, _ = tf2onnx.convert.from_function(graph, spec, 18, custom_op_handlers=handlers())
+    x = np.concatenate([rows[:, :15].T, rng.uniform(-1, 10, size=(20, 3))])
+    found = onnxruntime.InferenceSession(proto.SerializeToString()).run(None, {"x": x})[0]
+    expected = [
+        np.searchsorted(row, column, side="right") for row, column in zip(rows, x.T, strict=True)
+    ]
+    np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("padding", ["VALID", "SAME"])

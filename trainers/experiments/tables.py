@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import OneClassSVM
 
 import delvm_tf as dv
-from delvm_tf.detection.levels.level_detector import LevelDetector
+from delvm_tf.detection import LevelDetector
 from delvm_tf.detection.levels.views import ColumnViews
 
 LEAST, MOST = 1000, 50_000  # rows of a set under the protocol `published`
