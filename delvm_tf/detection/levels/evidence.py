@@ -8,7 +8,7 @@ import tensorflow as tf
 from delvm_tf.detection.levels.interpolation import Interpolation
 from delvm_tf.detection.registry import register
 
-KNOTS = 256
+CLOSE = 0.02  # of the spread: scores that count as one
 FAR = 0.1  # weight of the distance, which tells apart what is beyond all rows
 
 
@@ -30,7 +30,7 @@ class Evidence:
         low, high = np.quantile(scores, [0.05, 0.95], axis=0)
         least = 1e-9 * np.maximum(1, np.abs(self.median))
         self.spread = np.maximum(high - low, least)
-        self.tails = Interpolation(*zip(*map(_tail, scores.T), strict=True))
+        self.tails = Interpolation(*zip(*map(_tail, scores.T, self.spread), strict=True))
 
     def __call__(self, scores: tf.Tensor) -> tf.Tensor:
         """The evidence of scores, (batch, scores) float64."""
@@ -39,14 +39,16 @@ class Evidence:
         return self.tails(scores) + FAR * tf.sign(t) * tf.math.log1p(tf.abs(t))
 
 
-def _tail(scores: np.ndarray) -> tuple[Any, Any]:
-    """Distinct scores, and −log (1 + rows that reach them)/(1 + rows)."""
+def _tail(scores: np.ndarray, spread: float) -> tuple[Any, Any]:
+    """Distinct scores, and −log (1 + rows that reach them)/(1 + rows).
+
+    Those closer than 2% of the spread are one, or rounding would move a score from one to the next.
+    """
     values, counts = np.unique(scores, return_counts=True)
     reach = np.cumsum(counts[::-1])[::-1]
     tail = -np.log((1 + reach) / (1 + len(scores)))
-    if len(values) > KNOTS:
-        places = np.searchsorted(tail, np.linspace(0, tail[-1], KNOTS))
-        kept = np.unique(np.r_[0, np.clip(places, 0, len(values) - 1), len(values) - 1])
-        values, tail = values[kept], tail[kept]
+    bins = np.floor((values - values[0]) / (CLOSE * spread))
+    kept = np.flatnonzero(np.diff(bins, prepend=-1))
+    values, tail = values[kept], tail[kept]
     # Beyond all rows counts one step more.
-    return np.r_[values, np.nextafter(values[-1], np.inf)], np.r_[tail, np.log(1 + len(scores))]
+    return np.r_[values, scores.max() + CLOSE * spread], np.r_[tail, np.log(1 + len(scores))]

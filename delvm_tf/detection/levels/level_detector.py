@@ -16,6 +16,7 @@ from delvm_tf.detection.registry import register
 MOST_ROWS = 250_000  # looked at; the training draws about as many
 CALIBRATION = 2000  # rows whose scores are the standard
 SHARPNESS = 3.0  # of the maximum over spaces
+LEAST = 1e-6  # squared distance of a column, for rows that are remembered
 LEARNED = "sizes"  # the space in which a network learns too
 
 
@@ -114,7 +115,7 @@ class LevelDetector(Criterion):
         evidence, shares = [], []
         for name, space in self.spaces_.items():
             residual = tf.square(views[name] - space.memory.expected(views[name]))
-            by_column = tf.cast(self.views_.by_column(residual), tf.float64) + 1e-12
+            by_column = tf.cast(self.views_.by_column(residual), tf.float64) + LEAST
             shares.append(by_column / tf.reduce_sum(by_column, axis=1, keepdims=True))
             evidence.append(space(views[name]))
         together = SHARPNESS * tf.stack(evidence, axis=1)
