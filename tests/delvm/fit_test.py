@@ -97,8 +97,15 @@ def test_a_large_table_is_read_in_parts(delvm_json, fitted, tmp_path, monkeypatc
     assert "random rows" in (tmp_path / "m" / "model_card.md").read_text()
 
 
-@pytest.mark.parametrize("small", [10**6, 300])
-@pytest.mark.parametrize(("names", "normal"), [("good bad", "good"), ("1 2", "1")])
+@pytest.mark.parametrize(
+    ("small", "names", "normal"),
+    [
+        (10**6, "good bad", "good"),
+        pytest.param(300, "good bad", "good", marks=pytest.mark.slow),
+        pytest.param(10**6, "1 2", "1", marks=pytest.mark.slow),
+        pytest.param(300, "1 2", "1", marks=pytest.mark.slow),
+    ],
+)
 def test_labels_may_be_words(delvm_json, fitted, tmp_path, monkeypatch, names, normal, small):
     monkeypatch.setattr(table_rows, "SMALL", small)
     table = read_machines(fitted)
