@@ -10,7 +10,7 @@ def test_a_fitted_model(delvm, fitted):
     done = delvm("info", fitted / "model")
     assert done.returncode == 0, done.stderr
     for text in (
-        "320 rows, 3 columns", "Temperatur (°C)", "energies at noise levels", "trained on 192",
+        "320 rows, 3 columns", "Temperatur (°C)", "DSM-DELVM, energy", "trained on 192",
         "which at most 1 % of new normal rows exceed", "tensorflow 2.", "isolation forest",
         "serving/1/saved_model.pb",
     ):  # fmt: skip
