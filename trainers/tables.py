@@ -1,6 +1,6 @@
 """Anomaly detectors on many tables, side by side: AUROC, average precision, ranks and time.
 
-With no arguments: the library's default detector and simple methods on the 60 tables of OddBench,
+With no arguments: detectors of this library and simple methods on the 60 tables of OddBench,
 by whose results settings are chosen. `--protocol published` and `clean` are those of ADBench.
 Finished tables of an interrupted run are kept, and the same command goes on from there.
 """

@@ -152,6 +152,7 @@ def test_without_labels_nothing_is_tested_and_all_rows_are_learned_from(delvm_js
     assert [*detector.feature_names_in_] == ["a", "b"]
 
 
+@pytest.mark.slow
 def test_a_recipe_may_choose_the_threshold_by_labels(delvm, delvm_json, fitted, tmp_path):
     text = (fitted / "quick.toml").read_text().replace("contamination", "best_f1")
     (tmp_path / "f1.toml").write_text(text)
@@ -166,6 +167,7 @@ def test_a_recipe_may_choose_the_threshold_by_labels(delvm, delvm_json, fitted, 
     assert found["threshold"]["rule"] == "contamination"
 
 
+@pytest.mark.slow
 def test_one_recipe_of_several(delvm, delvm_json, fitted, tmp_path):
     table = "\n".join(f"[{name}]\nmodel = 'delvm'\nepochs = 1" for name in ("a", "b"))
     (tmp_path / "several.toml").write_text(table + "\nmodel_settings = { units = [3] }\n")
@@ -248,6 +250,7 @@ def test_a_full_disk_or_an_interruption_leaves_the_previous_model(
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
+@pytest.mark.slow
 def test_columns_that_tell_nothing_are_noted(delvm_json, tmp_path):
     rng = np.random.default_rng(0)
     table = pd.DataFrame({"id": range(7, 157), "unit": "kg", "a": rng.normal(size=150)})
@@ -262,6 +265,7 @@ def test_columns_that_tell_nothing_are_noted(delvm_json, tmp_path):
     assert not any("constant" in note for note in notes)
 
 
+@pytest.mark.slow
 def test_dates_become_seconds_where_that_is_asked_for(delvm_json, tmp_path):
     rng = np.random.default_rng(0)
     when = pd.date_range("2026-01-01", periods=150, freq="D").astype(str)
@@ -286,6 +290,7 @@ def test_abnormal_rows_may_miss_what_no_normal_row_does(delvm_json, fitted, tmp_
     assert (first["reasons"][0]["column"], first["reasons"][0]["value"]) == ("c", "70")
 
 
+@pytest.mark.slow
 def test_codes_may_be_told_from_numbers(delvm_json, tmp_path):
     rng = np.random.default_rng(0)
     table = pd.DataFrame({"code": rng.integers(1, 4, 150), "a": rng.normal(size=150)})

@@ -74,7 +74,7 @@ def lines_of(fitted, number):
     return text.splitlines()[: number + 1]
 
 
-@pytest.mark.parametrize("size", [4, pytest.param(40, marks=SLOW)])
+@pytest.mark.parametrize("size", [pytest.param(40, marks=SLOW)])
 def test_nothing_is_fitted_to_malformed_files(delvm, fitted, tmp_path, size):
     counts = Counter()
 

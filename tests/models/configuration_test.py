@@ -11,6 +11,7 @@ from delvm_tf import samplers
 from delvm_tf.models.mixture_prior import MixturePrior
 from delvm_tf.models.visible import QuadraticVisible
 from delvm_tf.networks.constraints import NonPositive, SpectralNorm
+from delvm_tf.networks.level_network import _Series
 from delvm_tf.networks.transposed import TransposedConvolution, TransposedDense, Unpooling
 from delvm_tf.normalization import InputNormalization
 
@@ -25,11 +26,19 @@ def conv():
     return dv.networks.cnn((2, 3), 3, seed=0)
 
 
+def levels():
+    return dv.networks.level_ffnn((5, 3), "silu", seed=0, waves=4)
+
+
 def normalization():
     return InputNormalization("zca", scale=2.0, zca_epsilon=0.3, feature_names=NAMES)
 
 
 COMMON = {"normalization": "zscore", "scale": 2.0}
+AT_LEVELS = {
+    **COMMON, "objective": dv.NoiseConditionalScoreMatching(seed=3), "noise_levels": (3.0, 0.5),
+    "default_sigma": 2.0, "visible_bias": "each", "preconditioned": True,
+}  # fmt: skip
 RBM = {**COMMON, "visible_precision": "diagonal", "kernel_initializer": "he_normal", "seed": 3}
 ENERGY = {**COMMON, "visible_precision": "diagonal", "visible_bias": "each"}
 CD = {
@@ -81,6 +90,16 @@ EXAMPLES = {
     "DELVM": lambda: dv.DELVM(dense(), dv.ScoreMatching("basis", seed=3), **ENERGY),
     "DEM": lambda: dv.DEM(dense(), cd(), **ENERGY),
     "DSEBM": lambda: dv.DSEBM(dense(), cd(), **{**ENERGY, "visible_bias": "channel"}),
+    "LevelNetwork": levels,
+    "_Series": _Series,
+    "NoiseConditionalScoreMatching": lambda: dv.NoiseConditionalScoreMatching(True, seed=3),
+    "DualScoreMatching": lambda: dv.DualScoreMatching(2.0, seed=3),
+    "NoiseConditionalDELVM": lambda: dv.NoiseConditionalDELVM(levels(), **AT_LEVELS),
+    "NoiseConditionalDEM": lambda: dv.NoiseConditionalDEM(levels(), **AT_LEVELS),
+    "NoiseConditionalDSEBM": lambda: dv.NoiseConditionalDSEBM(levels(), **AT_LEVELS),
+    "DensityDELVM": lambda: dv.DensityDELVM(
+        levels(), dv.DualScoreMatching(2.0), noise_levels=(20.0, 0.2), default_sigma=2.0, **COMMON
+    ),
 }  # fmt: skip
 
 # Arguments that the configuration of another object holds.
@@ -88,6 +107,7 @@ ELSEWHERE = {
     "scale": "normalization",
     "units": "machines", "objective": "machines", "visible_precision": "machines",
     "smallest": "sigma", "levels": "sigma",
+    "smallest_noise": "noise_levels", "largest_noise": "noise_levels",
     "hidden_layer": "units", "machines": "units", "data_format": "target_shape",
 }  # fmt: skip
 MODELS = [

@@ -3,26 +3,31 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from parity_checks.cases import NAMES, OF_COLUMNS, Case, difference
+from parity_checks.cases import NAMES, Case, difference
 from parity_checks.kinds import OF_IMAGES
 from parity_checks.ways import InC, NotAskedError, ways
 
 import delvm_tf as dv
 
-# All kinds are asked in ways that take little time, and some in the others.
-SOME = ("ensemble", "combination", "layers", "isolation forest", "patches", *OF_COLUMNS)
-ASKED = [
-    (kind, way) for kind in NAMES
-    for way in ("TensorFlow", "session", "load", "ONNX", "files", "REST", "gRPC")
-    if kind in SOME or way not in ("REST", "gRPC")
-]  # fmt: skip
+# Some kinds are asked each time, and all in the long tests.
+SOME = ("ensemble", "levels", "patches", "columns: all of these")
+WAYS = ("TensorFlow", "session", "load", "ONNX", "files", "REST", "gRPC")
+
+
+def some_of(kinds):
+    return [pytest.param(k, marks=() if k in SOME else pytest.mark.slow) for k in kinds]
 
 
 @pytest.fixture(scope="module")
-def cases(tmp_path_factory):
-    """By kind: the detector, its rows, its SavedModel, and what Python says."""
+def cases(request, tmp_path_factory):
+    """By kind that is tested: the detector, its rows, its SavedModel, and what Python says."""
     folder = tmp_path_factory.mktemp("detectors")
-    return {kind: Case.of(kind, folder / str(k) / "model") for k, kind in enumerate(NAMES)}
+    tests = [item for item in request.session.items if item.path == request.path]
+    wanted = {item.callspec.params.get("kind") for item in tests if hasattr(item, "callspec")}
+    return {
+        kind: Case.of(kind, folder / str(k) / "model") for k, kind in enumerate(NAMES)
+        if kind in wanted or kind == "patches"
+    }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +35,8 @@ def asked(cases, tmp_path_factory):
     return ways([*cases.values()], tmp_path_factory.mktemp("ways"))
 
 
-@pytest.mark.parametrize(("kind", "way"), ASKED)
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("kind", some_of(NAMES))
 def test_every_way_says_what_python_says(cases, asked, kind, way):
     case = cases[kind]
     for signature, request in case.requests.items():
@@ -49,7 +55,7 @@ def test_every_way_says_what_python_says(cases, asked, kind, way):
 
 
 def test_all_ways_are_there(asked):
-    assert {*asked} >= {way for _, way in ASKED}
+    assert {*asked} >= {*WAYS}
     assert ("C" in asked) == (InC.missing() is None)
 
 
@@ -64,7 +70,7 @@ def test_a_difference_is_seen():
         difference({}, expected)
 
 
-@pytest.mark.parametrize("kind", NAMES)
+@pytest.mark.parametrize("kind", some_of(NAMES))
 def test_the_card(cases, kind):
     detector, _, folder = of(cases[kind])
     card = dv.serving.load(folder).card
@@ -87,7 +93,7 @@ def same(found, detector, x, what):
     assert agree, what
 
 
-@pytest.mark.parametrize("kind", OF_IMAGES)
+@pytest.mark.parametrize("kind", some_of(OF_IMAGES))
 def test_encoded_images(cases, kind):
     detector, x, folder = of(cases[kind])
     encoded = [tf.io.encode_png(image.astype(np.uint8)).numpy() for image in x]

@@ -30,6 +30,13 @@ from delvm_tf.serving import Client, RequestRefusedError, load
 from delvm_tf.serving.scoring import score_files
 
 SIZES = [30, pytest.param(500, marks=pytest.mark.slow)]
+
+
+def first_of(first, *others):
+    """The first of some parameters, and the others in the long tests."""
+    return [first, *(pytest.param(each, marks=pytest.mark.slow) for each in others)]
+
+
 MISSING = ["", "nan", "NaN", "NA", "None", "NaT", "-", "--", ".", "?", "null", "NULL", "none"]
 TRUTH = {"True": 1, "False": 0}
 COLUMNS = ["heat", "count", "open", "site"]
@@ -242,7 +249,7 @@ def asked(draw, world, kinds=("pandas", "polars", "pyarrow", *BUILDERS)):
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("way", ["load", "REST", "gRPC"])
+@pytest.mark.parametrize("way", first_of("load", "REST", "gRPC"))
 def test_tables_are_scored_as_python_scores_them_or_refused(world, way, size):
     counts = Counter()
     errors = (TypeError, ValueError, RequestRefusedError)
@@ -380,7 +387,7 @@ OF_ROWS = {
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("way", ["load", "REST", "gRPC", "raw"])
+@pytest.mark.parametrize("way", first_of("load", "REST", "gRPC", "raw"))
 def test_arrays_are_scored_as_python_scores_them_or_refused(world, way, size):
     url = f"{world.rest.address}/v1/models/ecg:predict"
     counts = Counter()
@@ -442,7 +449,7 @@ def told(path):
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("suffix", ["csv", "parquet", "feather"])
+@pytest.mark.parametrize("suffix", first_of("csv", "parquet", "feather"))
 def test_files_are_scored_as_python_scores_them_or_refused(world, tmp_path, suffix, size):
     path, output = tmp_path / f"a.{suffix}", tmp_path / "out" / "s.parquet"
     counts = Counter()

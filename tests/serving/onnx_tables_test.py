@@ -18,7 +18,9 @@ def table(n, seed=0):
     return made
 
 
-@pytest.fixture(scope="module", params=[None, "reconstruction_error"])
+@pytest.fixture(
+    scope="module", params=[None, pytest.param("reconstruction_error", marks=pytest.mark.slow)]
+)
 def detector(request):
     return dv.AnomalyDetector(criterion=request.param, epochs=2, contamination=0.1).fit(table(120))
 
@@ -40,7 +42,9 @@ def test_named_columns_give_what_python_gives(detector, tmp_path):
         np.testing.assert_allclose(found["p_value"], detector.p_value(some), rtol=1e-6)
 
 
-@pytest.mark.parametrize("signature", ["decide", "decide_table"])
+@pytest.mark.parametrize(
+    "signature", [pytest.param("decide", marks=pytest.mark.slow), "decide_table"]
+)
 def test_another_threshold(detector, tmp_path, signature):
     path = dv.export_onnx(detector, tmp_path / "a.onnx", signature)
     frame = table(40, seed=1)

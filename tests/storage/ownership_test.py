@@ -187,7 +187,7 @@ def test_committed_results_can_be_made_again_in_their_place(folder, tmp_path):
     claimed = {name: purpose for name, purpose in CLAIMED.items() if name.startswith(folder)}
     for name, purpose in claimed.items():
         assert claim(tmp_path / name, purpose) == tmp_path / name
-    if not claimed:
+    if not claimed and folder != "parity":  # whose program looks at each file
         assert sealed(kept) is not None
 
 

@@ -166,7 +166,7 @@ def _pyod(name: str) -> Any:
     return fit
 
 
-OURS = "delvm_tf, default"
+OURS = "noise levels"
 METHODS: dict[str, Method] = {
     OURS: _ours,
     "DSM-DELVM": _default_of_models,
