@@ -31,7 +31,9 @@ def quietly(*command, **environment):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("program", ["trainers/train.py", "tuning/search.py"])
+@pytest.mark.parametrize(
+    "program", ["trainers/train.py", pytest.param("tuning/search.py", marks=pytest.mark.slow)]
+)
 def test_a_program_says_nothing_but_what_is_its_own(program):
     done = quietly(str(ROOT / program), "--help")
     assert done.returncode == 0

@@ -89,7 +89,10 @@ def ranked():
 
 
 @pytest.mark.parametrize("argument", ["metrics", "weighted_metrics"])
-@pytest.mark.parametrize("arguments", [{}, {"jit_compile": True}, {"run_eagerly": True}])
+@pytest.mark.parametrize(
+    "arguments",
+    [{}, pytest.param({"jit_compile": True}, marks=pytest.mark.slow), {"run_eagerly": True}],
+)
 def test_errors_above_one_are_ranked_in_fit_and_evaluate(argument, arguments):
     x, y = data()
     made = model(**{argument: ranked()}, **arguments)

@@ -169,7 +169,7 @@ SERVED = {
 }
 
 
-@pytest.mark.parametrize("kind", some_slow(SERVED, {"both ways", "dropout"}))
+@pytest.mark.parametrize("kind", some_slow(SERVED, {"both ways"}))
 def test_recurrent_models_are_served_after_denoising(kind, rng, tmp_path):
     shape, make = SERVED[kind]
     x = data(shape, rng)
