@@ -364,6 +364,8 @@ def test_what_others_write_comes_back_equal_or_is_refused(writer, columns, separ
         x, _, names = table(path, separator=separator)
     except ContentsError:
         return
+    if writer == "no names" and not len(x):  # a line of text alone is one of names
+        return
     expected = np.array([[float(v) for v in values] for values in columns.values()]).T
     assert x.shape == expected.shape
     if writer != "polars" and writer != "pyarrow":  # those give integers beside floats their type
