@@ -20,7 +20,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from delvm_tf.plots.figure import save_figure
 from trainers.arguments import new_parser, parse_seeds
 from trainers.evaluation.tables import Row, markdown_table, print_table
-from trainers.experiments.tables import METHODS, OURS, PEERS, load_table, scored, sets_of
+from trainers.experiments.tables import METHODS, OURS, load_table, scored, sets_of
 from trainers.plots.ranks import mean_ranks, plot_mean_ranks
 from trainers.results import Results
 
@@ -34,8 +34,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--sets", nargs="+", metavar="NAME", help="all if not given")
     parser.add_argument("--seeds", type=parse_seeds, default=[0], metavar="0-4")
     parser.add_argument(
-        "--methods", nargs="+", default=list(METHODS), choices=[*METHODS, *PEERS], metavar="METHOD",
-        help=f"of {', '.join(METHODS)}; and with the extra 'benchmarks' {', '.join(PEERS)}",
+        "--methods", nargs="+", default=list(METHODS), choices=METHODS, metavar="METHOD",
+        help=f"of {', '.join(METHODS)}",
     )  # fmt: skip
     parser.add_argument(
         "--data-dir", type=Path, help="above adbench/ and oddbench/; DELVM_DATA_DIR"
@@ -47,7 +47,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 def run_one(args: argparse.Namespace, method: str, name: str, seed: int) -> Row:
     """One method on one set under one seed."""
     table = load_table(args.protocol, name, seed, args.data_dir)
-    found = scored((METHODS | PEERS)[method], table, seed)
+    found = scored(METHODS[method], table, seed)
     return {
         "method": method, "set": name, "seed": seed, "rows": len(table.train),
         "columns": table.train.shape[1],

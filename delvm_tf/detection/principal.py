@@ -21,10 +21,10 @@ class PCAResidual(Criterion):
     """Anomaly score ‖r‖², the squared distance to the subspace of the first principal components.
 
     Args:
-        n_components: dimension of the subspace.
+        n_components: dimension of the subspace, or below 1 the share of the variance that it has.
     """
 
-    def __init__(self, n_components: int = 4):
+    def __init__(self, n_components: float = 4):
         self.n_components = n_components
 
     def fit(self, X: Any, y: Any = None) -> "PCAResidual":

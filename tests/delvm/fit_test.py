@@ -49,24 +49,29 @@ def test_it_says_what_it_understood_and_how_it_judged(delvm, fitted):
     assert "steps" in done.stderr
 
 
+def judged(fitted, model, found):
+    """Scores of all rows by a saved model, and its figures on those that seed 3 puts aside."""
+    table = read_machines(fitted)
+    scores = dv.load_detector(model).anomaly_score(table.drop(columns="defekt"))
+    abnormal = table.defekt.to_numpy() == 1
+    normal = np.random.default_rng(3).permutation(np.flatnonzero(~abnormal))
+    test = np.sort([*normal[240:], *np.flatnonzero(abnormal)])
+    threshold = found["threshold"]["value"]
+    return scores, anomaly_metrics(abnormal[test].astype(int), scores[test], threshold)
+
+
 def test_the_figures_are_those_of_the_saved_model_on_rows_it_has_not_seen(
     delvm_json, fitted, tmp_path
 ):
     shutil.copytree(fitted / "model", tmp_path / "m")
     arguments = ["fit", fitted / "machines.csv", "-o", "m", "--label", "defekt", *READ]
     found = delvm_json(*arguments, "--recipe", fitted / "quick.toml", "--seed", 3)
-    table = read_machines(fitted)
-    scores = dv.load_detector(tmp_path / "m").anomaly_score(table.drop(columns="defekt"))
-    abnormal = table.defekt.to_numpy() == 1
-    normal = np.random.default_rng(3).permutation(np.flatnonzero(~abnormal))
-    test = np.sort([*normal[240:], *np.flatnonzero(abnormal)])
-    threshold = found["threshold"]["value"]
-    expected = anomaly_metrics(abnormal[test].astype(int), scores[test], threshold)
+    scores, expected = judged(fitted, tmp_path / "m", found)
     own = found["comparison"][0]
     for name, value in expected.items():
         assert own[name] == pytest.approx(value, abs=1e-6), name
     assert len(found["comparison"]) == 5
-    assert found["above"] == np.sum(scores > threshold)
+    assert found["above"] == np.sum(scores > found["threshold"]["value"])
     assert found["training"]["threshold_rows"] == 48
     strangest = found["strangest"]
     assert [each["row"] for each in strangest] == np.argsort(-scores, kind="stable")[:10].tolist()
@@ -80,13 +85,7 @@ def test_a_large_table_is_read_in_parts(delvm_json, fitted, tmp_path, monkeypatc
     arguments = ["fit", fitted / "machines.csv", "-o", "m", "--label", "defekt", *READ]
     arguments += ["--recipe", fitted / "quick.toml", "--seed", 3]
     found = delvm_json(*arguments)
-    table = read_machines(fitted)
-    scores = dv.load_detector(tmp_path / "m").anomaly_score(table.drop(columns="defekt"))
-    abnormal = table.defekt.to_numpy() == 1
-    normal = np.random.default_rng(3).permutation(np.flatnonzero(~abnormal))
-    test = np.sort([*normal[240:], *np.flatnonzero(abnormal)])
-    threshold = found["threshold"]["value"]
-    expected = anomaly_metrics(abnormal[test].astype(int), scores[test], threshold)
+    scores, expected = judged(fitted, tmp_path / "m", found)
     for name, value in expected.items():
         assert found["comparison"][0][name] == pytest.approx(value, abs=1e-6), name
     held = found["training"]["threshold_rows"]

@@ -10,21 +10,14 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from fuzzing import fuzzed
+from hypothesis import given
 from hypothesis import strategies as st
 
 import delvm_tf as dv
 
 SLOW = pytest.mark.slow
 READ = ("--separator", ";", "--decimal", ",")
-
-
-def fuzzed(size):
-    """Settings for so many inputs, the same ones each time."""
-    return settings(
-        max_examples=size, deadline=None, derandomize=True, database=None,
-        suppress_health_check=list(HealthCheck),
-    )  # fmt: skip
 
 
 CELLS = st.sampled_from(

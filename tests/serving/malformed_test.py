@@ -19,7 +19,8 @@ import pyarrow as pa
 import pytest
 import requests
 import tensorflow as tf
-from hypothesis import HealthCheck, given, settings
+from fuzzing import fuzzed
+from hypothesis import given
 from hypothesis import strategies as st
 from parity_checks.servers import GrpcServer, RestServer
 from pyarrow import parquet
@@ -42,14 +43,6 @@ TRUTH = {"True": 1, "False": 0}
 COLUMNS = ["heat", "count", "open", "site"]
 USUAL = 90  # rows of the pool, before odd ones
 MOST = 8  # rows of a request
-
-
-def fuzzed(size):
-    """Settings for so many inputs, the same ones each time."""
-    return settings(
-        max_examples=size, deadline=None, derandomize=True, database=None,
-        suppress_health_check=list(HealthCheck),
-    )  # fmt: skip
 
 
 def rows(n, seed):

@@ -1,6 +1,5 @@
 """Benchmarks of tables: data by protocol, and the scores of methods."""
 
-import importlib
 import os
 import resource
 import time
@@ -9,7 +8,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
 from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import train_test_split
@@ -18,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import OneClassSVM
 
 import delvm_tf as dv
-from delvm_tf.detection import LevelDetector
+from delvm_tf.detection import LevelDetector, PCAResidual
 from delvm_tf.detection.levels.views import ColumnViews
 
 LEAST, MOST = 1000, 50_000  # rows of a set under the protocol `published`
@@ -96,15 +94,12 @@ def load_table(protocol: str, name: str, seed: int, folder: Path | None = None) 
 Method = Callable[[np.ndarray, int], Callable[[np.ndarray], np.ndarray]]
 
 
-def _ours(train: np.ndarray, seed: int) -> Any:
+def _levels(train: np.ndarray, seed: int) -> Any:
     return LevelDetector(seed=seed).fit(train)
 
 
-def _default_of_models(train: np.ndarray, seed: int) -> Any:
-    """The library's default recipe of a single model."""
-    from delvm_tf.catalog import default_recipe
-
-    return dv.AnomalyDetector(default_recipe(), random_state=seed).fit(train)
+def _default(train: np.ndarray, seed: int) -> Any:
+    return dv.AnomalyDetector(random_state=seed).fit(train)
 
 
 def _scaled(make: Callable[[int, int], Any], most: int | None = None) -> Any:
@@ -143,33 +138,10 @@ def _z_scores_and_ranks(train: np.ndarray) -> Any:
     return view
 
 
-class _Residual:
-    def __init__(self, n_components: float):
-        self.pca = PCA(n_components, svd_solver="full")
-
-    def fit(self, x: np.ndarray) -> "_Residual":
-        self.pca.fit(x)
-        return self
-
-    def score_samples(self, x: np.ndarray) -> np.ndarray:
-        return -np.square(x - self.pca.inverse_transform(self.pca.transform(x))).sum(axis=1)
-
-
-def _pyod(name: str) -> Any:
-    def fit(train: np.ndarray, seed: int) -> Any:
-        module, _, cls = name.rpartition(".")
-        scaler = StandardScaler().fit(train)
-        made = getattr(importlib.import_module(f"pyod.models.{module}"), cls)()
-        made.fit(scaler.transform(train))
-        return lambda x: made.decision_function(scaler.transform(x))
-
-    return fit
-
-
 OURS = "noise levels"
 METHODS: dict[str, Method] = {
-    OURS: _ours,
-    "DSM-DELVM": _default_of_models,
+    OURS: _levels,
+    "DSM-DELVM": _default,
     "neighbours (5)": _neighbours(_z_scores),
     "neighbours (5), with ranks": _neighbours(_z_scores_and_ranks),
     "local outlier factor": _scaled(
@@ -177,17 +149,11 @@ METHODS: dict[str, Method] = {
     ),
     "isolation forest": _scaled(lambda seed, n: IsolationForest(random_state=seed)),
     "one-class SVM": _scaled(lambda seed, n: OneClassSVM(nu=0.1), SLOW_ROWS),
-    "PCA residual": _scaled(lambda seed, n: _Residual(0.9)),
+    "PCA residual": _scaled(lambda seed, n: PCAResidual(0.9)),
     "Gaussian mixture (10)": _scaled(
         lambda seed, n: GaussianMixture(min(10, n // 2), reg_covar=1e-3, random_state=seed), 20_000
     ),
     "kernel density": _scaled(lambda seed, n: KernelDensity(bandwidth=0.5), SLOW_ROWS),
-}
-PEERS: dict[str, Method] = {
-    "ECOD": _pyod("ecod.ECOD"),
-    "LUNAR": _pyod("lunar.LUNAR"),
-    "DeepSVDD": _pyod("deep_svdd.DeepSVDD"),
-    "AutoEncoder": _pyod("auto_encoder.AutoEncoder"),
 }
 
 

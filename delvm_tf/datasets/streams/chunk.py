@@ -110,10 +110,15 @@ def checked(
     except (ContentsError, ImportError):
         raise
     except Exception as error:  # damage shows in zipfile, zlib, TensorFlow, NumPy ...
-        raise ContentsError(
-            f"{origin} cannot be read after row {first} ({type(error).__name__}: {error}); it is "
-            f"damaged or another format"
-        ) from error
+        raise unreadable(origin, first, error) from error
+
+
+def unreadable(origin: object, row: int, error: Exception) -> ContentsError:
+    """What to say of a file in which reading stopped after a row, by an error of any kind."""
+    return ContentsError(
+        f"{origin} cannot be read after row {row} ({type(error).__name__}: {error}); it is "
+        f"damaged or another format"
+    )
 
 
 def whole_labels(y: Array, first: int, origin: object) -> Array:

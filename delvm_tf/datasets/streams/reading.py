@@ -63,14 +63,18 @@ class TableOptions:
                 object.__setattr__(self, name, _several(given))
         if self.columns == ():
             raise ValueError("columns is empty; name at least one, or leave it out to take all")
-        named = [*_several(self.columns), *self.left_out, self.label]
         if wrong := [
-            c for c in named if isinstance(c, bool) or not isinstance(c, str | int | None)
+            c for c in self.named if isinstance(c, bool) or not isinstance(c, str | int | None)
         ]:
             raise ValueError(f"columns are given by name or number, got {wrong[0]!r}")
         others = [*self.left_out, *(() if self.label is None else (self.label,))]
         if twice := [c for c in _several(self.columns) if c in others]:
             raise ValueError(f"columns names {twice[0]!r}, which is the label or to be left out")
+
+    @property
+    def named(self) -> tuple[Column | None, ...]:
+        """All columns that are named or numbered, and None without a label."""
+        return (*_several(self.columns), *self.left_out, self.label)
 
     @property
     def left_out(self) -> tuple[Column, ...]:

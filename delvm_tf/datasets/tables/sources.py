@@ -14,6 +14,7 @@ from pyarrow import types
 
 from delvm_tf.datasets.archive import ContentsError
 from delvm_tf.datasets.streams.arrow_table import dataset_of
+from delvm_tf.datasets.streams.chunk import unreadable
 from delvm_tf.datasets.streams.csv_header import names_mixed_columns
 from delvm_tf.datasets.streams.csv_text import CsvText, open_csv
 from delvm_tf.datasets.streams.reading import TableOptions
@@ -70,10 +71,7 @@ class Source:
         except ContentsError:
             raise
         except Exception as error:  # damage shows in Arrow, gzip, zlib, text ...
-            raise ContentsError(
-                f"{self.path} cannot be read after row {start} ({error}); it is damaged or has "
-                f"another format"
-            ) from error
+            raise unreadable(self.path, start, error) from error
 
     def text(self, wanted: list[str]) -> Iterator[tuple[int, dict[str, pa.Array]]]:
         """The cells of columns of text, with the number of their first row; of folders, one."""

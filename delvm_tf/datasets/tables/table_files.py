@@ -229,8 +229,7 @@ def open_table(
     files, reader = files_of(str(pattern))
     if reader not in TABLES:
         raise ValueError(f"{files[0]} is no table; expected .csv, .csv.gz, .parquet or .feather")
-    asked = (label, *(options.columns or ()), *options.left_out, *(kinds or ()))  # type: ignore[misc]
-    expected = {name for name in asked if isinstance(name, str)}
+    expected = {name for name in (*options.named, *(kinds or ())) if isinstance(name, str)}
     sources: list[Source] = []
     for file in files:
         sources.append(source_of(file, options, reader is csv_chunks, expected))

@@ -17,7 +17,8 @@ from collections import Counter
 
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from fuzzing import fuzzed
+from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import feather, parquet
 
@@ -33,14 +34,6 @@ DATE = r"\d{4}-\d\d-\d\d([ T]\d\d(:\d\d(:\d\d(\.\d{1,6})?)?)?)?"
 ADVICE = re.compile(
     r"; |expected|pass |remove|rename|convert|correct|unpack|may be|damaged|no rows|is empty"
 )
-
-
-def fuzzed(size):
-    """Settings for so many inputs, the same ones each time."""
-    return settings(
-        max_examples=size, deadline=None, derandomize=True, database=None,
-        suppress_health_check=list(HealthCheck),
-    )  # fmt: skip
 
 
 def helps(error, path):

@@ -59,6 +59,16 @@ def test_contributions_sum_to_the_score(fitted, rng):
     np.testing.assert_allclose(total, detector.anomaly_score(x), rtol=1e-4)
 
 
+def test_the_column_that_is_wrong_is_blamed_and_told_what_it_should_be(fitted, rng):
+    detector = dv.AnomalyDetector(fitted).fit(ring(rng, 300))
+    x = ring(rng, 20)
+    x[:, 2] = 9.0
+    explained = detector.explain(x)
+    assert (explained.contributions.argmax(axis=1) == 2).all()
+    np.testing.assert_allclose(explained.expected[:, 2], 4.0, atol=0.1)  # the nearest code
+    np.testing.assert_allclose(explained.expected[:, :2], x[:, :2], atol=1.0)
+
+
 @pytest.mark.parametrize("rows", [2, 3, 12])
 def test_few_rows_are_enough_to_say_something(rng, rows):
     detector = LevelDetector(steps=5).fit(ring(rng, rows))
