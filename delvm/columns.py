@@ -18,9 +18,15 @@ def _described(name: str, cells: Any) -> dict[str, Any]:
     from pyarrow import compute, types
 
     kind = "yes or no" if types.is_boolean(cells.type) else arrow.kind_of(cells)
-    known = cells.filter(compute.invert(compute.is_null(cells, nan_is_null=True)))
+    cells = _comparable(cells)
+    known = cells.drop_null()
+    if types.is_floating(known.type):
+        known = known.filter(compute.invert(compute.is_nan(known)))
+    distinct = 0
     if not len(known):
         values = "none"
+    elif kind not in ("number", "date", "text", "yes or no"):
+        values, distinct = "of a kind that is refused", len(known)
     elif kind in ("number", "date"):
         order = compute.sort_indices(known)
         middle = [known[order[k].as_py()].as_py() for k in (0, len(known) // 2, -1)]
@@ -29,8 +35,20 @@ def _described(name: str, cells: Any) -> dict[str, Any]:
         values = _frequent(known)
     return {
         "name": name, "kind": kind, "missing": len(cells) - len(known),
-        "distinct": compute.count_distinct(known).as_py(), "values": values,
+        "distinct": distinct or len(known.unique()), "values": values,
     }  # fmt: skip
+
+
+def _comparable(cells: Any) -> Any:
+    """The same cells in a type that pyarrow counts and sorts, where there is one."""
+    from pyarrow import types
+
+    kind = cells.type.value_type if types.is_dictionary(cells.type) else cells.type
+    if types.is_string_view(kind):
+        kind = "string"
+    elif types.is_float16(kind):
+        kind = "float32"
+    return cells.cast(kind)
 
 
 def _frequent(known: Any) -> str:

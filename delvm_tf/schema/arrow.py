@@ -129,7 +129,7 @@ def kind_of(column: Any) -> str:
         return "number"
     if types.is_decimal(kind):
         return "number"
-    return "date" if types.is_temporal(kind) else str(kind)
+    return "date" if types.is_temporal(kind) and not types.is_interval(kind) else str(kind)
 
 
 def numbers(column: Any, name: str) -> np.ndarray:
