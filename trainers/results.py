@@ -3,6 +3,7 @@
 import argparse
 import os
 import re
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date
@@ -109,7 +110,7 @@ class Results:
     def write_tables(self, rows: list[Row], about: str, page: str) -> None:
         """Rows as results.csv, and results.md: what it is about, the command, and a page."""
         (self.folder / "results.csv").write_text(csv_table(rows))
-        command = "python " + " ".join(sys.argv)
+        command = shlex.join(["python", *sys.argv])
         (self.folder / "results.md").write_text(
             f"{about}, {date.today()}.\n\n    {command}\n\n{page}"
         )

@@ -11,6 +11,7 @@ from trainers.program import run_program
 import argparse
 import dataclasses
 import os
+import shlex
 import sys
 from datetime import date
 from pathlib import Path
@@ -158,7 +159,7 @@ def report(args: argparse.Namespace, trials: list[Trial], console: Console) -> l
     ranking = best_first(trials, args.objective)
     failed = [trial for trial in trials if trial.figure is None]
     rows = rows_of([*ranking, *failed], args.objective)
-    command = "python " + " ".join(sys.argv)
+    command = shlex.join(["python", *sys.argv])
     write_text(args.output / "trials.csv", csv_table(rows))
     write_text(
         args.output / "trials.md",

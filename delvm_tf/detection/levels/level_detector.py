@@ -70,7 +70,7 @@ class LevelDetector(Criterion):
         spaces_: by name, each `Space`.
 
     Example:
-        >>> detector = dv.AnomalyDetector(LevelDetector()).fit(x_normal)
+        >>> detector = dv.AnomalyDetector(dv.detection.LevelDetector(), epochs=1).fit(x_normal)
     """
 
     flat = True

@@ -59,6 +59,15 @@ def test_contributions_sum_to_the_score(fitted, rng):
     np.testing.assert_allclose(total, detector.anomaly_score(x), rtol=1e-4)
 
 
+def test_a_detector_fits_it_on_a_part_of_the_rows(rng):
+    x = ring(rng, 200)
+    detector = dv.AnomalyDetector(LevelDetector(steps=5), epochs=1, contamination=0.1).fit(x)
+    order = np.random.default_rng(0).permutation(200)
+    np.testing.assert_allclose(detector.model_.views_.mean, x[order[40:]].mean(axis=0))
+    assert len(detector.normal_scores_) == 40
+    assert not hasattr(detector.model, "views_")
+
+
 def test_the_column_that_is_wrong_is_blamed_and_told_what_it_should_be(fitted, rng):
     detector = dv.AnomalyDetector(fitted).fit(ring(rng, 300))
     x = ring(rng, 20)
