@@ -41,7 +41,8 @@ def run(args: argparse.Namespace, talk: Talk) -> dict[str, Any]:
     saving.refuse_foreign(output)
     make_folder(output.parent)
     recipe = recipe_of(args.recipe)
-    most = math.inf if recipe.arrays_only else table_rows.SMALL
+    arrays_only = recipe is not None and recipe.arrays_only
+    most = math.inf if arrays_only else table_rows.SMALL
     given = read(args.data[0], table_options(args), dict(args.kind), most, args.normal)
     data = given.summary()
     talk.facts(data_facts(data))

@@ -10,21 +10,22 @@ from delvm.progress import TrainingProgress
 from delvm.protocol import Parts
 from delvm.reading import Given
 from delvm.talk import Talk
-from delvm_tf.catalog import Recipe, Recipes, default_recipe
+from delvm_tf.catalog import Recipe, Recipes
 from delvm_tf.detection.fitting import criterion_of
 
 CONTAMINATION = 0.01
+LEVELS = "energies at noise levels"
 
 
-def recipe_of(asked: str | None) -> Recipe:
-    """The recipe of a file, `FILE` or `FILE:NAME`; the library's own without one.
+def recipe_of(asked: str | None) -> Recipe | None:
+    """The recipe of a file, `FILE` or `FILE:NAME`; None for what the library does without one.
 
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: for what is wrong in it.
     """
     if asked is None:
-        return default_recipe()
+        return None
     file, _, name = asked.partition(".toml:")
     recipes: Recipes[Recipe] = Recipes(f"{file}.toml" if name else asked)
     if name:
@@ -34,12 +35,12 @@ def recipe_of(asked: str | None) -> Recipe:
     return found
 
 
-def detector_of(recipe: Recipe, args: argparse.Namespace) -> dv.AnomalyDetector:
-    """What is to be trained by a recipe, as the arguments say."""
-    by_rate = args.contamination is not None or args.recipe is None
+def detector_of(recipe: Recipe | None, args: argparse.Namespace) -> dv.AnomalyDetector:
+    """What is to be trained, by a recipe or without one, as the arguments say."""
+    usual = "contamination" if recipe is None else recipe.detection.threshold
     return dv.AnomalyDetector(
-        None if args.recipe is None else recipe,
-        threshold="contamination" if by_rate else recipe.detection.threshold,
+        recipe,
+        threshold=usual if args.contamination is None else "contamination",
         contamination=CONTAMINATION if args.contamination is None else args.contamination,
         random_state=args.seed,
         dates=args.dates,
@@ -57,8 +58,10 @@ def train(detector: dv.AnomalyDetector, given: Given, parts: Parts, talk: Talk) 
             detector.fit(ChosenRows(given.source, rows, given.abnormal), callbacks=callbacks)
 
 
-def method_of(recipe: Recipe) -> str:
-    """What tables call the detector of a recipe."""
+def method_of(recipe: Recipe | None) -> str:
+    """What tables call the detector of a recipe, or that without one."""
+    if recipe is None:
+        return LEVELS
     criterion = criterion_of(recipe, None).replace("_", " ")
     return f"{recipe.title}, {criterion}{recipe.detection.together}"
 

@@ -15,7 +15,7 @@ from delvm_tf.detection import validation
 from delvm_tf.detection.conformal import count_reaching
 from delvm_tf.detection.registry import register
 from delvm_tf.inputs.arrays import as_array
-from delvm_tf.inputs.batches import CheckedRows
+from delvm_tf.inputs.batches import CheckedRows, inputs_of
 from delvm_tf.inputs.columns import names_of
 from delvm_tf.models.reconstruction_model import ReconstructionModel
 
@@ -213,6 +213,8 @@ def by_batches(function: Callable[[Any], tf.Tensor], x: Any) -> tf.Tensor:
     """A function of rows, a bounded number at a time; in a graph, whose batches are, at once."""
     if symbolic(x):
         return function(x)
+    if isinstance(x, tf.data.Dataset):
+        return tf.concat([by_batches(function, inputs_of(batch)) for batch in x], axis=0)
     x = as_array(x)
     parts = [function(x[start : start + BATCH_SIZE]) for start in range(0, len(x), BATCH_SIZE)]
     return parts[0] if len(parts) == 1 else tf.concat(parts, axis=0)

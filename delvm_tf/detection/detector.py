@@ -23,6 +23,7 @@ from delvm_tf.detection.criteria import STREAMS, criterion_function, resolved_cr
 from delvm_tf.detection.criterion import Criterion, Decision, InPython, Scores, anomaly_function
 from delvm_tf.detection.explanation import Explanation, by_rows, explanation_function
 from delvm_tf.detection.labels import NO_CLASSES, read_labels, training_labels
+from delvm_tf.detection.levels.level_detector import LevelDetector
 from delvm_tf.detection.registry import register
 from delvm_tf.detection.table_rows import TableRows, read_if_small
 from delvm_tf.detection.thresholds import THRESHOLDS, best_f1
@@ -62,8 +63,9 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     Args:
         model: anything with `reconstruction_error(x)` or `energy(x)`, a `Criterion`, or a
             scikit-learn outlier detector with `score_samples(x)`. A `Recipe` trains its models;
-            the rule of the threshold remains the argument below. None for that of
-            `dv.catalog.default_recipe()`, a DELVM trained on z-scores by denoising score matching.
+            the rule of the threshold remains the argument below. None for a `LevelDetector` of
+            rows of a table, and for images or with a `criterion` the DELVM of
+            `dv.catalog.default_recipe()`.
         threshold: a number; or a rule: `"contamination"`; `"mean_std"`, mean plus one standard
             deviation of the normal scores; or `"best_f1"`, the best F1 on the labelled data given
             to `fit`.
@@ -244,6 +246,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         self.threshold_rule_ = self.threshold if isinstance(self.threshold, str) else NUMBER
         self.model_, self._criterion = model, name
         self.__dict__.pop("mean_", None)
+        if isinstance(model, LevelDetector):
+            self.mean_ = model.views_.mean
         if not isinstance(X, STREAMS):
             self.mean_ = array.mean(axis=0, dtype=np.float64)
         self.normal_scores_ = np.sort(scores if abnormal is None else scores[~abnormal])
@@ -608,6 +612,9 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     def _trained(self, data: Any, shape: tuple[int, ...], seed: int, callbacks: Any) -> Any:
         """A model trained on a stream, or on the normal rows of (X, checked X, their numbers)."""
         given = getattr(self, "model_", self.model) if self.warm_start else self.model
+        if given is None and self.criterion is None and len(shape) == 1:
+            rows, names = _values(data)
+            return fitting.of_levels(rows, names, self.epochs, seed, self.verbose, callbacks)
         if given is None or isinstance(given, Recipe):
             return self._of_recipe(data, shape, seed, callbacks)
         # A copy: training may fail, and scores and threshold must agree.
@@ -630,8 +637,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     def _of_recipe(self, data: Any, shape: tuple[int, ...], seed: int, callbacks: Any) -> Any:
         """The model or ensemble of a recipe, trained."""
         if isinstance(data, tuple):
-            X, array, rows = data
-            data = CheckedRows(array, columns.names_of(X))[rows]
+            values, names = _values(data)
+            data = CheckedRows(values, names)
         recipe = self._recipe
         assert recipe is not None
         size = self.batch_size if self.model is None else recipe.batch_size
@@ -646,6 +653,14 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 def _(fitted: AnomalyDetector) -> Scores:
     decision = fitted.decision_
     return decision.function if isinstance(decision.function, InPython) else decision.scores
+
+
+def _values(data: Any) -> tuple[Any, Any]:
+    """The rows to train on of what `_trained` takes, and the names of their columns."""
+    if isinstance(data, tuple):
+        X, array, rows = data
+        return array[rows], columns.names_of(X)
+    return data, stream_names(data.rows if isinstance(data, TableRows) else data)
 
 
 def _shape_of(stream: Any) -> tuple[int, ...]:

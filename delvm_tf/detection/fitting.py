@@ -11,6 +11,9 @@ import tensorflow as tf
 from delvm_tf.catalog.models import MODELS
 from delvm_tf.catalog.recipe import Recipe, default_recipe
 from delvm_tf.detection.ensemble import ModelEnsemble
+from delvm_tf.detection.levels.level_detector import MOST_ROWS as MOST_ROWS_OF_LEVELS
+from delvm_tf.detection.levels.level_detector import LevelDetector
+from delvm_tf.detection.levels.network import BATCH, STEPS
 from delvm_tf.detection.table_rows import TableRows
 from delvm_tf.inputs.batches import CheckedRows, inputs_of
 from delvm_tf.models.reconstruction_model import ReconstructionModel
@@ -20,6 +23,7 @@ from delvm_tf.training.array_batches import array_batches
 DEFAULT = default_recipe()
 MOST_ROWS = 1_000_000  # that a default model is trained on, counting those of all epochs
 MEMBER_SEEDS = 1000  # between the models of an ensemble
+IN_MEMORY = 400_000_000  # bytes of rows of a stream that a `LevelDetector` looks at
 
 
 def criterion_of(recipe: Recipe, wanted: str | None) -> str:
@@ -75,6 +79,53 @@ def of_recipe(
     if not several:
         return models[0]
     return ModelEnsemble(models, (criterion,), recipe.detection.power).fit(X.values)
+
+
+def of_levels(
+    X: Any, names: Any, epochs: int | None, seed: int, verbose: Any,
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> LevelDetector:  # fmt: skip
+    """The detector of a table that was given no model.
+
+    Args:
+        X: rows to train on, (n, d), those of table files, or a stream.
+        names: of the columns, or None.
+        epochs: how often the network sees each row; None for as many steps as usual.
+        seed: of everything that is drawn.
+        verbose: as in Keras.
+        callbacks: of Keras.
+    """
+    rows = X if isinstance(X, np.ndarray) else _some_rows(X, seed)
+    steps = STEPS if epochs is None else max(1, math.ceil(epochs * len(rows) / BATCH))
+    detector = LevelDetector(steps, seed, verbose).fit(rows, callbacks=callbacks)
+    if names is not None:
+        detector.feature_names_in_ = np.asarray(names, object)
+    return detector
+
+
+def _some_rows(X: Any, seed: int) -> np.ndarray:
+    """Random rows of a stream, as many as are looked at, in one pass: those of the least keys."""
+    rng = np.random.default_rng(seed)
+    parts: list[np.ndarray] = []
+    keys: list[np.ndarray] = []
+    most, count = MOST_ROWS_OF_LEVELS, 0
+
+    def reduce() -> int:
+        if count > most:
+            least = np.argpartition(np.concatenate(keys), most)[:most]
+            parts[:], keys[:] = [np.concatenate(parts)[least]], [np.concatenate(keys)[least]]
+        return min(count, most)
+
+    for batch in X.rows if isinstance(X, TableRows) else X:
+        rows = np.asarray(inputs_of(batch))
+        most = min(most, max(1, IN_MEMORY // (rows.itemsize * rows.shape[1])))
+        parts.append(rows)
+        keys.append(rng.random(len(rows)))
+        count += len(rows)
+        if count > 2 * most:
+            count = reduce()
+    reduce()
+    return np.concatenate(parts)
 
 
 def train(

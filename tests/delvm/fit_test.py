@@ -33,6 +33,22 @@ def test_the_model_is_a_detector_a_served_model_and_pages(fitted):
     assert "| Temperatur (°C) | number |" in (model / "model_card.md").read_text()
 
 
+def test_without_labels_and_recipe_the_strange_rows_of_the_file_are_found(delvm, tmp_path):
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"load": rng.uniform(-2, 2, 600), "code": rng.integers(0, 4, 600) * 10})
+    table["heat"] = table["load"] ** 2 + 0.1 * rng.normal(size=600)
+    table.loc[[17, 300], ["load", "heat"]] = [[0.1, 3.0], [-0.5, 2.5]]
+    table.loc[590, "code"] = 15
+    table.to_csv(tmp_path / "x.csv", index=False)
+    arguments = ["fit", "x.csv", "-o", "m", "--contamination", 0.03, "--quiet"]
+    assert delvm(*arguments).returncode == 0
+    assert "energies at noise levels" in delvm("info", "m").stdout
+    assert delvm("score", "m", "x.csv", "-o", "scores.csv").returncode == 0
+    scores = pd.read_csv(tmp_path / "scores.csv")
+    assert {17, 300, 590} <= {*scores.nlargest(8, "anomaly_score").index}
+    assert 0 < scores.is_anomaly.mean() < 0.06
+
+
 def test_it_says_what_it_understood_and_how_it_judged(delvm, fitted):
     arguments = ["fit", fitted / "machines.csv", "-o", "m", "--label", "defekt", *READ]
     done = delvm(*arguments, "--recipe", fitted / "quick.toml")

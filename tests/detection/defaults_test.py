@@ -14,6 +14,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import delvm_tf as dv
 from delvm_tf.detection.fitting import parted_stream
+from delvm_tf.detection.levels.level_detector import LevelDetector
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,7 @@ def test_it_finds_what_is_abnormal_and_keeps_to_its_rate(detector, data):
     assert roc_auc_score(y[500:] == -1, detector.anomaly_score(x[500:])) > 0.9
     assert detector.is_anomaly(x[500:600]).mean() <= 0.05
     assert detector.threshold_rule_ == "contamination"
-    assert detector.criterion_ == "energy"
+    assert isinstance(detector.model_, LevelDetector)
     assert len(detector.normal_scores_) == 100
 
 
@@ -45,9 +46,7 @@ def test_held_out_rows_are_not_trained_on(detector, data):
     """The training rows alone set the units of the model."""
     x = data[0][:500]
     order = np.random.default_rng(0).permutation(500)
-    np.testing.assert_allclose(
-        detector.model_.normalization.shift, x[order[100:]].mean(axis=0), rtol=1e-5
-    )
+    np.testing.assert_allclose(detector.model_.views_.mean, x[order[100:]].mean(axis=0), rtol=1e-5)
     held = np.sort(detector.anomaly_score(x[order[:100]]))
     np.testing.assert_allclose(detector.normal_scores_, held, rtol=1e-5, atol=1e-5)
 
@@ -107,9 +106,7 @@ def test_labels_leave_abnormal_rows_out_of_training_and_weigh_the_rest(data):
     fitted = quick(threshold="best_f1").fit(x, y)
     assert len(fitted.normal_scores_) == 120
     order = np.random.default_rng(0).permutation(600)
-    np.testing.assert_allclose(
-        fitted.model_.normalization.shift, x[order[120:]].mean(axis=0), rtol=1e-5
-    )
+    np.testing.assert_allclose(fitted.model_.views_.mean, x[order[120:]].mean(axis=0), rtol=1e-5)
 
 
 def test_scikit_learns_tools(data):

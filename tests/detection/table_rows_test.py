@@ -7,6 +7,7 @@ import pytest
 import delvm_tf as dv
 from delvm_tf.datasets import open_table
 from delvm_tf.detection import fitting, table_rows
+from delvm_tf.detection.levels.level_detector import LevelDetector
 from delvm_tf.detection.table_rows import TableRows
 from delvm_tf.schema.learning import Learner
 
@@ -190,7 +191,7 @@ def test_what_cannot_be_is_said(files, large):
         detector.anomaly_score(open_table(path))
 
 
-def test_a_default_model_is_trained_on_a_bounded_number_of_rows(files, large, monkeypatch):
+def test_a_model_by_default_is_trained_on_a_bounded_number_of_rows(files, large, monkeypatch):
     monkeypatch.setattr(fitting, "MOST_ROWS", 2000)
     seen = []
     fit = dv.DELVM.fit
@@ -199,8 +200,23 @@ def test_a_default_model_is_trained_on_a_bounded_number_of_rows(files, large, mo
         "fit",
         lambda self, x, **kw: seen.append(int(x.cardinality())) or fit(self, x, **kw),
     )
-    dv.AnomalyDetector().fit(open_table(files))
-    dv.AnomalyDetector().fit(rows(600))
+    dv.AnomalyDetector(criterion="energy").fit(open_table(files))
+    dv.AnomalyDetector(criterion="energy").fit(rows(600))
     assert seen == [20, 20]
-    dv.AnomalyDetector(epochs=1).fit(rows(600))  # as one says
+    dv.AnomalyDetector(criterion="energy", epochs=1).fit(rows(600))  # as one says
     assert seen[2] == 5
+
+
+def test_of_large_files_random_rows_are_looked_at(files, large, monkeypatch):
+    monkeypatch.setattr(fitting, "MOST_ROWS_OF_LEVELS", 150)
+    seen = []
+    fit = LevelDetector.fit
+    monkeypatch.setattr(
+        LevelDetector, "fit", lambda self, x, **kw: seen.append(x) or fit(self, x, **kw)
+    )
+    detector = dv.AnomalyDetector(epochs=1).fit(open_table(files))
+    assert len(seen[0]) == 150
+    assert len(np.unique(seen[0], axis=0)) > 100
+    again = dv.AnomalyDetector(epochs=1).fit(open_table(files))
+    np.testing.assert_array_equal(seen[0], seen[1])
+    assert again.threshold_ == detector.threshold_

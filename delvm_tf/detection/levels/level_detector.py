@@ -31,9 +31,7 @@ class Space:
 
     def __init__(self, rows: np.ndarray, model: Any = None):
         self.memory, self.model = DenoisingMemory(rows), model
-        count = min(CALIBRATION, self.memory.rows.shape[0])
-        own = by_batches(lambda k: self.memory(tf.gather(self.memory.rows, k), k), np.arange(count))
-        self.remembered = Evidence(own.numpy())
+        self.remembered = Evidence(by_batches(self.memory, rows[:CALIBRATION]).numpy())
         if model is not None:
             self.learned = Evidence(
                 by_batches(lambda x: errors(model, tf.constant(x)), rows[:CALIBRATION]).numpy()

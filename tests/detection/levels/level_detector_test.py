@@ -51,6 +51,16 @@ def test_served_scores_are_those_of_python(fitted, rng, tmp_path):
     np.testing.assert_array_equal(loaded.anomaly_score(new), detector.anomaly_score(new))
 
 
+def test_strange_rows_among_those_it_was_fitted_on_are_as_strange_as_new_ones(rng):
+    x = ring(rng, 400)
+    strange = np.array([[0.1, 0.0, 0.0], [6.0, 0.0, 2.0], [1.5, 1.4, 3.0]])
+    detector = LevelDetector(steps=50).fit(np.concatenate([x, strange]))
+    within, usual = -detector.score_samples(strange), -detector.score_samples(x)
+    assert (within > np.quantile(usual, 0.99)).all()
+    new = -LevelDetector(steps=50).fit(x).score_samples(strange)
+    assert (within > 0.7 * new).all()
+
+
 def test_contributions_sum_to_the_score(fitted, rng):
     detector = dv.AnomalyDetector(fitted).fit(ring(rng, 300))
     x = ring(rng, 5)

@@ -40,14 +40,26 @@ def test_the_error_is_that_of_the_gradient(rng):
         np.testing.assert_allclose(memory(x)[:, 2 * k + 1], squares, rtol=2e-3, atol=1e-3)
 
 
-def test_a_row_that_is_forgotten_does_not_explain_itself(rng):
-    rows = rng.normal(size=(80, 5)).astype("float32")
-    memory = DenoisingMemory(rows)
-    found = memory(tf.constant(rows[:10]), tf.range(10)).numpy()
+def test_of_the_rows_that_equal_it_one_is_left_out(rng):
+    rows = 40 * rng.normal(size=(80, 5)).astype("float32")
+    rows[3] = rows[1]  # twice
+    rows[5] = rows[6] = rows[7] = 0.0  # three times
+    rows[:, 4] *= 1000  # far from the origin
+    found = DenoisingMemory(rows)(tf.constant(rows[:10])).numpy()
     for k in range(10):
-        energies, _ = reference(rows[k : k + 1], np.delete(rows, k, axis=0).astype(float), 1.0)
-        expected = energies[0] + np.log(80 / 79)  # the mean is over all rows
-        np.testing.assert_allclose(found[k, 0], expected, rtol=1e-4)
+        others = np.delete(rows, k, axis=0).astype(float)
+        for level, sigma in enumerate(SIGMAS):
+            energies, errors = reference(rows[k : k + 1], others, sigma)
+            np.testing.assert_allclose(found[k, 2 * level], energies[0], rtol=1e-4)
+            np.testing.assert_allclose(found[k, 2 * level + 1], errors[0], rtol=1e-4, atol=1e-3)
+
+
+def test_a_row_that_is_nearly_remembered_is_not_left_out(rng):
+    rows = rng.normal(size=(80, 5)).astype("float32")
+    x = rows[:10] * (1 + 1e-5)
+    found = DenoisingMemory(rows)(tf.constant(x)).numpy()
+    energies, _ = reference(x, rows.astype(float), 1 / 16)
+    np.testing.assert_allclose(found[:, 4], energies, rtol=1e-4)
 
 
 def test_far_rows_have_energies_of_their_distance_and_nothing_overflows(rng):
