@@ -212,14 +212,14 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             abnormal = None if labels is None else labels.abnormal
         model = self.model
         if epochs and rows is not None:
-            model = self._trained(rows, shape, seed, callbacks)
+            model = self._trained(rows, shape, abnormal is not None, seed, callbacks)
         elif epochs and isinstance(X, STREAMS):
             training, known = fitting.parted_stream(X, self.holdout)
-            model = self._trained(training, shape, seed, callbacks)
+            model = self._trained(training, shape, False, seed, callbacks)
         elif epochs:
             training, held = parted(len(array))
             weight = np.sum(~abnormal if abnormal is not None else len(array)) / max(len(held), 1)
-            model = self._trained((X, array, training), shape, seed, callbacks)
+            model = self._trained((X, array, training), shape, labels is not None, seed, callbacks)
             if abnormal is not None:
                 held = np.sort([*held, *np.flatnonzero(abnormal)])
                 abnormal = abnormal[held]
@@ -609,12 +609,19 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         if names is not None:
             self.feature_names_in_ = np.asarray(names, object)
 
-    def _trained(self, data: Any, shape: tuple[int, ...], seed: int, callbacks: Any) -> Any:
-        """A model trained on a stream, or on the normal rows of (X, checked X, their numbers)."""
+    def _trained(
+        self, data: Any, shape: tuple[int, ...], trusted: bool, seed: int, callbacks: Any
+    ) -> Any:
+        """A model trained on a stream, or on the normal rows of (X, checked X, their numbers).
+
+        They are trusted if labels say which they are.
+        """
         given = getattr(self, "model_", self.model) if self.warm_start else self.model
         if given is None and self.criterion is None and len(shape) == 1:
             rows, names = _values(data)
-            return fitting.of_levels(rows, names, self.epochs, seed, self.verbose, callbacks)
+            return fitting.of_levels(
+                rows, names, trusted, self.epochs, seed, self.verbose, callbacks
+            )
         if given is None or isinstance(given, Recipe):
             return self._of_recipe(data, shape, seed, callbacks)
         # A copy: training may fail, and scores and threshold must agree.

@@ -82,7 +82,7 @@ def of_recipe(
 
 
 def of_levels(
-    X: Any, names: Any, epochs: int | None, seed: int, verbose: Any,
+    X: Any, names: Any, trusted: bool, epochs: int | None, seed: int, verbose: Any,
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> LevelDetector:  # fmt: skip
     """The detector of a table that was given no model.
@@ -90,6 +90,7 @@ def of_levels(
     Args:
         X: rows to train on, (n, d), those of table files, or a stream.
         names: of the columns, or None.
+        trusted: whether labels say that the rows are normal.
         epochs: how often the network sees each row; None for as many steps as usual.
         seed: of everything that is drawn.
         verbose: as in Keras.
@@ -97,7 +98,7 @@ def of_levels(
     """
     rows = X if isinstance(X, np.ndarray) else _some_rows(X, seed)
     steps = STEPS if epochs is None else max(1, math.ceil(epochs * len(rows) / BATCH))
-    detector = LevelDetector(steps, seed, verbose).fit(rows, callbacks=callbacks)
+    detector = LevelDetector(trusted, steps, seed, verbose).fit(rows, callbacks=callbacks)
     if names is not None:
         detector.feature_names_in_ = np.asarray(names, object)
     return detector

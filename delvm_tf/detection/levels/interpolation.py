@@ -20,31 +20,31 @@ class Interpolation:
     def __init__(self, knots: Sequence[np.ndarray], values: Sequence[np.ndarray]):
         most = max([2, *map(len, knots)])
 
-        def table(parts: Sequence[np.ndarray], fill: float | None) -> np.ndarray:
-            rows = [
-                np.concatenate([p, np.full(most - len(p), p[-1] if fill is None else fill)])
-                for p in np.asarray(parts, object)
-            ]
-            return np.array(rows, np.float64).reshape(len(rows), most)
+        def table(parts: Sequence[np.ndarray], fill: float) -> np.ndarray:
+            filled = np.full((len(parts), most), fill)
+            for row, part in zip(filled, parts, strict=True):
+                row[: len(part)] = part
+            return filled
 
-        self.knots = table([np.asarray(k, np.float64) for k in knots], np.inf)
-        self.values = table([np.asarray(v, np.float64) for v in values], None)
-        self.last = np.array([len(k) - 1 for k in knots], np.int32)
+        slopes = [np.r_[np.diff(v) / np.diff(k), 0.0] for k, v in zip(knots, values, strict=True)]
+        self.knots = table(knots, np.inf)
+        self.pieces = np.stack([table(each, 0.0) for each in (knots, values, slopes)], axis=2)
+        self.first = np.array([k[0] for k in knots], np.float64)
+        self.final = np.array([k[-1] for k in knots], np.float64)
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
         """The functions of x, (batch, columns) float64, each of its column."""
-        return self.at(x, self.below(x))
+        x = tf.minimum(tf.maximum(x, self.first), self.final)
+        knot, value, slope = self.pieces_below(x)
+        return value + slope * (x - knot)
 
-    def below(self, x: tf.Tensor) -> tf.Tensor:
-        """The number of the last knot that is not greater, (columns, batch); 0 below the first."""
+    def pieces_below(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """The last knot that is not above x or else the first, its value, and the slope there.
+
+        Each (batch, columns).
+        """
         place = tf.searchsorted(tf.constant(self.knots), tf.transpose(x), side="right") - 1
-        return tf.clip_by_value(place, 0, self.last[:, np.newaxis])
-
-    def at(self, x: tf.Tensor, place: tf.Tensor) -> tf.Tensor:
-        """The functions of x between the knots `place` and `place + 1`."""
-        after = tf.minimum(place + 1, self.last[:, np.newaxis])
-        left, right = (tf.gather(self.knots, k, batch_dims=1) for k in (place, after))
-        low, high = (tf.gather(self.values, k, batch_dims=1) for k in (place, after))
-        width = right - left
-        share = tf.where(width > 0, (tf.transpose(x) - left) / tf.where(width > 0, width, 1), 0)
-        return tf.transpose(low + tf.clip_by_value(share, 0, 1) * (high - low))
+        place = tf.maximum(place, 0)
+        # One look-up, for each costs as much as the search.
+        pieces = tf.gather(tf.constant(self.pieces), place, batch_dims=1)
+        return tuple(tf.unstack(tf.transpose(pieces, (2, 1, 0)), num=3))

@@ -1,20 +1,23 @@
 """Anomaly scores of tables from energies at several noise levels."""
 
+import functools
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from delvm_tf.detection import validation
-from delvm_tf.detection.criterion import BATCH_SIZE, Criterion, by_batches
+from delvm_tf.detection.criterion import BATCH_SIZE, Criterion, by_batches, symbolic
 from delvm_tf.detection.levels.evidence import Evidence
-from delvm_tf.detection.levels.memory import DenoisingMemory
+from delvm_tf.detection.levels.memory import DenoisingMemory, distinct_rows
 from delvm_tf.detection.levels.network import STEPS, errors, trained
 from delvm_tf.detection.levels.views import ColumnViews
 from delvm_tf.detection.registry import register
 
 MOST_ROWS = 250_000  # looked at; the training draws about as many
+PRODUCTS, FEWEST, MOST = 20_000, 600, 4000  # distinct rows remembered: values, within these
 CALIBRATION = 2000  # rows whose scores are the standard
+MANY = 4 * BATCH_SIZE  # rows whose scores are computed by a compiled function
 SHARPNESS = 3.0  # of the maximum over spaces
 LEAST = 1e-6  # squared distance of a column, for rows that are remembered
 LEARNED = "sizes"  # the space in which a network learns too
@@ -26,12 +29,16 @@ class Space:
 
     Args:
         rows: of the training, (n, d) float32, in random order.
+        kept: of these in the memory, see `distinct_rows`.
+        trusted: see `LevelDetector`.
         model: a noise-conditional model of these rows, or None.
     """
 
-    def __init__(self, rows: np.ndarray, model: Any = None):
-        self.memory, self.model = DenoisingMemory(rows), model
+    def __init__(self, rows: np.ndarray, kept: tuple[Any, Any], trusted: bool, model: Any):
+        places, counts = kept
+        self.memory, self.model = DenoisingMemory(rows[places], counts), model
         self.remembered = Evidence(by_batches(self.memory, rows[:CALIBRATION]).numpy())
+        self.memory.forgets = not trusted
         if model is not None:
             self.learned = Evidence(
                 by_batches(lambda x: errors(model, tf.constant(x)), rows[:CALIBRATION]).numpy()
@@ -44,6 +51,8 @@ class Space:
             return remembered
         return (remembered + tf.reduce_mean(self.learned(errors(self.model, x)), axis=1)) / 2
 
+    compiled = tf.function(__call__, autograph=False, reduce_retracing=True)
+
 
 class LevelDetector(Criterion):
     """Anomaly score: the evidence against a row at several noise levels, of a table of any columns.
@@ -51,14 +60,17 @@ class LevelDetector(Criterion):
     The columns are seen in three spaces (`ColumnViews`). In each an energy remembers rows
     (`DenoisingMemory`); in that of z-scores a noise-conditional DELVM learns them besides, and
     generalises. What is against a row in a space is the mean of the `Evidence` of the memory's
-    energies and errors at three levels; with a network, the mean of that and of the evidence of the
-    network's errors at four levels. The score is ⅓ log Σ exp(3·evidence) over the spaces, close to
-    the largest.
+    errors ‖σ∇U‖² at two noise levels; with a network, the mean of that and of the evidence of the
+    network's errors at two larger ones. The score is ⅓ log Σ exp(3·evidence) over the spaces,
+    close to the largest.
 
     Training and scoring cost the same for any number of rows: at most 250,000 are looked at, and
-    5,000 remembered.
+    4,000 distinct ones remembered, 20,000/d and at least 600 of d columns.
 
     Args:
+        trusted: whether the rows of the training are known to be normal. What equals one of them is
+            then as normal as can be; else it is scored as if that had not been there, so that
+            strange rows of the training are found.
         steps: of the training of the network, of 256 rows each.
         seed: of everything that is drawn.
         verbose: progress of the training, as in Keras.
@@ -73,7 +85,8 @@ class LevelDetector(Criterion):
 
     flat = True
 
-    def __init__(self, steps: int = STEPS, seed: int = 0, verbose: Any = 0):
+    def __init__(self, trusted: bool = False, steps: int = STEPS, seed: int = 0, verbose: Any = 0):
+        self.trusted = trusted
         self.steps = steps
         self.seed = seed
         self.verbose = verbose
@@ -85,15 +98,19 @@ class LevelDetector(Criterion):
         self.views_ = ColumnViews(x)
         parts = [self.views_(x[k : k + BATCH_SIZE]) for k in range(0, len(x), BATCH_SIZE)]
         spaces = {n: np.concatenate([part[n].numpy() for part in parts]) for n in parts[0]}
+        kept = distinct_rows(x, int(np.clip(PRODUCTS // x.shape[1], FEWEST, MOST)))
         model = trained(spaces[LEARNED], self.steps, self.seed, self.verbose, callbacks)
         self.spaces_ = {
-            name: Space(rows, model if name == LEARNED else None) for name, rows in spaces.items()
+            name: Space(rows, kept, self.trusted, model if name == LEARNED else None)
+            for name, rows in spaces.items()
         }
         return self
 
     def anomaly(self, x: Any) -> tf.Tensor:
         """The evidence against rows x, (batch,) float64."""
-        return by_batches(self._anomaly, x)
+        # Compiling takes as long as some thousand rows.
+        many = not symbolic(x) and (not hasattr(x, "shape") or x.shape[0] >= MANY)
+        return by_batches(functools.partial(self._anomaly, compiled=many), x)
 
     def expected(self, x: Any) -> tf.Tensor:
         """What rows should have been, in raw units, (batch, d) float32.
@@ -121,7 +138,10 @@ class LevelDetector(Criterion):
         weights = tf.nn.softmax(together, axis=1)[:, :, tf.newaxis]
         return score * tf.reduce_sum(weights * tf.stack(shares, axis=1), axis=1)
 
-    def _anomaly(self, x: Any) -> tf.Tensor:
-        views = self.views_(x)
-        evidence = tf.stack([space(views[name]) for name, space in self.spaces_.items()], axis=1)
-        return tf.reduce_logsumexp(SHARPNESS * evidence, axis=1) / SHARPNESS
+    def _anomaly(self, x: Any, compiled: bool = False) -> tf.Tensor:
+        views = self.views_.compiled(x) if compiled else self.views_(x)
+        evidence = [
+            (space.compiled if compiled else space)(views[name])
+            for name, space in self.spaces_.items()
+        ]
+        return tf.reduce_logsumexp(SHARPNESS * tf.stack(evidence, axis=1), axis=1) / SHARPNESS

@@ -1,73 +1,72 @@
-"""The energy that denoises training rows exactly, at several noise levels."""
+"""The energy that denoises training rows best, at several noise levels."""
 
 import numpy as np
 import tensorflow as tf
 
 from delvm_tf.detection.registry import register
 
-LARGEST, RATIO_DOUBLINGS, LEVELS = 1.0, 4, 3  # σ² falls by 2⁴ from level to level
+LARGEST, RATIO_DOUBLINGS, LEVELS = 0.25, 4, 2  # σ² falls by 2⁴ from level to level
 EXACT = 1e-12  # squared relative distance of rows that are the same
 FORGOTTEN = 1e12  # half the squared distance of a row that is left out
-PRODUCTS, FEWEST, MOST = 50_000, 1000, 5000  # rows kept: values by this, within these
 
 
 @register()
 class DenoisingMemory:
-    """U(x, σ) = −log (1/n) Σᵢ exp(−‖x − aᵢ‖²/2σ²) of remembered rows a, and its error ‖σ∇U‖².
+    """The error ‖σ∇U‖² of U(x, σ) = −log (1/n) Σᵢ exp(−‖x − aᵢ‖²/2σ²) for remembered rows a.
 
-    Among all energies this one has the least denoising error on the rows themselves, whose density
+    Among all energies U has the least denoising error on the rows themselves, whose density
     smoothed by σ it is. Its only hidden variable says which row it is: ∇U = (x − x̂)/σ², where x̂ =
     Σᵢ P(i|x) aᵢ. It knows what a network smooths over, single codes and clusters, but nothing
-    between the rows. The levels are σ = 1, ¼ and 1/16.
+    between the rows. The levels are σ = ¼ and 1/16.
 
-    One of the remembered rows that equal x is left out. So they count as new, and a strange one is
-    as strange as if it had not been there.
+    While it `forgets`, a remembered row is left out of its own energy, once. So rows of the
+    training count as new, and a strange one is as strange as if it had not been there.
 
     Cost: 1 + levels products of the batch with all rows. Distances are in float64, for the smallest
     level divides what is left of them by σ².
 
     Args:
-        rows: (n, d) float32 in random order; the first 50,000/d, at least 1,000 and at most
-            5,000, are remembered.
+        rows: distinct rows, (n, d) float32.
+        counts: how often each occurs, (n,), which is its weight in the mean.
     """
 
-    def __init__(self, rows: np.ndarray):
-        count = int(np.clip(PRODUCTS // rows.shape[1], FEWEST, MOST))
-        # A variable, for a graph holds two gigabytes of constants at most.
-        self.rows = tf.Variable(rows[:count], dtype=tf.float32, trainable=False)
+    def __init__(self, rows: np.ndarray, counts: np.ndarray):
+        self.forgets = True
+        # Variables, for a graph holds two gigabytes of constants at most.
+        self.rows = tf.Variable(rows, dtype=tf.float32, trainable=False)
+        self.counts = tf.Variable(counts, dtype=tf.float32, trainable=False)
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
-        """Energies and errors at each level of x, (batch, d) float32: (batch, 2·levels) float32."""
-        rows = tf.convert_to_tensor(self.rows)
-        halves, equal = self._halves(x)
-        again = tf.cast(equal > 1, tf.float32)  # one of several that equal x is left out
-        others = tf.cast(rows.shape[0], tf.float32) - tf.cast(equal > 0, tf.float32)
+        """The errors of x, (batch, d) float32, at each level, (batch, levels) float32."""
+        counts = tf.convert_to_tensor(self.counts)[:, tf.newaxis]
+        weighted = tf.concat([counts * self.rows, counts], axis=1)
+        halves, again = self._halves(x)
+        own = again * tf.concat([x, tf.ones_like(again)], axis=1)
         nearest = tf.reduce_min(halves, axis=1, keepdims=True)
-        weights = tf.exp(tf.cast(nearest - halves, tf.float32) / LARGEST**2)
-        found = []
+        kernels = tf.exp(tf.cast(nearest - halves, tf.float32) / LARGEST**2)
+        errors = []
         for k in range(LEVELS):
             if k:
                 for _ in range(RATIO_DOUBLINGS):
-                    weights = tf.square(weights)
+                    kernels = tf.square(kernels)
+            sums = tf.matmul(kernels, weighted) - own
+            residual = x - sums[:, :-1] / sums[:, -1:]
             variance = LARGEST**2 / 2 ** (RATIO_DOUBLINGS * k)
-            total = tf.reduce_sum(weights, axis=1) - again
-            energy = tf.cast(nearest[:, 0] / variance, tf.float32) - tf.math.log(total / others)
-            mean = (tf.matmul(weights, rows) - again[:, tf.newaxis] * x) / total[:, tf.newaxis]
-            found += [energy, tf.reduce_sum(tf.square(x - mean), axis=1) / variance]
-        return tf.stack(found, axis=1)
+            errors.append(tf.reduce_sum(tf.square(residual), axis=1) / variance)
+        return tf.stack(errors, axis=1)
 
     def expected(self, x: tf.Tensor) -> tf.Tensor:
-        """The mean x̂ of the remembered rows given x, at the middle level, (batch, d) float32."""
+        """The mean x̂ of the remembered rows given x, at the largest level, (batch, d) float32."""
         halves, _ = self._halves(x)
         nearest = tf.reduce_min(halves, axis=1, keepdims=True)
-        middle = LARGEST**2 / 2**RATIO_DOUBLINGS
-        weights = tf.nn.softmax(tf.cast(nearest - halves, tf.float32) / middle, axis=1)
+        exponents = tf.cast(nearest - halves, tf.float32) / LARGEST**2
+        weights = tf.nn.softmax(exponents + tf.math.log(self.counts), axis=1)
         return tf.matmul(weights, tf.convert_to_tensor(self.rows))
 
     def _halves(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """½‖x − aᵢ‖², (batch, rows) float64, beyond reach for one that alone equals x.
+        """½‖x − aᵢ‖², (batch, rows) float64, and 1 where one of several that equal x is forgotten.
 
-        And how many equal x, (batch,).
+        One that alone equals x is beyond reach.
         """
         a, z = tf.cast(tf.convert_to_tensor(self.rows), tf.float64), tf.cast(x, tf.float64)
         squares = tf.reduce_sum(tf.square(z), axis=1, keepdims=True)
@@ -76,7 +75,25 @@ class DenoisingMemory:
         of_rows = tf.reduce_sum(tf.square(a), axis=1, keepdims=True)
         right = tf.concat([-a, tf.ones_like(of_rows), of_rows / 2], axis=1)
         halves = tf.matmul(left, right, transpose_b=True)
-        same = halves <= EXACT * squares
-        equal = tf.reduce_sum(tf.cast(same, tf.float32), axis=1)
-        alone = tf.logical_and(same, tf.equal(equal, 1)[:, tf.newaxis])
-        return tf.where(alone, tf.constant(FORGOTTEN, tf.float64), halves), equal
+        if not self.forgets:
+            return halves, tf.zeros_like(x[:, :1])
+        counts = tf.convert_to_tensor(self.counts)
+        equal = tf.where(halves <= EXACT * squares, counts, 0.0)
+        count = tf.reduce_max(equal, axis=1, keepdims=True)
+        halves = tf.where(tf.equal(equal, 1), tf.constant(FORGOTTEN, tf.float64), halves)
+        return halves, tf.cast(count > 1, tf.float32)
+
+
+def distinct_rows(x: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Which rows a memory keeps of x, (n, d) in random order: its first `most` distinct ones.
+
+    Returns:
+        Their numbers, and how often each occurs as far as all that occurs is kept.
+    """
+    x = np.ascontiguousarray(x + 0.0)  # −0 is 0
+    keys = x.view(np.dtype((np.void, x.itemsize * x.shape[1]))).ravel()
+    _, first, which = np.unique(keys, return_index=True, return_inverse=True)
+    places = np.sort(first)
+    end = places[most] if len(places) > most else len(x)
+    places = places[:most]
+    return places, np.bincount(which[:end], minlength=len(first))[which[places]]

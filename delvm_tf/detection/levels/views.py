@@ -81,6 +81,8 @@ class ColumnViews:
             for name, space in spaces.items()
         }
 
+    compiled = tf.function(__call__, autograph=False, reduce_retracing=True)
+
     def by_column(self, views: tf.Tensor) -> tf.Tensor:
         """Numbers of the views of a space, added up for each column of the table, (batch, d)."""
         width = len(self.mean)
@@ -92,9 +94,7 @@ class ColumnViews:
     def _surprise(self, x: tf.Tensor) -> tf.Tensor:
         """−log of the share of each value, (batch, counted)."""
         slack = EXACT * tf.abs(x)
-        place = self.values.below(x + slack)
-        value = tf.transpose(tf.gather(self.values.knots, place, batch_dims=1))
-        surprise = tf.transpose(tf.gather(self.values.values, place, batch_dims=1))
+        value, surprise, _ = self.values.pieces_below(x + slack)
         unseen = tf.constant(self.unseen, tf.float64)
         return tf.where(tf.abs(value - x) <= slack, surprise, unseen)
 

@@ -61,6 +61,19 @@ def test_strange_rows_among_those_it_was_fitted_on_are_as_strange_as_new_ones(rn
     assert (within > 0.7 * new).all()
 
 
+def test_rows_that_are_known_to_be_normal_count_as_seen(rng):
+    x = ring(rng, 300)
+    odd = np.array([[0.1, 0.0, 2.0]])
+    seen = np.concatenate([x, odd])
+    labels = np.ones(301, int)
+    strange = dv.AnomalyDetector(epochs=5, holdout=0).fit(seen)
+    normal = dv.AnomalyDetector(epochs=5, holdout=0).fit(seen, labels)
+    assert (strange.anomaly_score(x) < strange.anomaly_score(odd)).mean() > 0.98
+    assert (normal.anomaly_score(odd) < 0.6 * strange.anomaly_score(odd)).all()
+    near = odd + 0.3  # and what is not the same does not
+    assert (normal.anomaly_score(x) < normal.anomaly_score(near)).mean() > 0.98
+
+
 def test_contributions_sum_to_the_score(fitted, rng):
     detector = dv.AnomalyDetector(fitted).fit(ring(rng, 300))
     x = ring(rng, 5)
