@@ -16,6 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import OneClassSVM
 
 import delvm_tf as dv
+from delvm_tf.catalog import default_recipe
 from delvm_tf.detection import LevelDetector, PCAResidual
 from delvm_tf.detection.levels.views import ColumnViews
 
@@ -95,11 +96,11 @@ Method = Callable[[np.ndarray, int], Callable[[np.ndarray], np.ndarray]]
 
 
 def _levels(train: np.ndarray, seed: int) -> Any:
-    return LevelDetector(seed=seed).fit(train)
+    return LevelDetector(trusted=True, seed=seed).fit(train)
 
 
-def _default(train: np.ndarray, seed: int) -> Any:
-    return dv.AnomalyDetector(random_state=seed).fit(train)
+def _delvm(train: np.ndarray, seed: int) -> Any:
+    return dv.AnomalyDetector(default_recipe(), random_state=seed).fit(train)
 
 
 def _scaled(make: Callable[[int, int], Any], most: int | None = None) -> Any:
@@ -141,7 +142,7 @@ def _z_scores_and_ranks(train: np.ndarray) -> Any:
 OURS = "noise levels"
 METHODS: dict[str, Method] = {
     OURS: _levels,
-    "DSM-DELVM": _default,
+    "DSM-DELVM": _delvm,
     "neighbours (5)": _neighbours(_z_scores),
     "neighbours (5), with ranks": _neighbours(_z_scores_and_ranks),
     "local outlier factor": _scaled(

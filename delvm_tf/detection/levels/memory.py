@@ -77,11 +77,12 @@ class DenoisingMemory:
         halves = tf.matmul(left, right, transpose_b=True)
         if not self.forgets:
             return halves, tf.zeros_like(x[:, :1])
-        counts = tf.convert_to_tensor(self.counts)
-        equal = tf.where(halves <= EXACT * squares, counts, 0.0)
-        count = tf.reduce_max(equal, axis=1, keepdims=True)
-        halves = tf.where(tf.equal(equal, 1), tf.constant(FORGOTTEN, tf.float64), halves)
-        return halves, tf.cast(count > 1, tf.float32)
+        same = halves <= EXACT * squares
+        single = tf.equal(tf.convert_to_tensor(self.counts), 1)
+        again = tf.reduce_any(tf.logical_and(same, tf.logical_not(single)), axis=1, keepdims=True)
+        alone = tf.logical_and(same, single)
+        halves = tf.where(alone, tf.constant(FORGOTTEN, tf.float64), halves)
+        return halves, tf.cast(again, tf.float32)
 
 
 def distinct_rows(x: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
