@@ -19,6 +19,7 @@ from delvm_tf.inputs.batches import CheckedRows, inputs_of
 from delvm_tf.models.reconstruction_model import ReconstructionModel
 from delvm_tf.schema import Schema, arrow, learn_schema
 from delvm_tf.training.array_batches import array_batches
+from delvm_tf.training.tracing import new_functions
 
 DEFAULT = default_recipe()
 MOST_ROWS = 1_000_000  # that a default model is trained on, counting those of all epochs
@@ -129,6 +130,7 @@ def _some_rows(X: Any, seed: int) -> np.ndarray:
     return np.concatenate(parts)
 
 
+@new_functions()
 def train(
     model: Any, X: Any, epochs: int, batch_size: int, verbose: Any, most: float = math.inf,
     callbacks: Sequence[keras.callbacks.Callback] = (),

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from delvm_tf.detection import validation
 from delvm_tf.detection.criterion import BATCH_SIZE, Criterion, by_batches, symbolic
+from delvm_tf.detection.levels.compiled import Compiled
 from delvm_tf.detection.levels.evidence import Evidence
 from delvm_tf.detection.levels.memory import DenoisingMemory, distinct_rows
 from delvm_tf.detection.levels.network import STEPS, errors, trained
@@ -51,7 +52,7 @@ class Space:
             return remembered
         return (remembered + tf.reduce_mean(self.learned(errors(self.model, x)), axis=1)) / 2
 
-    compiled = tf.function(__call__, autograph=False, reduce_retracing=True)
+    compiled = Compiled(__call__)
 
 
 class LevelDetector(Criterion):

@@ -10,6 +10,7 @@ import tensorflow as tf
 from delvm_tf.models.noise_conditional.delvm import NoiseConditionalDELVM
 from delvm_tf.networks import level_ffnn
 from delvm_tf.objectives.noise_conditional_score_matching import NoiseConditionalScoreMatching
+from delvm_tf.training.tracing import new_functions
 
 UNITS = (128, 128, 64)
 LEVELS = 8  # learned
@@ -19,6 +20,7 @@ LEARNING_RATE, CLIPNORM = 1e-3, 100.0
 START = 0.1  # of the usual size of the last kernel
 
 
+@new_functions()
 def trained(rows: np.ndarray, steps: int, seed: int, verbose: Any, callbacks: Any = ()) -> Any:
     """A noise-conditional DELVM of rows, (n, d) float32.
 

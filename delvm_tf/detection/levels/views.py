@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 from scipy import stats
 
+from delvm_tf.detection.levels.compiled import Compiled
 from delvm_tf.detection.levels.interpolation import Interpolation
 from delvm_tf.detection.registry import register
 
@@ -81,7 +82,7 @@ class ColumnViews:
             for name, space in spaces.items()
         }
 
-    compiled = tf.function(__call__, autograph=False, reduce_retracing=True)
+    compiled = Compiled(__call__)
 
     def by_column(self, views: tf.Tensor) -> tf.Tensor:
         """Numbers of the views of a space, added up for each column of the table, (batch, d)."""
