@@ -1,12 +1,14 @@
 """Some of the rows of files, which are themselves read as files are: a part at a time."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
+from delvm_tf.datasets.archive import ContentsError
 from delvm_tf.datasets.dataset import Array
 from delvm_tf.datasets.tables import TableChunk, TableFiles
 from delvm_tf.datasets.tables.columns import Kind
+from delvm_tf.inputs.refusals import Refusal
 
 
 class ChosenRows(TableFiles):
@@ -32,6 +34,15 @@ class ChosenRows(TableFiles):
     def with_kinds(self, kinds: Mapping[str, Kind]) -> "ChosenRows":
         """The same rows with columns that are known."""
         return ChosenRows(self._whole.with_kinds(kinds), self._rows, self._abnormal)
+
+    def without(self, names: Sequence[str]) -> "ChosenRows | None":
+        """The same rows with less columns; None if none is left."""
+        whole = self._whole.without(names)
+        return None if whole is None else ChosenRows(whole, self._rows, self._abnormal)
+
+    def refusing(self, refusals: Iterable[Refusal]) -> ContentsError:
+        """The error of the files."""
+        return self._whole.refusing(refusals)
 
     def batches(self, rows: int = 2**13) -> Iterator[TableChunk]:
         """The rows, those that come from at most `rows` of the files at a time."""

@@ -1,6 +1,8 @@
 """Errors that are told in a line, for they are of data, models, files or settings."""
 
+import ast
 import re
+import shlex
 
 import tensorflow as tf
 
@@ -13,6 +15,9 @@ EXPECTED = (
     WorkerLost, tf.errors.OpError,
 )  # fmt: skip
 LABELS = "write 0 for normal rows and 1 for abnormal ones"
+_NAME = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
+_NAMES = rf"\[(?:{_NAME}|-?\d+)(?:, (?:{_NAME}|-?\d+))*\]"
+_KINDS = rf"\{{{_NAME}: '\w+'(?:, {_NAME}: '\w+')*\}}"
 OPTIONS = "label|columns|drop|index|header|separator|decimal|dates"
 
 
@@ -32,9 +37,24 @@ def as_options(text: str) -> str:
     """Advice that names arguments of Python, with the options of the command line instead."""
     text = re.sub(r" \(from a program: [^)]*\)", "", text)
     text = text.replace(LABELS, f"{LABELS}, or name those of normal rows with --normal")
-    text = re.sub(r"\bkinds=\{'(.*?)': '(\w+)'\}", r"--kind '\1=\2'", text)
+    text = re.sub(rf"\b(drop|columns|index)=({_NAMES})", _several, text)
     if "the column " in text:
         text = re.sub(r"\bleave it out\b(?! with)", "leave it out with --drop", text)
+    text = re.sub(rf"\bkinds=({_KINDS})", _kinds, text)
     text = text.replace("header=True", "--header").replace("header=False", "--no-header")
-    text = re.sub(rf"\b({OPTIONS})=(?=['\"\w(])", r"--\1 ", text)
-    return re.sub(rf"\b({OPTIONS})=", r"--\1", text)
+    text = re.sub(rf"(?<!-)\b({OPTIONS})=(?=['\"\w(])", r"--\1 ", text)
+    return re.sub(rf"(?<!-)\b({OPTIONS})=", r"--\1", text)
+
+
+def _several(found: re.Match[str]) -> str:
+    """An option of several names, as a shell takes it."""
+    option, names = found[1], ast.literal_eval(found[2])
+    names = [name if isinstance(name, str) else f"#{name}" for name in names]
+    plain = [name for name in names if not name.startswith("-")]
+    dashed = [f"--{option}={shlex.quote(name)}" for name in names if name.startswith("-")]
+    return " ".join([*([f"--{option} {shlex.join(plain)}"] if plain else []), *dashed])
+
+
+def _kinds(found: re.Match[str]) -> str:
+    kinds = ast.literal_eval(found[1])
+    return f"--kind {shlex.join(f'{column}={kind}' for column, kind in kinds.items())}"

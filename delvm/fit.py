@@ -43,7 +43,8 @@ def run(args: argparse.Namespace, talk: Talk) -> dict[str, Any]:
     recipe = recipe_of(args.recipe)
     arrays_only = recipe is not None and recipe.arrays_only
     most = math.inf if arrays_only else table_rows.SMALL
-    given = read(args.data[0], table_options(args), dict(args.kind), most, args.normal)
+    options = table_options(args)
+    given = read(args.data[0], options, dict(args.kind), most, args.dates, args.normal)
     data = given.summary()
     talk.facts(data_facts(data))
     talk.table(*column_table(data["columns"]))

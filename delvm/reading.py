@@ -1,8 +1,9 @@
 """The table that `delvm fit` is given: its rows, labels, and where each row stands."""
 
+import shlex
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -13,8 +14,10 @@ from delvm.protocol import read_labels
 from delvm_tf.datasets.archive import ContentsError
 from delvm_tf.datasets.streams import TableOptions
 from delvm_tf.datasets.tables import TableFiles
+from delvm_tf.inputs.columns import listed
 from delvm_tf.inputs.draws import draws
 from delvm_tf.schema import arrow
+from delvm_tf.schema.learning import all_refused
 
 
 class Given(NamedTuple):
@@ -85,7 +88,7 @@ class Given(NamedTuple):
 
 def read(
     pattern: str, options: TableOptions, kinds: Mapping[str, Any], most: float,
-    normal: Collection[str] = (),
+    dates: Literal["refuse", "numbers"] = "refuse", normal: Collection[str] = (),
 ) -> Given:  # fmt: skip
     """The files that fit a pattern: all rows, or a random part of more than `most` cells.
 
@@ -94,6 +97,7 @@ def read(
         options: what their columns mean.
         kinds: of columns whose cells do not show it.
         most: cells to keep.
+        dates: what is to become of them, for errors of columns that cannot be used.
         normal: labels of normal rows, of which all others are abnormal; without any, labels are 0
             and 1 or +1 and −1.
 
@@ -119,21 +123,22 @@ def read(
         kept = _draws(of) < share
         return part.filter(kept), of[kept]
 
-    for chunk in source.batches():
-        part, here = chunk.table, np.arange(rows, rows + len(chunk.table))
-        rows += len(here)
-        counts[chunk.file] += len(here)
-        for name in source.names:
-            missing[name] += int(arrow.missing(part.column(name)).sum())
-        if chunk.labels is not None:
-            labels.append(chunk.labels)
-        part, here = thin(part, here) if share < 1 else (part, here)
-        parts.append(part)
-        numbers.append(here)
-        while len(source.names) * sum(map(len, numbers)) > most:
-            share /= 2
-            thinned = [thin(*each) for each in zip(parts, numbers, strict=True)]
-            parts, numbers = [part for part, _ in thinned], [of for _, of in thinned]
+    with all_refused(source, dates):
+        for chunk in source.batches():
+            part, here = chunk.table, np.arange(rows, rows + len(chunk.table))
+            rows += len(here)
+            counts[chunk.file] += len(here)
+            for name in source.names:
+                missing[name] += int(arrow.missing(part.column(name)).sum())
+            if chunk.labels is not None:
+                labels.append(chunk.labels)
+            part, here = thin(part, here) if share < 1 else (part, here)
+            parts.append(part)
+            numbers.append(here)
+            while len(source.names) * sum(map(len, numbers)) > most:
+                share /= 2
+                thinned = [thin(*each) for each in zip(parts, numbers, strict=True)]
+                parts, numbers = [part for part, _ in thinned], [of for _, of in thinned]
     if not rows:
         raise ContentsError(f"{source.files[0]} has no rows")
     abnormal = None
@@ -175,7 +180,10 @@ def _others(pattern: str, options: TableOptions, normal: Collection[str]) -> np.
         raise ValueError(f"row {row} has no label in the column {name!r}; fill it or remove it")
     if strange := [label for label in normal if label not in labels]:
         some = ", ".join(map(repr, sorted(labels)[:5]))
-        raise ValueError(f"the column {name!r} has no label {strange[0]!r}; it has {some}")
+        meant = [part for label in normal for part in listed(label, labels) or [label]]
+        hint = f"; the labels are --normal {shlex.join(meant)}" if {*meant} <= labels else ""
+        lost = ", ".join(map(repr, strange))
+        raise ValueError(f"the column {name!r} has no label {lost}; it has {some}{hint}")
     return np.array([label not in normal for label in found])
 
 

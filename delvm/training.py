@@ -12,6 +12,7 @@ from delvm.reading import Given
 from delvm.talk import Talk
 from delvm_tf.catalog import Recipe, Recipes
 from delvm_tf.detection.fitting import criterion_of
+from delvm_tf.schema.learning import all_refused
 
 CONTAMINATION = 0.01
 LEVELS = "energies at noise levels"
@@ -53,7 +54,8 @@ def train(detector: dv.AnomalyDetector, given: Given, parts: Parts, talk: Talk) 
     with TrainingProgress(talk.errors) as progress:
         callbacks = [progress.callback("training")]
         if given.in_memory:
-            detector.fit(given.sample.take(rows), labels, callbacks=callbacks)
+            with all_refused(given.source, detector.dates):
+                detector.fit(given.sample.take(rows), labels, callbacks=callbacks)
         else:
             detector.fit(ChosenRows(given.source, rows, given.abnormal), callbacks=callbacks)
 

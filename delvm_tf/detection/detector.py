@@ -34,7 +34,7 @@ from delvm_tf.metrics.anomaly import auroc
 from delvm_tf.models.copies import full_copy, untrained_copy
 from delvm_tf.models.reconstruction_model import ReconstructionModel
 from delvm_tf.schema import arrow
-from delvm_tf.schema.learning import Learner
+from delvm_tf.schema.learning import Learner, all_refused
 
 NUMBER, BY_HAND = "number", "set by hand"  # rules beside those of THRESHOLDS
 
@@ -161,17 +161,19 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 
         Raises:
             TypeError: for a stream of data, if the model takes arrays only.
+            RefusedColumnsError: for columns of a table that cannot be used, all of them at once;
+                see `learn_schema`.
             ValueError: for an unknown threshold or score, labels of the wrong length or of both
                 kinds, too few examples, or scores that are not finite. The detector stays as it
                 was before.
         """
         if isinstance(X, TableFiles):
             self._check_arguments()
-            X, y = read_if_small(X, y)
-        X = arrow.known(X)
         before = dict(vars(self))
         try:
-            return self._fit(X, y, callbacks)
+            with all_refused(X, self.dates):
+                rows, y = read_if_small(X, y) if isinstance(X, TableFiles) else (arrow.known(X), y)
+                return self._fit(rows, y, callbacks)
         except BaseException:  # a detector half of the old data and half of the new would mislead
             self.__dict__ = before
             raise

@@ -17,7 +17,8 @@ from delvm_tf.detection.levels.network import BATCH, STEPS
 from delvm_tf.detection.table_rows import TableRows
 from delvm_tf.inputs.batches import CheckedRows, inputs_of
 from delvm_tf.models.reconstruction_model import ReconstructionModel
-from delvm_tf.schema import Schema, arrow, learn_schema
+from delvm_tf.schema import Schema, arrow
+from delvm_tf.schema.learning import Learner
 from delvm_tf.training.array_batches import array_batches
 from delvm_tf.training.tracing import new_functions
 
@@ -197,8 +198,11 @@ def learned_schema(
     table = arrow.as_table(X)
     if arrow.is_plain(table) and not units:
         return None
-    training = table.take(rows(table.num_rows))
-    return learn_schema(training, dates, units=units).admitting(table)
+    training = np.zeros(table.num_rows, bool)
+    training[rows(table.num_rows)] = True
+    learner = Learner(dates, units=units, whole=True)
+    learner.see(table, training)
+    return learner.schema()
 
 
 def parted_stream(stream: Any, share: float) -> tuple[Any, Any]:

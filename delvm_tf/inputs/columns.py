@@ -1,6 +1,6 @@
 """Names of columns: where they are known, data are matched by name and not by position."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from delvm_tf.inputs.notices import warn
@@ -74,6 +74,13 @@ def check_names(got: Sequence[str] | None, expected: Sequence[str] | None, owner
     if not unknown and not missing:
         lines += ["Feature names must be in the same order as they were in fit: x[names]."]
     raise ValueError("\n".join(lines) + "\n")
+
+
+def listed(text: str, known: Collection[str]) -> list[str]:
+    """The names that a text with commas between them means; none if they are not all known."""
+    parts = [part.strip() for part in text.split(",")]
+    parts = [part for part in parts if part]
+    return parts if text not in known and "," in text and {*parts} <= {*known} else []
 
 
 def _some(names: list[str]) -> list[str]:

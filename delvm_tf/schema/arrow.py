@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from delvm_tf.inputs.refusals import CORRECT, Refusal, RefusedColumnsError
+
 DATES = "numbers"  # seconds since 1970
 _EXACT = 2**53  # float64 represents every integer below it, and rounds larger ones
 
@@ -16,7 +18,7 @@ def as_table(x: Any) -> Any:
 
     Raises:
         TypeError: for what is no table, or names of columns that are not text.
-        ValueError: if two columns have the same name, or a column holds values of several types.
+        ValueError: if two columns have the same name, or columns hold values of several types.
     """
     import pyarrow as pa
     from pyarrow.interchange import from_dataframe
@@ -38,6 +40,8 @@ def as_table(x: Any) -> Any:
             else:
                 raise TypeError(f"expected a table with named columns, got {type(x).__name__}")
         except pa.ArrowException as error:
+            if package == "pandas" and (mixed := _mixed(x)):
+                raise RefusedColumnsError(mixed) from error
             raise ValueError(
                 f"a column holds several types of values; make all of them numbers or text. {error}"
             ) from error
@@ -59,8 +63,22 @@ def _of_pandas(frame: Any) -> Any:
             found = {(type(v).__name__, getattr(v, "tzinfo", None) is None) for v in cells}
             if len(found) > 1:
                 held = ", ".join(sorted(kind for kind, _ in found))
-                raise pa.ArrowInvalid(f"The column {name!r} has {held}, or only some time zones")
+                raise pa.ArrowInvalid(f"{name!r} has {held}, or only some time zones")
     return table
+
+
+def _mixed(frame: Any) -> list[Refusal]:
+    """The columns of a data frame that Arrow does not take."""
+    import pyarrow as pa
+
+    found = []
+    for name in frame.columns:
+        try:
+            _of_pandas(frame[[name]])
+        except pa.ArrowException as error:
+            reason = f"the column {name!r} holds several types of values ({error.args[0]})"
+            found.append(Refusal(name, reason, ("make all values of a column numbers or text",)))
+    return found
 
 
 def is_one(x: Any) -> bool:
@@ -92,12 +110,13 @@ def is_table(x: Any) -> bool:
 
 
 def is_plain(table: Any) -> bool:
-    """Whether all columns of a pyarrow table are numbers, and no cell is missing."""
+    """Whether all columns of a pyarrow table are numbers, and no cell is missing or infinite."""
     from pyarrow import compute, types
 
     def whole(column: Any) -> bool:
-        nan = types.is_floating(column.type) and compute.any(compute.is_nan(column)).as_py()
-        return kind_of(column) == "number" and not column.null_count and not nan
+        if kind_of(column) != "number" or column.null_count:
+            return False
+        return not types.is_floating(column.type) or compute.all(compute.is_finite(column)).as_py()
 
     return all(whole(column) for column in table.columns)
 
@@ -138,7 +157,7 @@ def numbers(column: Any, name: str) -> np.ndarray:
     Dates and times become seconds, since 1970 or midnight.
 
     Raises:
-        ValueError: for integers that float64 cannot hold, or infinity.
+        RefusedColumnsError: for integers that float64 cannot hold, or infinity.
     """
     import pyarrow as pa
     from pyarrow import compute, types
@@ -158,16 +177,11 @@ def numbers(column: Any, name: str) -> np.ndarray:
         decimal = types.is_decimal(kind)  # whose text is rounded once, and itself twice
         values = (column.cast("string") if decimal else column).cast("float64").to_numpy()
     except pa.ArrowException as error:
-        raise ValueError(
-            f"the column {name!r} cannot be read as numbers without loss: {error}"
-        ) from error
+        raise _inexact(name, str(error)) from error
     if decimal:
         for k in map(int, np.flatnonzero(np.abs(values) >= _EXACT)):
             if int(column[k].as_py()) != int(values[k]):
-                raise ValueError(
-                    f"the column {name!r} cannot be read as numbers without loss: {column[k]} in "
-                    f"row {k}"
-                )
+                raise _inexact(name, f"{column[k]} in row {k}")
     return _finite(values, name)
 
 
@@ -198,8 +212,11 @@ def missing_cells(table: Any) -> np.ndarray:
 def _finite(values: np.ndarray, name: str) -> np.ndarray:
     if np.isinf(values).any():
         rows = np.flatnonzero(np.isinf(values))
-        raise ValueError(
-            f"the column {name!r} is infinite in {len(rows)} rows (first: {rows[:5].tolist()}); "
-            f"remove them, or leave the cells empty if the values are not known"
-        )
+        reason = f"the column {name!r} is infinite in {len(rows)} rows (first: {rows[:5].tolist()})"
+        raise RefusedColumnsError([Refusal(name, reason, (CORRECT,))])
     return values
+
+
+def _inexact(name: str, what: str) -> RefusedColumnsError:
+    reason = f"the column {name!r} cannot be read as numbers without loss: {what}"
+    return RefusedColumnsError([Refusal(name, reason, (CORRECT,))])

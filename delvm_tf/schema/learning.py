@@ -1,11 +1,13 @@
 """Learning from training rows what the columns of a table are."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import numpy as np
 
 from delvm_tf.inputs.draws import draws
+from delvm_tf.inputs.refusals import Refusal, Refusals, RefusedColumnsError
 from delvm_tf.schema import arrow
 from delvm_tf.schema.kinds import Category
 from delvm_tf.schema.schema import Column, Schema
@@ -38,16 +40,44 @@ def learn_schema(
         units: of columns of numbers, by name, for those who read the card: `{"heat": "°C"}`.
 
     Raises:
-        TypeError: for what is no table, dates unless they are asked for, and columns of lists or
-            bytes.
-        ValueError: for a table without rows or columns, columns without values, text that differs
-            in every row, infinite values, or units of other columns: which columns, and what to do.
+        TypeError: for what is no table.
+        ValueError: for a table without rows or columns, or units of other columns.
+        RefusedColumnsError: for dates unless they are asked for, columns of lists or bytes, columns
+            without values, text that differs in every row, infinite values, and cells of files
+            that cannot be read: all columns that are refused, why, and what to do.
     """
     whole = arrow.is_one(table) or not isinstance(table, Iterable)
     learner = Learner(dates, most_values, units, whole)
-    for part in [table] if whole else table:
-        learner.see(part)
-    return learner.schema()
+    with all_refused(table, dates):
+        for part in [table] if whole else table:
+            learner.see(part)
+        return learner.schema()
+
+
+@contextmanager
+def all_refused(table: Any, dates: Literal["refuse", "numbers"]) -> Iterator[None]:
+    """An error of columns that are refused tells all those that are.
+
+    Reading and learning look at all columns, but what cannot be read is not learned from. So after
+    an error in the block the other columns are read and learned from.
+
+    Args:
+        table: what the block reads: files of a table, or tables of another kind, which have nothing
+            that cannot be read.
+        dates: see `learn_schema`.
+    """
+    try:
+        yield
+    except RefusedColumnsError as error:
+        if not hasattr(table, "without"):
+            raise
+        refused = Refusals()
+        refused.note(error.refusals)
+        others = table.without(error.columns)
+        if others is not None:
+            with refused.noted():
+                learn_schema(others, dates)
+        raise table.refusing(refused.values()) from error
 
 
 class Learner:
@@ -74,6 +104,7 @@ class Learner:
         self._columns: dict[str, NumberSummary | TextSummary | None] = {}
         self._kinds: dict[str, str] = {}
         self._incomplete: set[str] = set()  # columns of which parts have no values
+        self._refused = Refusals()
 
     def see(self, table: Any, training: np.ndarray | None = None) -> None:
         """Take rows into account.
@@ -104,56 +135,77 @@ class Learner:
                 if training is None or training.any():
                     self._incomplete.add(name)
                 continue
-            if self._kinds.setdefault(name, kind) != kind:
-                raise TypeError(
-                    f"the column {name!r} holds {self._kinds[name]} at first, and {kind} later; "
-                    f"convert it"
-                )
             missing += arrow.missing(cells)
-            if training is not None:
-                cells = cells.filter(training)
-            self._columns[name] = summary = self._columns[name] or self._summary(cells, name, kind)
-            summary.see(cells, sampling)
+            if name not in self._refused:
+                with self._refused.noted():
+                    self._summary(cells, name, kind).see(cells, sampling, training)
         self._most_missing = max(self._most_missing, int(missing.max(initial=0)))
 
     def schema(self) -> Schema:
-        """The columns."""
+        """The columns.
+
+        Raises:
+            RefusedColumnsError: for those that cannot be used.
+            ValueError: if there are none, or for units of others; see `learn_schema`.
+        """
         if not self._rows or not self._columns:
             raise ValueError(
                 f"expected a table with rows and columns, got {self._rows} × {len(self._columns)}"
             )
-        columns = tuple(self._made())
+        columns = []
+        for name, summary in self._columns.items():
+            if name not in self._refused:
+                with self._refused.noted():
+                    columns.append(self._column(name, summary))
+        self._refused.check()
         numbers = [c.name for c in columns if not isinstance(c, Category)]
         if strange := [name for name in self._units if name not in numbers]:
             raise ValueError(
                 f"units has {strange[0]!r}, which is no column of numbers; those are "
                 f"{', '.join(numbers[:10])}"
             )
-        return Schema(columns, max(len(columns) // 2, self._most_missing))
+        return Schema(tuple(columns), max(len(columns) // 2, self._most_missing))
 
-    def _made(self) -> Iterator[Column]:
-        for name, summary in self._columns.items():
-            if summary is not None:
-                summary.incomplete |= name in self._incomplete
-            column = None if summary is None else summary.column()
-            if column is None:
-                raise ValueError(f"the column {name!r} has no values; leave it out")
-            yield column
+    def _column(self, name: str, summary: NumberSummary | TextSummary | None) -> Column:
+        if summary is not None:
+            summary.incomplete |= name in self._incomplete
+        column = None if summary is None else summary.column()
+        if column is None:
+            raise _refused(name, f"the column {name!r} has no values")
+        return column
 
     def _summary(self, cells: Any, name: str, kind: str) -> NumberSummary | TextSummary:
+        """What is kept of a column, new if these are its first cells with values."""
+        if (before := self._kinds.setdefault(name, kind)) != kind:
+            raise _refused(
+                name, f"the column {name!r} holds {before} at first, and {kind} later",
+                "convert a column to one type",
+            )  # fmt: skip
+        if (known := self._columns[name]) is not None:
+            return known
+        self._columns[name] = summary = self._new_summary(cells, name, kind)
+        return summary
+
+    def _new_summary(self, cells: Any, name: str, kind: str) -> NumberSummary | TextSummary:
         if kind == "date" and self._dates != arrow.DATES:
-            raise TypeError(
+            raise _refused(
+                name,
                 f"the column {name!r} holds dates or times ({cells.type}), which say when and not "
-                f"what; leave it out, or make numbers of it, such as the hour. dates='numbers' "
-                f"reads it as seconds"
+                f"what",
+                "read dates as seconds with dates='numbers'",
+                "make numbers of dates, such as the hour",
             )
         if kind == "text":
             return TextSummary(name, self._most_values)
         if kind not in ("number", "date"):
-            raise TypeError(
-                f"the column {name!r} holds {kind}, which is neither numbers nor text; leave it out"
+            raise _refused(
+                name, f"the column {name!r} holds {kind}, which is neither numbers nor text"
             )
         kept = min(_SAMPLED, max(_FEWEST, _CELLS // len(self._columns)))
         return NumberSummary(
             name, kind == "date", self._units.get(name, ""), len(cells) if self._whole else kept
         )
+
+
+def _refused(name: str, reason: str, *remedies: str) -> RefusedColumnsError:
+    return RefusedColumnsError([Refusal(name, reason, remedies)])

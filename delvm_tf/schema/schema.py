@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 import numpy as np
 import tensorflow as tf
 
+from delvm_tf.inputs.refusals import Refusal, Refusals, RefusedColumnsError
 from delvm_tf.schema import arrow
 from delvm_tf.schema.kinds import KINDS, Category, Number
 
@@ -84,8 +85,10 @@ class Schema:
         Columns are matched by name, in any order; others are left out.
 
         Raises:
-            TypeError: for what is no table, or columns that hold something else than in training.
-            ValueError: if columns are missing, values are infinite, or rows miss too many cells.
+            TypeError: for what is no table.
+            ValueError: if columns are missing, or rows miss too many cells.
+            RefusedColumnsError: for columns that hold something else than in training, or values
+                that are infinite.
         """
         codes = self.codes(self.cells(table))
         self.check_missing(codes)
@@ -134,13 +137,13 @@ class Schema:
             raise ValueError(
                 f"the table lacks the columns {_some(missing)}; it has {_some(table.column_names)}"
             )
-        return {column.name: _cells(table.column(column.name), column) for column in self.columns}
-
-    def admitting(self, table: Any) -> Self:
-        """The same for rows that miss as many cells as those of a table."""
-        missing = self.missing(self.codes(self.cells(table)))
-        most = max(self.most_missing, int(np.max(missing)))
-        return dataclasses.replace(self, most_missing=most)
+        found: dict[str, np.ndarray] = {}
+        refused = Refusals()
+        for column in self.columns:
+            with refused.noted():
+                found[column.name] = _cells(table.column(column.name), column)
+        refused.check(option=None)
+        return found
 
     def to_json(self) -> dict[str, Any]:
         """As JSON."""
@@ -206,10 +209,9 @@ def _cells(cells: Any, column: Column) -> np.ndarray:
     return arrow.numbers(cells, column.name)
 
 
-def _retyped(column: Column, expected: str, found: str) -> TypeError:
-    return TypeError(
-        f"the column {column.name!r} held {expected} in training, and holds {found} now; convert it"
-    )
+def _retyped(column: Column, expected: str, found: str) -> RefusedColumnsError:
+    reason = f"the column {column.name!r} held {expected} in training, and holds {found} now"
+    return RefusedColumnsError([Refusal(column.name, reason, ("convert what is of another kind",))])
 
 
 def _some(names: Any) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from delvm_tf.inputs.notices import warn
+from delvm_tf.inputs.refusals import Refusal, RefusedColumnsError
 from delvm_tf.schema import arrow
 from delvm_tf.schema.kinds import Category, Number
 
@@ -32,14 +33,16 @@ class NumberSummary:
         self.draws: list[np.ndarray] = []
         self.count = 0
 
-    def see(self, cells: Any, draws: np.ndarray) -> None:
+    def see(self, cells: Any, draws: np.ndarray, training: np.ndarray | None = None) -> None:
         """Take cells into account.
 
         Args:
             cells: a column of pyarrow.
-            draws: random numbers of the rows, (rows,).
+            draws: random numbers of the rows to learn from.
+            training: which those are, (rows,) bool; all, if None.
         """
         values = arrow.numbers(cells, self.name)
+        values = values if training is None else values[training]
         missing = np.isnan(values)
         self.incomplete |= bool(missing.any())
         sampled = ~missing & (draws < self.last)
@@ -79,10 +82,11 @@ class TextSummary:
         self.incomplete = False
         self.lost = 0  # values that are not counted any more
 
-    def see(self, cells: Any, draws: np.ndarray) -> None:
-        """Take cells into account."""
+    def see(self, cells: Any, draws: np.ndarray, training: np.ndarray | None = None) -> None:
+        """Take cells into account; see `NumberSummary`."""
         from pyarrow import compute
 
+        cells = cells if training is None else cells.filter(training)
         for each in compute.value_counts(arrow.strings(cells)):
             self.counts[each["values"].as_py()] += each["counts"].as_py()
         missing = self.counts.pop("", 0)
@@ -111,8 +115,10 @@ class TextSummary:
 
     def _check_repeated(self) -> None:
         if len(self.counts) == self.rows > self.most_values:
-            raise ValueError(
+            reason = (
                 f"the text in the column {self.name!r} is different in each of {self.rows} rows, "
-                f"as names and numbers of rows are; leave it out, or if these are numbers written "
-                f"as text, such as {next(iter(self.counts))!r}, convert them"
+                f"as names and numbers of rows are"
             )
+            one = next(iter(self.counts))
+            remedy = f"convert numbers that are written as text, such as {one!r}"
+            raise RefusedColumnsError([Refusal(self.name, reason, (remedy,))])

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import shlex
 import shutil
 
 import numpy as np
@@ -333,3 +334,46 @@ def test_other_files_than_tables_are_refused(name, delvm, tmp_path):
     done = delvm("fit", name, "-o", "m")
     assert done.returncode == 1
     assert f"{name} is no table; expected .csv" in done.stderr
+
+
+def untidy(folder):
+    """A file with a column of each kind that is refused, some of whose names need quotes."""
+    lines = ["x,the day,-id,us day,far,empty,bad"]
+    for k in range(60):
+        far = "1e999" if k == 40 else k
+        lines.append(f"{k % 7},2026-01-02,n{k},1/27/2026,{far},,{int(k > 50)}")
+    (folder / "a.csv").write_text("\n".join(lines))
+
+
+@pytest.mark.parametrize("way", [(), ("--columns", "x", "the day", "us day", "far")])
+def test_all_columns_that_are_refused_are_told_with_options_that_work(delvm, fitted, tmp_path, way):
+    untidy(tmp_path)
+    arguments = ["fit", "a.csv", "-o", "m", "--label", "bad", "--recipe", fitted / "quick.toml"]
+    done = delvm(*arguments, *way)
+    assert done.returncode == 1
+    error, *lines, advice = done.stderr.splitlines()
+    assert error == f"error: {3 if way else 5} columns cannot be used:"
+    assert all(line.startswith("  ") for line in lines)
+    assert "or read dates as seconds with --dates 'numbers'" in advice
+    assert not (tmp_path / "m").exists()
+    option = advice.partition("; ")[0].removeprefix("leave them out with ")
+    given = arguments if way else [*arguments, *way]
+    assert delvm(*given, *shlex.split(option)).returncode == 0, option
+    assert dv.load_detector(tmp_path / "m").feature_names_in_.tolist() == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("option", "hint"),
+    [
+        (("--drop", "the day,us day", "empty"), "--drop 'the day' 'us day' empty"),
+        (("--columns", "x,", "far"), "--columns x far"),
+        (("--index", "x,far"), "--index x far"),
+        (("--kind", "x,far=text"), "--kind x=text far=text"),
+        (("--normal", "0,1", "--columns", "x"), "--normal 0 1"),
+    ],
+)
+def test_names_with_commas_between_them_are_separated(delvm, tmp_path, option, hint):
+    untidy(tmp_path)
+    done = delvm("fit", "a.csv", "-o", "m", "--label", "bad", *option)
+    assert done.returncode == 1
+    assert done.stderr.endswith(f"are {hint}\n")

@@ -6,6 +6,7 @@ import pytest
 
 import delvm_tf as dv
 from delvm_tf.datasets import open_table
+from delvm_tf.datasets.archive import ContentsError
 from delvm_tf.detection import fitting, table_rows
 from delvm_tf.detection.levels.level_detector import LevelDetector
 from delvm_tf.detection.table_rows import TableRows
@@ -220,3 +221,23 @@ def test_of_large_files_random_rows_are_looked_at(files, large, monkeypatch):
     again = dv.AnomalyDetector(epochs=1).fit(open_table(files))
     np.testing.assert_array_equal(seen[0], seen[1])
     assert again.threshold_ == detector.threshold_
+
+
+@pytest.mark.parametrize("size", [10**9, 0])
+def test_columns_that_cannot_be_read_and_those_that_cannot_be_used_are_told_at_once(
+    tmp_path, monkeypatch, size
+):
+    monkeypatch.setattr(table_rows, "SMALL", size)
+    frame = rows(100).assign(
+        name=[f"n{k}" for k in range(100)], day="2026-01-02", odd="1,234.5", empty=""
+    )
+    frame.loc[50, "size"] = np.inf
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    refused = ["size", "name", "day", "odd", "empty"]
+    for read in (dv.AnomalyDetector().fit, dv.schema.learn_schema):
+        with pytest.raises(ContentsError) as told:
+            read(open_table(tmp_path))
+        assert told.value.columns == refused
+        assert f"leave them out with drop={refused!r}" in str(told.value)
+    left = open_table(tmp_path, drop=refused)
+    assert dv.AnomalyDetector(small_model(), epochs=1).fit(left).schema_.names == left.names

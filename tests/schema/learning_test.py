@@ -6,6 +6,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from delvm_tf.inputs.refusals import RefusedColumnsError
 from delvm_tf.schema import Number, arrow, learn_schema, learning, summaries
 from delvm_tf.schema.learning import Learner
 
@@ -134,3 +135,45 @@ def test_any_table_with_an_interchange_is_one(way, kind):
     schema = learn_schema(exchanged)
     assert schema == learn_schema(table)
     np.testing.assert_array_equal(schema.encode(exchanged), schema.encode(table))
+
+
+def odd(rows=60):
+    """A table with a column that can be used, and one of each kind that cannot."""
+    return pd.DataFrame({
+        "heat": np.arange(rows) * 0.5,
+        "day": pd.date_range("2026-01-01", periods=rows),
+        "name": [f"n{k}" for k in range(rows)],
+        "none": pd.Series([None] * rows, dtype=object),
+        "list": [[k] for k in range(rows)],
+        "far": np.where(np.arange(rows) == 7, np.inf, 1.0),
+        "long": [2**60 + 1, *range(1, rows)],
+    })  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [7, 60])
+def test_all_columns_that_cannot_be_used_are_told_at_once(size):
+    table = odd()
+    for given in (parts(table, size), table):
+        with pytest.raises(RefusedColumnsError) as told:
+            learn_schema(given)
+        assert {*told.value.columns} == {*table.columns} - {"heat"}
+        assert str(told.value).count("\n") == 7
+        left = table.drop(columns=told.value.columns)
+        assert learn_schema(left).names == ("heat",)
+    with pytest.raises(RefusedColumnsError) as told:
+        learn_schema(table, dates="numbers")
+    assert "day" not in told.value.columns
+
+
+def test_columns_of_several_types_are_told_at_once():
+    table = pd.DataFrame({"a": [1, "x"], "b": [1.0, 2.0], "c": [b"x", 2]}, dtype=object)
+    with pytest.raises(RefusedColumnsError, match="2 columns cannot be used") as told:
+        learn_schema(table)
+    assert told.value.columns == ["a", "c"]
+
+
+def test_infinite_values_are_refused_in_rows_that_are_not_learned_from_too():
+    learner = Learner(whole=True)
+    learner.see(odd()[["heat", "far"]], np.arange(60) > 10)
+    with pytest.raises(RefusedColumnsError, match="'far' is infinite in 1 rows"):
+        learner.schema()

@@ -17,10 +17,8 @@ DTYPES = (
     "int32", "int64",
 )  # fmt: skip
 EXACT = 2**53  # float64 represents every integer below it, and rounds larger ones
-INEXACT = (
-    "an integer that float64 cannot represent; leave the column out with drop= if it numbers the "
-    "rows"
-)
+ROUNDED = "an integer that float64 cannot represent"
+INEXACT = f"{ROUNDED}; leave the column out with drop= if it numbers the rows"
 
 
 class Chunk(NamedTuple):

@@ -8,6 +8,7 @@ from delvm_tf.datasets.archive import ContentsError
 from delvm_tf.datasets.streams.csv_cells import BOOLEANS, DATE, INFINITE, INTEGER, MISSING, NUMBER
 from delvm_tf.datasets.streams.csv_text import CsvText, Line
 from delvm_tf.datasets.streams.reading import TableOptions
+from delvm_tf.inputs.columns import listed
 
 _SAVETXT = re.compile(r"[+-]?\d\.\d{18}e[+-]\d+")
 
@@ -53,7 +54,8 @@ def names_mixed_columns(text: CsvText, expected: Collection[str]) -> bool:
     first, second, options = text.first, text.second, text.options
     if options.header is not None:
         return options.header
-    if expected and {*expected} <= {cell.strip() for cell in first.cells}:
+    names = [cell.strip() for cell in first.cells]
+    if expected and all(name in names or listed(name, names) for name in expected):
         return True
     dated = any(map(DATE.fullmatch, first.cells))
     if {_kind(cell) for cell in first.cells} <= {"text", ""} and (

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 from delvm_tf.datasets.archive import ContentsError
+from delvm_tf.inputs.columns import listed
 
 Column = str | int
 # pandas' names of a column without a name, and of an index in Parquet.
@@ -145,18 +146,10 @@ def select(
             )
         names = [name or f"Unnamed: {k}" for k, name in enumerate(names)]
 
+    _check_known(options, names, width, origin)
+
     def place(column: Column) -> int:
-        if isinstance(column, str):
-            if names is not None and column in names:
-                return names.index(column)
-            known = "no names of columns" if names is None else f"the columns {_some(names)}"
-            raise ContentsError(
-                f"{origin} has no column {column!r}; it has {known}"
-                + ("; pass its number, or header=True" if names is None else "")
-            )
-        if not -width <= column < width:
-            raise ContentsError(f"{origin} has no column {column}; it has {width} columns")
-        return int(column) % width
+        return names.index(column) if isinstance(column, str) and names else int(column) % width
 
     label = None if options.label is None else place(options.label)
     if reading.labels and label is None:
@@ -182,10 +175,12 @@ def select(
     asked = reading.names if reading.lenient else None
     odd = [n for n in own if _INDEX.fullmatch(n) or n in index]
     if options.columns is None and (odd := [n for n in odd if asked is None or n in asked]):
-        raise ContentsError(
-            f"{origin}: column {names.index(odd[0])}, {odd[0]!r}, is an index or has no name; pass "
-            f"index={odd[0]!r} to leave it out, or columns= with all features to keep it"
-        )
+        what = f"column {names.index(odd[0])}, {odd[0]!r}, is an index or has no name; pass "
+        how = f"index={odd[0]!r} to leave it out, or columns= with all features to keep it"
+        if len(odd) > 1:
+            what = f"the columns {_some(odd)} are indices or have no names; pass "
+            how = f"index={odd!r} to leave them out, or columns= with all features to keep them"
+        raise ContentsError(f"{origin}: {what}{how}")
     if reading.names is None:
         return Selection(features, label, tuple(own))
     missing = [n for n in reading.names if n not in own]
@@ -201,6 +196,33 @@ def select(
         )
     features = [names.index(n) for n in reading.names]
     return Selection(features, label, tuple(reading.names), tuple(more))
+
+
+def _check_known(
+    options: TableOptions, names: Sequence[str] | None, width: int, origin: object
+) -> None:
+    """Refuse columns that are not there, with a hint where commas stand between names."""
+    known = range(-width, width)
+    unknown: list[Column] = []
+    hints: list[str] = []
+    for option in ("label", "columns", "drop", "index"):
+        given = _several(getattr(options, option))
+        lost = [c for c in given if c not in (known if isinstance(c, int) else names or ())]
+        parts = {c: listed(str(c), names or ()) for c in lost}
+        if any(parts.values()) and option != "label":
+            meant = [name for c in given for name in parts.get(c, [c])]
+            hints.append(f"; the names are {option}={meant!r}")
+        unknown += lost
+    if not unknown:
+        return
+    has = f"{width} columns" if names is None else f"the columns {_some(names)}"
+    if names is None and any(isinstance(column, str) for column in unknown):
+        hints = ["; pass its number, or header=True"]
+        has = "no names of columns"
+    elif names is not None and all(isinstance(column, int) for column in unknown):
+        has = f"{width} columns"
+    which = f"column{'s' if len(unknown) > 1 else ''} {', '.join(map(repr, unknown))}"
+    raise ContentsError(f"{origin} has no {which}; it has {has}{''.join(hints)}")
 
 
 def _some(names: Sequence[str]) -> str:

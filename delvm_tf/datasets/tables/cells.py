@@ -50,13 +50,11 @@ def numbers(cells: pa.StringArray, decimal: str) -> pa.DoubleArray | None:
     return None if _any(compute.is_nan(values)) else values  # "nan(1)"
 
 
-def numbers_or_words(cells: pa.StringArray, decimal: str) -> pa.DoubleArray | None:
-    """The same, with 1 and 0 for words of truth."""
-    values = numbers(cells, decimal)
-    if values is None:
-        ones = compute.if_else(compute.is_in(cells, _TRUE), "1", "0")
-        values = numbers(compute.if_else(compute.is_in(cells, _WORDS), ones, cells), decimal)
-    return values
+def truths(cells: pa.StringArray, decimal: str) -> pa.DoubleArray | None:
+    """Present cells as 1 and 0, which may also be written as words of truth."""
+    ones = compute.if_else(compute.is_in(cells, _TRUE), "1", "0")
+    values = numbers(compute.if_else(compute.is_in(cells, _WORDS), ones, cells), decimal)
+    return values if values is not None and {*values.unique().to_pylist()} <= {0, 1, None} else None
 
 
 def booleans(cells: pa.StringArray, decimal: str) -> pa.BooleanArray | None:

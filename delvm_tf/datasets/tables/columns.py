@@ -1,6 +1,6 @@
 """The cells of a column as what the column holds, or an error that says where."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, get_args
 
 import numpy as np
@@ -9,14 +9,26 @@ from pyarrow import compute, types
 
 from delvm_tf.datasets.archive import ContentsError
 from delvm_tf.datasets.dataset import Array
-from delvm_tf.datasets.streams.chunk import EXACT, INEXACT, whole_labels
+from delvm_tf.datasets.streams.chunk import EXACT, ROUNDED, whole_labels
 from delvm_tf.datasets.tables import cells as parsing
 from delvm_tf.datasets.tables.cells import BOOLEAN, DATES, NOTHING, NUMBER, PARSERS, TEXT
 from delvm_tf.datasets.tables.sources import Source
+from delvm_tf.inputs.refusals import CORRECT, Refusal, RefusedColumnsError
 
+Way = Callable[[pa.StringArray, str], pa.Array | None]
 Kind = Literal["number", "boolean", "date", "text"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+# How text of a kind may be written, all cells of a column alike.
+_WAYS: dict[str, Sequence[Way]] = {
+    "number": (parsing.numbers, parsing.truths),
+    "boolean": (parsing.booleans,),
+    "date": tuple(PARSERS[kind] for kind in DATES),
+}
 _NAMES = {NUMBER: "number", BOOLEAN: "boolean", TEXT: "text", NOTHING: "nothing"}
+
+
+class RefusedFileColumnsError(ContentsError, RefusedColumnsError):
+    """Columns of files that cannot be used; see `RefusedColumnsError`."""
 
 
 def kind_of(kind: pa.DataType) -> str:
@@ -37,7 +49,7 @@ class Columns:
         self.given = given
         self.settled = settled
         self.decimal = decimal
-        self.dates: dict[str, pa.DataType] = {}  # of given kinds, from the first cells on
+        self.ways: dict[str, Sequence[Way]] = {}  # of given kinds, by the cells so far
 
     def __call__(self, cells: pa.Array, name: str, source: Source, start: int) -> pa.Array:
         """Cells of a file, from a row on, as what their column holds."""
@@ -50,9 +62,7 @@ class Columns:
             floats = found.to_numpy(zero_copy_only=False)
             if np.isinf(floats).any():
                 row = start + int(np.flatnonzero(np.isinf(floats))[0])
-                raise ContentsError(
-                    f"{source.place(row)}, column {name!r}, is infinite; fill it or remove the row"
-                )
+                raise _refused(name, f"{source.place(row)}, column {name!r}, is infinite")
         return found
 
     def _typed(self, cells: pa.Array, name: str, kind: str, source: Source, start: int) -> pa.Array:
@@ -61,10 +71,10 @@ class Columns:
         if own == NOTHING:
             return pa.nulls(len(cells), wanted)
         if kind_of(own) != kind and (kind_of(own), kind) != ("boolean", "number"):
-            raise ContentsError(
-                f"{source.path}: the column {name!r} holds {kind_of(own)} ({own}), expected "
-                f"{kind}; convert it"
-            )
+            raise _refused(
+                name, f"{source.path}: the column {name!r} holds {kind_of(own)} ({own}), expected "
+                f"{kind}", "convert what is of another kind",
+            )  # fmt: skip
         if types.is_dictionary(cells.type):
             cells = cells.dictionary_decode()
         if types.is_boolean(cells.type) and wanted == NUMBER:
@@ -79,16 +89,17 @@ class Columns:
                 )
             )
         except pa.ArrowException as error:
-            raise ContentsError(
-                f"{source.path}: the column {name!r} cannot be read after row {start} ({error}); "
-                f"correct it, or leave it out with drop="
-            ) from error
+            raise _refused(
+                name, f"{source.path}: the column {name!r} cannot be read after row {start} "
+                f"({error})",
+            ) from error  # fmt: skip
         if wanted == NUMBER and not types.is_floating(cells.type):
             floats = found.to_numpy(zero_copy_only=False)
             for k in map(int, np.flatnonzero(np.abs(floats) >= EXACT)):
                 if int(cells[k].as_py()) != int(floats[k]):
-                    raise ContentsError(
-                        f"{source.place(start + k)}, column {name!r}, is {cells[k]}, {INEXACT}"
+                    raise _refused(
+                        name,
+                        f"{source.place(start + k)}, column {name!r}, is {cells[k]}, {ROUNDED}",
                     )
         return found
 
@@ -100,31 +111,26 @@ class Columns:
         known = parsing.present(cells)
         if kind == "nothing" or known.null_count == len(known):
             return pa.nulls(len(cells), self.settled.get(name) or _type_of(kind, NOTHING))
+        ways = self.ways.get(name) or _WAYS[kind]
         if name in self.settled:
-            parsers = [self.settled[name]]
-        elif kind == "date":
-            parsers = [self.dates[name]] if name in self.dates else [*DATES]
-        else:
-            parsers = [NUMBER if kind == "number" else BOOLEAN]
-        parse = {**PARSERS, NUMBER: parsing.numbers_or_words}
-        for each in parsers:
-            found = parse[each](known, self.decimal)
-            if found is None:
-                continue
-            if kind == "date":
-                self.dates[name] = each
-            elif each == NUMBER and (bad := parsing.rounded(found, known)) is not None:
-                raise ContentsError(
-                    f"{source.place(start + bad)}, column {name!r}, is {known[bad]}, {INEXACT}"
+            ways = [PARSERS[self.settled[name]]]
+        parsed = {way: cells for way in ways if (cells := way(known, self.decimal)) is not None}
+        if parsed:
+            self.ways[name] = [*parsed]
+            found = next(iter(parsed.values()))
+            if kind == "number" and (bad := parsing.rounded(found, known)) is not None:
+                raise _refused(
+                    name,
+                    f"{source.place(start + bad)}, column {name!r}, is {known[bad]}, {ROUNDED}",
                 )
             return found
-        for k, cell in enumerate(known):
-            one = known.slice(k, 1)
-            if cell.is_valid and all(parse[each](one, self.decimal) is None for each in parsers):
+        for k in range(len(known)):
+            ways = [way for way in ways if way(known.slice(k, 1), self.decimal) is not None]
+            if not ways:  # unlike those before
                 break
-        raise ContentsError(
-            f"{source.place(start + k)}, column {name!r}, holds {cell.as_py()!r}, not a {kind}; "
-            f"correct it, empty the cell if the value is not known, or remove the row"
+        raise _refused(
+            name,
+            f"{source.place(start + k)}, column {name!r}, holds {known[k].as_py()!r}, not a {kind}",
         )
 
 
@@ -162,3 +168,7 @@ def _type_of(kind: str, own: pa.DataType) -> pa.DataType:
     if kind == "date":
         return own if own != NOTHING else DATES[0]
     return {name: found for found, name in _NAMES.items()}[kind]
+
+
+def _refused(name: str, reason: str, remedy: str = CORRECT) -> RefusedFileColumnsError:
+    return RefusedFileColumnsError([Refusal(name, reason, (remedy,))])

@@ -1,6 +1,6 @@
 """Tables of any size with columns of any kind: what they hold, and their rows some at a time."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -15,9 +15,11 @@ from delvm_tf.datasets.streams.reading import Column, Reading, TableOptions, sel
 from delvm_tf.datasets.streams.stream import TABLES, files_of
 from delvm_tf.datasets.tables import columns as reading
 from delvm_tf.datasets.tables.cells import NOTHING, TEXT, ColumnOfText
-from delvm_tf.datasets.tables.columns import KINDS, Kind, kind_of
+from delvm_tf.datasets.tables.columns import KINDS, Kind, RefusedFileColumnsError, kind_of
 from delvm_tf.datasets.tables.sources import Source, source_of
+from delvm_tf.inputs.columns import listed
 from delvm_tf.inputs.notices import warn
+from delvm_tf.inputs.refusals import Refusal, Refusals
 
 _ROWS = 2**13
 
@@ -53,7 +55,8 @@ class TableFiles:
         self._options = options
         self._given = dict(kinds)
         self.files = tuple(source.path for source in sources)
-        self._types: dict[str, pa.DataType] | None = None
+        self._types: dict[str, pa.DataType] | None = None  # of columns that were settled
+        self._refused = Refusals()  # of the others
         self._labels: list[str | None] = []
         names: tuple[str, ...] | None = None
         for source in sources:
@@ -64,7 +67,7 @@ class TableFiles:
         assert names is not None  # every column of a source has one
         self.names = names
         if strange := [name for name in self._given if name not in names]:
-            raise ValueError(f"kinds names {strange[0]!r}, which is no feature of {self.files[0]}")
+            raise ValueError(_strange(strange, self._given, names, self.files[0]))
         if wrong := [kind for kind in self._given.values() if kind not in KINDS]:
             raise ValueError(f"unknown kind {wrong[0]!r}; expected one of {', '.join(KINDS)}")
 
@@ -77,9 +80,11 @@ class TableFiles:
         of which those that are none of these have pyarrow's name.
 
         Raises:
-            ContentsError: if the files disagree, or all cells of a column of text are numbers or
-                dates that are written otherwise than expected.
+            ContentsError: for columns of which the files disagree, and those of text all of whose
+                cells are numbers or dates that are written otherwise than expected.
         """
+        if self._settled and self._refused:
+            raise self.refusing(self._refused.values())
         return {name: self._given.get(name) or kind_of(self._settled[name]) for name in self.names}
 
     def with_kinds(self, kinds: Mapping[str, Kind]) -> "TableFiles":
@@ -92,6 +97,25 @@ class TableFiles:
         """
         return TableFiles(self._sources, replace(self._options, columns=tuple(kinds)), kinds)
 
+    def without(self, names: Sequence[str]) -> "TableFiles | None":
+        """The same files with less columns; None if none is left."""
+        left = tuple(name for name in self.names if name not in names)
+        if not left:
+            return None
+        given = {name: kind for name, kind in self._given.items() if name in left}
+        return TableFiles(self._sources, replace(self._options, columns=left), given)
+
+    def refusing(self, refusals: Iterable[Refusal]) -> ContentsError:
+        """An error of columns that cannot be used, which says how to leave them out."""
+        refusals = sorted(refusals, key=lambda refusal: self.names.index(refusal.column))
+        names = [refusal.column for refusal in refusals]
+        left = [name for name in self.names if name not in names]
+        option = f"drop={names!r}"
+        if self._options.columns is not None:
+            option = f"columns={left!r}"
+        known = self._options.columns is not None and self._given.keys() == {*self.names}
+        return RefusedFileColumnsError(refusals, option if left and not known else None)
+
     def batches(self, rows: int = _ROWS) -> Iterator[TableChunk]:
         """The rows in order, at most `rows` at a time, in constant memory.
 
@@ -99,26 +123,33 @@ class TableFiles:
         cells are null (NaN in a column of numbers that Parquet or Feather have so).
 
         Raises:
-            ContentsError: for a cell that is not what the column holds, infinite numbers, integers
-                that float64 cannot represent, and labels that are no integers: the file, row,
-                column and value.
+            ContentsError: for cells that are not what their column holds, infinite numbers and
+                integers that float64 cannot represent: file, row and value of the first one of
+                each column, for which the files are read to their end, and all columns that are
+                refused by `kinds`. For labels that are no integers.
         """
         if rows < 1:
             raise ValueError(f"rows must be positive, got {rows}")
         settled = {} if self._given.keys() == {*self.names} else self._settled
+        refused = Refusals(self._refused)
         read = reading.Columns(self._given, settled, self._options.decimal)
         for source, label in zip(self._sources, self._labels, strict=True):
             start = 0
             wanted = [*self.names, *([] if label is None else [label])]
             for cells in source.batches(wanted):
                 y = None if label is None else reading.labels(cells[label], label, source, start)
-                table = pa.table(
-                    {name: read(cells[name], name, source, start) for name in self.names}
-                )
-                for k in range(0, len(table), rows):
+                found = {}
+                for name in self.names:
+                    if name not in refused:
+                        with refused.noted():
+                            found[name] = read(cells[name], name, source, start)
+                table = pa.table(found)
+                for k in range(0, 0 if refused else len(table), rows):
                     some = None if y is None else y[k : k + rows]
                     yield TableChunk(source.path, start + k, table.slice(k, rows), some)
-                start += len(table)
+                start += len(cells[self.names[0]])
+        if refused:
+            raise self.refusing(refused.values())
 
     def read(self) -> tuple[pa.Table, Array | None]:
         """All rows as one table, and the labels or None."""
@@ -149,7 +180,7 @@ class TableFiles:
 
     @property
     def _settled(self) -> dict[str, pa.DataType]:
-        """The types of columns whose kinds are not given."""
+        """The types of columns whose kinds are not given, as far as they are not refused."""
         if self._types is None:
             self._types = self._settle()
         return self._types
@@ -162,7 +193,8 @@ class TableFiles:
         for source in self._sources:
             for name in unknown:
                 if name in source.types:
-                    found[name] = _merged(found.get(name), source.types[name], name, source)
+                    with self._refused.noted():
+                        found[name] = _merged(found.get(name), source.types[name], name, source)
                 else:
                     text.setdefault(name, ColumnOfText(self._options.decimal))
             untyped = [name for name in unknown if name not in source.types]
@@ -174,8 +206,9 @@ class TableFiles:
                         row, cell = column.other
                         where[name] = f"row {row} of {source.path} holds {cell!r}"
         for name, column in text.items():
-            _check(name, column, where.get(name))
-            found[name] = _merged(found.get(name), column.type, name, self._sources[0])
+            with self._refused.noted():
+                _check(name, column, where.get(name))
+                found[name] = _merged(found.get(name), column.type, name, self._sources[0])
         return found
 
 
@@ -237,6 +270,20 @@ def open_table(
     return TableFiles(sources, options, kinds or {})
 
 
+def _strange(
+    strange: list[str], given: Mapping[str, Kind], names: tuple[str, ...], file: Path
+) -> str:
+    """What is wrong with kinds of columns that are not there."""
+    parts = {name: listed(name, names) for name in strange}
+    meant = {
+        part: kind for name, kind in given.items() for part in parts.get(name, [name])
+    }  # fmt: skip
+    some = ", ".join(map(repr, strange))
+    what = "which is no feature" if len(strange) == 1 else "which are no features"
+    hint = f"; the names are kinds={meant!r}" if any(parts.values()) else ""
+    return f"kinds names {some}, {what} of {file}{hint}"
+
+
 def _merged(
     known: pa.DataType | None, found: pa.DataType, name: str, source: Source
 ) -> pa.DataType:
@@ -244,26 +291,35 @@ def _merged(
         return found
     if found == NOTHING:
         return known
-    raise ContentsError(
+    reason = (
         f"{source.path}: the column {name!r} holds {kind_of(found)} ({found}), but "
-        f"{kind_of(known)} ({known}) in another file; write all files alike, or leave it out with "
-        f"drop="
+        f"{kind_of(known)} ({known}) in another file"
     )
+    raise RefusedFileColumnsError([Refusal(name, reason, ("write all files alike",))])
 
 
 def _check(name: str, column: ColumnOfText, where: str | None) -> None:
     if column.odd == "numbers":
         mark, other = (".", ",") if column.decimal == "." else (",", ".")
-        raise ContentsError(
-            f"the column {name!r} holds numbers with {other!r}, such as {where}; pass "
-            f"decimal={other!r} if that is the decimal mark, or write them with {mark!r} and "
-            f"without separators of thousands; kinds={{{name!r}: 'text'}} if they are text"
-        )
+        raise RefusedFileColumnsError([
+            Refusal(
+                name,
+                f"the column {name!r} holds numbers with {other!r}, such as {where}",
+                (
+                    f"pass decimal={other!r} if that is the decimal mark, or write numbers with "
+                    f"{mark!r} and without separators of thousands",
+                    f"pass kinds={{{name!r}: 'text'}} if it is text",
+                ),
+            )
+        ])  # fmt: skip
     if column.odd == "dates":
-        raise ContentsError(
-            f"the column {name!r} holds dates that are not written as 2026-11-27: {where}; convert "
-            f"them, leave the column out with drop=, or pass kinds={{{name!r}: 'text'}}"
-        )
+        raise RefusedFileColumnsError([
+            Refusal(
+                name,
+                f"the column {name!r} holds dates that are not written as 2026-11-27: {where}",
+                ("write dates so", f"pass kinds={{{name!r}: 'text'}} if it is text"),
+            )
+        ])  # fmt: skip
     if column.type == TEXT and 2 * column.numbers > column.cells:
         warn(
             f"the column {name!r} is text, for {where}, although {column.numbers} of its "

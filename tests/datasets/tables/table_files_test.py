@@ -151,7 +151,7 @@ def test_known_kinds_choose_the_columns_and_hold_for_other_files(tmp_path):
         "heat": [7.0, None], "open": [1.0, 1.0], "site": ["NA", "2"], "code": ["1", "02"]
     }  # fmt: skip
     few = open_table(written(tmp_path, "heat,site\n1,b\n", "few.csv"))
-    with pytest.raises(ContentsError, match=r"few\.csv has no column 'open'"):
+    with pytest.raises(ContentsError, match=r"few\.csv has no columns 'open', 'code'"):
         few.with_kinds(schema.kinds)
 
 
@@ -419,3 +419,50 @@ def test_large_files_are_read_in_parts(tmp_path):
     chunks = list(open_table(tmp_path).batches())
     assert [chunk.first for chunk in chunks] == [0, 8192, 16384]
     assert chunks[2].table["x"][0].as_py() == 16384.0
+
+
+ODD = "w,x,y,z\n" + "".join(f"{k},{k}.5,1/2/2026,a\n" for k in range(2000)) + "1,b,1/3/2026,c\n"
+
+
+def test_all_columns_that_cannot_be_read_are_told_at_once(tmp_path):
+    path = written(tmp_path, ODD.replace("1999,", "1e999,"))
+    table = open_table(path, kinds={"x": "number"})
+    with pytest.raises(ContentsError, match="dates that are not written"):
+        _ = table.kinds
+    with pytest.raises(ContentsError) as told:
+        table.read()
+    assert told.value.columns == ["w", "x", "y"]
+    assert "leave them out with drop=['w', 'x', 'y']" in str(told.value)
+    assert table.without(told.value.columns).kinds == {"z": "text"}
+    assert table.without(table.names) is None
+    with pytest.raises(ContentsError, match=r"leave it out with columns=\['z', 'w'\]"):
+        open_table(path, columns=["z", "y", "w"], kinds={"w": "text"}).read()
+    with pytest.raises(ContentsError, match=r"no column 'y,z'.* names are drop=\['y', 'z'\]"):
+        open_table(path, drop="y,z")
+    with pytest.raises(ValueError, match=r"no features .* are kinds={'x': 'text', 'w': "):
+        open_table(path, kinds={"x, w": "text", "v": "text"})
+    alone = open_table(path, columns="y")
+    with pytest.raises(ContentsError, match="2026'; write dates so; or pass kinds="):
+        alone.read()
+
+
+def test_rows_before_the_first_cell_that_cannot_be_read_are_given(tmp_path):
+    text = ODD.replace(",a\n", f",{'a' * 2000}\n")  # more than is read at once
+    table = open_table(written(tmp_path, text), columns=["w", "x"], kinds={"x": "number"})
+    given = []
+    with pytest.raises(ContentsError, match=r"row 2000 .*'x', holds 'b'"):
+        given.extend(len(chunk.table) for chunk in table.batches())
+    assert 0 < sum(given) < 2001
+
+
+def test_words_of_truth_are_numbers_among_zeros_and_ones_alone(tmp_path):
+    known = {"x": "number"}
+    table = open_table(written(tmp_path, "x,y\ntrue,1\n0,1\n1,1\nFALSE,1\n"))
+    assert table.with_kinds(known).read()[0]["x"].to_pylist() == [1.0, 0.0, 1.0, 0.0]
+    for cells, row in ((["true", "60.5"], 1), (["1", "2", "true"], 2)):
+        text = "x,y\n" + "".join(f"{cell},1\n" for cell in cells)
+        with pytest.raises(ContentsError, match=f"row {row} .*holds '{cells[-1]}', not a number"):
+            open_table(written(tmp_path, text)).with_kinds(known).read()
+    text = "x,y\n" + "1,1\n" * 5000 + "true,1\n" + "2,1\n" * 5000  # more than is read at once
+    with pytest.raises(ContentsError, match="not a number"):
+        open_table(written(tmp_path, text)).with_kinds(known).read()
