@@ -1,4 +1,4 @@
-"""Fit and score a detector on a .csv file of mixed columns, and see what it takes.
+"""Fit and score a detector on a .csv file of mixed columns, tell reasons, and see what it takes.
 
 The file has numbers of which some are missing, text and truth values, made from a seed in a
 temporary folder. Each step is a process of its own, so that its peak of memory is known.
@@ -24,10 +24,12 @@ from pyarrow import csv
 from rich.console import Console
 
 import delvm_tf as dv
+from delvm_tf.serving.scoring import score_files
 
 NUMBERS, TEXTS, TRUTHS = 25, 3, 2
 MISSING = 0.01
 AT_ONCE = 50_000
+REASONS = 3
 
 
 def write(path: Path, rows: int) -> None:
@@ -59,12 +61,18 @@ def fit(path: Path, folder: Path) -> None:
     """The default detector, from the file to a SavedModel."""
     detector = dv.AnomalyDetector().fit(dv.datasets.open_table(path))
     detector.save(folder / "detector")
+    dv.export_saved_model(detector, folder / "served", explain=True)
 
 
 def score(path: Path, folder: Path) -> None:
     """The scores of all rows."""
     detector = dv.load_detector(folder / "detector")
     np.save(folder / "scores.npy", detector.anomaly_score(dv.datasets.open_table(path)))
+
+
+def score_with_reasons(path: Path, folder: Path) -> None:
+    """The scores of all rows as a file, with the columns that raise each most."""
+    score_files(dv.serving.load(folder / "served"), path, folder / "scores.csv", explain=REASONS)
 
 
 def timed(step: Callable[..., None], *arguments: Any) -> tuple[float, float, float]:
@@ -83,7 +91,8 @@ def measure(args: argparse.Namespace, console: Console) -> tuple[str, Content]:
         path = folder / "rows.csv"
         write(path, rows)
         size = path.stat().st_size / 1e6
-        for title, step in {"fit": fit, "score": score}.items():
+        steps = {"fit": fit, "score": score, f"score, {REASONS} reasons": score_with_reasons}
+        for title, step in steps.items():
             console.print(f"{title}: {rows:,} rows of {size:,.0f} MB")
             context = multiprocessing.get_context("spawn")
             with ProcessPoolExecutor(1, context) as pool:

@@ -24,7 +24,7 @@ from delvm.talk import Talk
 from delvm.training import detector_of, method_of, recipe_of, train
 from delvm_tf.detection import saving, table_rows
 from delvm_tf.serving import model_card
-from delvm_tf.storage.ownership import make_folder
+from delvm_tf.storage.ownership import made_folder
 from delvm_tf.storage.paths import check_checkpoint_path, local_path
 
 # Names of columns that may be labels; without --label they are features, as all others are.
@@ -39,7 +39,11 @@ def run(args: argparse.Namespace, talk: Talk) -> dict[str, Any]:
     output = local_path(args.output, "--output")
     check_checkpoint_path(output)
     saving.refuse_foreign(output)
-    make_folder(output.parent)
+    with made_folder(output.parent):
+        return _fitted(output, args, talk)
+
+
+def _fitted(output: Path, args: argparse.Namespace, talk: Talk) -> dict[str, Any]:
     recipe = recipe_of(args.recipe)
     arrays_only = recipe is not None and recipe.arrays_only
     most = math.inf if arrays_only else table_rows.SMALL

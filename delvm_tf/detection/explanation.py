@@ -111,8 +111,7 @@ def _integrated(decision: Decision, x: Any, mean: np.ndarray) -> tuple[tf.Tensor
     if gradient is None:
         raise NotExplainedError(_message(decision.function))
     gradients = tf.reshape(gradient, (NODES, -1, *mean.shape))
-    share = tf.constant((weights / 2).reshape(-1, *ones), x.dtype)
-    contributions = way * tf.reduce_sum(share * gradients, axis=0)
+    contributions = way * tf.tensordot(tf.constant(weights / 2, x.dtype), gradients, axes=1)
     baseline = tf.repeat(tf.cast(decision.scores(center), x.dtype), tf.shape(x)[0])
     axes = list(range(1, mean.ndim + 1))
     rest = tf.cast(decision.scores(x), x.dtype) - baseline - tf.reduce_sum(contributions, axes)

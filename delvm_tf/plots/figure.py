@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from delvm_tf.storage.ownership import make_folder, refuse_foreign_file, whole
+from delvm_tf.storage.ownership import made_folder, refuse_foreign_file, whole
 from delvm_tf.storage.paths import local_path
 
 _SOFTWARE = "delvm_tf"  # written into the file to recognise it
@@ -36,8 +36,7 @@ def save_figure(figure: Any, path: str | os.PathLike[str]) -> Path:
         raise ValueError(f"figures are PNG files, so the name must end in .png, got {path}")
     place = path.resolve()
     refuse_foreign_file(path, place in _written or _is_ours(path))
-    make_folder(path.parent)
-    with whole(path) as partial:
+    with made_folder(path.parent), whole(path) as partial:
         figure.savefig(partial, dpi=130, format="png", metadata={"Software": _SOFTWARE})
     _written.add(place)
     return path

@@ -17,7 +17,7 @@ from delvm_tf.serving.model_card import ModelCard
 from delvm_tf.serving.signatures import Options, signatures
 from delvm_tf.serving.subject import Subject
 from delvm_tf.serving.warmup import write_warmup
-from delvm_tf.storage.ownership import make_folder
+from delvm_tf.storage.ownership import made_folder
 from delvm_tf.storage.paths import check_checkpoint_path, local_path
 
 
@@ -117,12 +117,18 @@ def export_saved_model(
     if explain and subject.detector is None:
         raise ValueError("explain needs a detector: dv.AnomalyDetector(model).fit(x_normal)")
     options = Options(max_batch_size, jit_compile, explain, subject.schema, subject.white(white))
-    writes = writes_files(subject.strategy)
-    if writes:
-        make_folder(base)  # before any scores are computed
-    histogram = subject.histogram(reference)
-    if not writes:
+    if not writes_files(subject.strategy):
+        subject.histogram(reference)  # a share of it, for all replicas compute it
         return base
+    with made_folder(base):  # before any scores are computed
+        return _written(subject, options, base, subject.histogram(reference), about, warmup)
+
+
+def _written(
+    subject: Subject, options: Options, base: Path, histogram: ScoreHistogram | None,
+    about: dict[str, Any], warmup: tuple[int, ...],
+) -> Path:  # fmt: skip
+    """Write the next version."""
     partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=base))  # only this call writes there
     try:
         served, threshold = signatures(subject, options)

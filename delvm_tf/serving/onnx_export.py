@@ -26,7 +26,7 @@ from delvm_tf.serving.signatures import (
     threshold_name,
 )
 from delvm_tf.serving.subject import DEFAULT, Outputs, Subject
-from delvm_tf.storage.ownership import make_folder, refuse_foreign_file, whole
+from delvm_tf.storage.ownership import made_folder, refuse_foreign_file, whole
 from delvm_tf.storage.paths import local_path
 
 OPSET = 18
@@ -88,23 +88,23 @@ def export_onnx(
         )
     if not writes_files(subject.strategy):
         return path
-    make_folder(path.parent)  # before the work
-    graph = tf.function(_marked(made), input_signature=made.inputs, autograph=False)
-    logger = logging.getLogger("tf2onnx")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)  # what it cannot convert is told below
-    try:
-        proto, _ = tf2onnx.convert.from_function(
-            graph, input_signature=made.inputs, opset=OPSET, custom_op_handlers=handlers()
-        )
-    finally:
-        logger.setLevel(level)
-    _refuse_unknown(proto)
-    add_text(proto, made.texts)
-    _check_types(proto, subject)
-    _describe(proto, subject, signature)
-    with whole(path) as partial:
-        partial.write_bytes(proto.SerializeToString())
+    with made_folder(path.parent):
+        graph = tf.function(_marked(made), input_signature=made.inputs, autograph=False)
+        logger = logging.getLogger("tf2onnx")
+        level = logger.level
+        logger.setLevel(logging.CRITICAL)  # what it cannot convert is told below
+        try:
+            proto, _ = tf2onnx.convert.from_function(
+                graph, input_signature=made.inputs, opset=OPSET, custom_op_handlers=handlers()
+            )
+        finally:
+            logger.setLevel(level)
+        _refuse_unknown(proto)
+        add_text(proto, made.texts)
+        _check_types(proto, subject)
+        _describe(proto, subject, signature)
+        with whole(path) as partial:
+            partial.write_bytes(proto.SerializeToString())
     return path
 
 

@@ -1,10 +1,10 @@
 """Which columns of a row make its anomaly score: the explanations of a served model in words."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from delvm_tf.schema.kinds import Category
 from delvm_tf.serving.model_card import ModelCard
 from delvm_tf.serving.saved import ServedModel
 from delvm_tf.serving.signatures import EXPLAIN, EXPLAIN_TABLE
@@ -53,34 +53,59 @@ def reasons(served: ServedModel, rows: Any, count: int) -> dict[str, Any]:
     import pyarrow
 
     names, contributions, expected = _explained(served, rows)
-    order = np.argsort(np.where(np.isnan(contributions), np.inf, -contributions), 1, kind="stable")
-    order = order[:, :count]
-    greatest = np.take_along_axis(contributions, order, axis=1)
-    told = np.array(names, object)[order]
-    told[np.isnan(greatest)] = None
+    order = _greatest(contributions, count)
     columns: dict[str, Any] = {}
     for k in range(count):
-        columns[f"reason_{k + 1}"] = pyarrow.array(told[:, k], pyarrow.string())
-        columns[f"contribution_{k + 1}"] = pyarrow.array(greatest[:, k])
+        place = order[:, k]
+        values = np.take_along_axis(contributions, place[:, np.newaxis], axis=1)[:, 0]
+        codes = pyarrow.array(place, pyarrow.int32(), mask=np.isnan(values))
+        told = pyarrow.DictionaryArray.from_arrays(codes, pyarrow.array(names, pyarrow.string()))
+        columns[f"reason_{k + 1}"] = told.dictionary_decode()
+        columns[f"contribution_{k + 1}"] = pyarrow.array(values)
         if expected is not None:
-            kind = pyarrow.string() if expected.dtype == object else pyarrow.float32()
-            values = np.take_along_axis(expected, order[:, k, np.newaxis], axis=1)[:, 0]
-            columns[f"expected_{k + 1}"] = pyarrow.array(values, kind)
+            columns[f"expected_{k + 1}"] = _of_place(expected, place)
     return columns
 
 
-def _explained(served: ServedModel, rows: Any) -> tuple[list[str], np.ndarray, np.ndarray | None]:
-    """Names of columns, contributions and expected values, (rows, columns) each."""
+def _explained(
+    served: ServedModel, rows: Any
+) -> tuple[list[str], np.ndarray, Sequence[np.ndarray] | None]:
+    """Names of columns, contributions, (rows, columns), and expected values of each column."""
     card, schema = served.card, served.card.schema
     if schema is None:
         found = served.predict(rows, EXPLAIN, BATCH_SIZE)
         names = card.columns or [str(k) for k in range(card.shape[0])]
-        return [*names], found["contributions"], found.get("reconstruction")
+        expected = found.get("reconstruction")
+        return [*names], found["contributions"], None if expected is None else [*expected.T]
     found = served.predict(rows, EXPLAIN_TABLE, BATCH_SIZE)
     contributions = np.stack([found[f"contribution_{name}"] for name in schema.inputs], axis=1)
     if not any(name.startswith("expected_") for name in found):
         return [*schema.names], contributions, None
-    expected = [found[f"expected_{name}"] for name in schema.inputs]
-    if any(isinstance(column, Category) for column in schema.columns):
-        expected = [np.array([str(value) for value in values], object) for values in expected]
-    return [*schema.names], contributions, np.stack(expected, axis=1)
+    return [*schema.names], contributions, [found[f"expected_{name}"] for name in schema.inputs]
+
+
+def _greatest(values: np.ndarray, count: int) -> np.ndarray:
+    """The places of the greatest of each row, the first one of equals first, (rows, count).
+
+    NaN comes last.
+    """
+    left = np.where(np.isnan(values), -np.inf, values)
+    rows = np.arange(len(left))
+    places = []
+    for _ in range(count):
+        places.append(left.argmax(axis=1))
+        left[rows, places[-1]] = -np.inf
+    return np.stack(places, axis=1)
+
+
+def _of_place(columns: Sequence[np.ndarray], place: np.ndarray) -> Any:
+    """The value of each row in its column: numbers, or text if any column is."""
+    import pyarrow
+
+    mixed = any(column.dtype == object for column in columns)
+    found = np.empty(len(place), object if mixed else np.float32)
+    for k in np.unique(place):
+        rows = place == k
+        values = columns[k][rows]
+        found[rows] = values if values.dtype == object or not mixed else values.astype(str)
+    return pyarrow.array(found, pyarrow.string() if mixed else pyarrow.float32())

@@ -5,7 +5,10 @@ import hashlib
 import itertools
 import json
 import math
+import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,7 +26,7 @@ from delvm_tf.serving.reasons import check_reasons, reasons
 from delvm_tf.serving.signatures import DEFAULT, TABLE
 from delvm_tf.storage.ownership import (
     RECORD,
-    make_folder,
+    made_folder,
     read_json,
     refuse_foreign_file,
     remove_files,
@@ -152,22 +155,23 @@ def score_files(
         )
     check_options(reader, table)
     parts = list(_parts(files))
-    folder = _folder_of(output, served, files, written, skip_damaged, asdict(table))
-    try:
-        for number, part in enumerate(parts):
-            if not (folder / f"{number}.json").exists():
-                found = _Found({}, [])
-                rows = _rows(served, part, reader, table, skip_damaged, found)
-                _write(_scored(served, rows, written), folder / f"{number}.parquet")
-                write_json(folder / f"{number}.json", found._asdict())
-            progress(sum(map(len, parts[: number + 1])), len(files))
-        summary = _joined(served, folder, len(parts), output)
-    except BaseException:
-        if not (folder / "0.json").exists():  # there is nothing to go on with
-            _remove_parts(folder, len(parts))
-        raise
-    _remove_parts(folder, len(parts))
-    return summary
+    with made_folder(output.parent):
+        folder = _folder_of(output, served, files, written, skip_damaged, asdict(table))
+        try:
+            for number, part in enumerate(parts):
+                if not (folder / f"{number}.json").exists():
+                    found = _Found({}, [])
+                    rows = _rows(served, part, reader, table, skip_damaged, found)
+                    _write(_scored(served, rows, written), folder / f"{number}.parquet")
+                    write_json(folder / f"{number}.json", found._asdict())
+                progress(sum(map(len, parts[: number + 1])), len(files))
+            summary = _joined(served, folder, len(parts), output)
+        except BaseException:
+            if not (folder / "0.json").exists():  # there is nothing to go on with
+                _remove_parts(folder, len(parts))
+            raise
+        _remove_parts(folder, len(parts))
+        return summary
 
 
 def _holds_scores(path: Path) -> bool:
@@ -211,7 +215,6 @@ def _folder_of(output: Path, served: ServedModel, files: list[Path], *options: A
         [served.card.checksums, served.card.columns, stats, options], sort_keys=True
     )
     key = hashlib.sha256(content.encode()).hexdigest()
-    make_folder(output.parent)
     return unfinished_folder(output, key)
 
 
@@ -244,17 +247,40 @@ def _rows(
 def _scored(
     served: ServedModel, rows: Iterable[tuple[str, int, Any]], written: Written
 ) -> Iterator[dict[str, Any]]:
-    """Tables of the scores of some rows, a batch of them at a time."""
+    """Tables of the scores of some rows, a batch of them at a time, in the order of the rows.
+
+    Each batch is computed by a thread of its own, while the next ones are read: what graphs do not
+    share among the processors, such as cells of text, then still keeps all of them busy.
+    """
+    ahead = os.cpu_count() or 1
+    with ThreadPoolExecutor(ahead) as pool:
+        waiting: deque[Future[dict[str, Any]]] = deque()
+        try:
+            for held in _batches(rows, written.batch_size):
+                waiting.append(pool.submit(_table, served, held, written))
+                if len(waiting) > ahead:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for each in waiting:
+                each.cancel()
+
+
+def _batches(
+    rows: Iterable[tuple[str, int, Any]], size: int
+) -> Iterator[list[tuple[str, int, Any]]]:
+    """The same rows, at least `size` at a time."""
     held: list[tuple[str, int, Any]] = []
     count = 0
     for some in rows:
         held.append(some)
         count += len(some[-1])
-        if count >= written.batch_size:
-            yield _table(served, held, written)
+        if count >= size:
+            yield held
             held, count = [], 0
     if held:
-        yield _table(served, held, written)
+        yield held
 
 
 def _joined_rows(parts: list[Any]) -> tuple[Any, str]:
@@ -273,8 +299,10 @@ def _table(
     outputs = served.predict(rows, signature, written.batch_size, written.threshold)
     if not written.p_values:
         outputs.pop("p_value", None)
+    import pyarrow
+
     table: dict[str, Any] = {
-        "file": [name for name, _, x in held for _ in range(len(x))],
+        "file": pyarrow.chunked_array([pyarrow.repeat(name, len(x)) for name, _, x in held]),
         "row": np.concatenate([first + np.arange(len(x)) for _, first, x in held]),
     }
     names = [*(name for name in FIRST if name in outputs), *sorted({*outputs} - {*FIRST})]

@@ -6,6 +6,7 @@ that says so; a folder without one is refused as soon as there is anything in it
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -118,6 +119,23 @@ def make_folder(path: Path) -> None:
         raise OSError(f"cannot write to {path}: {error}; choose another folder") from error
 
 
+@contextlib.contextmanager
+def made_folder(path: Path) -> Iterator[None]:
+    """A folder to write into in the block, made if there is none; see `make_folder`.
+
+    After an error or an interruption the folders that were made are removed again, as far as there
+    is nothing in them.
+    """
+    new = list(itertools.takewhile(lambda each: not os.path.lexists(each), (path, *path.parents)))
+    try:
+        make_folder(path)
+        yield
+    except BaseException:
+        for each in new:
+            remove_if_empty(each)
+        raise
+
+
 def claim(folder: Path, purpose: str) -> Path:
     """Take a folder for our own: one that is new or empty, or was taken for the same before.
 
@@ -130,17 +148,18 @@ def claim(folder: Path, purpose: str) -> Path:
         OSError: if it cannot be written.
     """
     existed = os.path.lexists(folder)
-    make_folder(folder)
-    record = _own_json(folder / MARKER)
-    if record is not None and record.get("purpose") == purpose:
-        return folder
-    if found := sorted(p.name for p in folder.iterdir()):
-        what = "what was not written by this program" if record is None else record.get("purpose")
-        raise FileExistsError(
-            f"{folder} holds {what} ({_some(found)}), and is needed for {purpose}, where files "
-            f"are replaced; choose another folder, or a new one in it"
-        )
-    write_json(folder / MARKER, {"author": _AUTHOR, "purpose": purpose, "made": not existed})
+    with made_folder(folder):
+        record = _own_json(folder / MARKER)
+        if record is not None and record.get("purpose") == purpose:
+            return folder
+        if found := sorted(p.name for p in folder.iterdir()):
+            foreign = "what was not written by this program"
+            what = foreign if record is None else record.get("purpose")
+            raise FileExistsError(
+                f"{folder} holds {what} ({_some(found)}), and is needed for {purpose}, where files "
+                f"are replaced; choose another folder, or a new one in it"
+            )
+        write_json(folder / MARKER, {"author": _AUTHOR, "purpose": purpose, "made": not existed})
     return folder
 
 
@@ -231,8 +250,8 @@ def unfinished_folder(output: Path, config: Any) -> Path:
                     f"{folder} is needed for unfinished results, and what is there was not written "
                     f"by this program; move it away, or choose another output"
                 )
-            make_folder(folder)
-            write_json(folder / RECORD, {"author": _AUTHOR, "config": config})
+            with made_folder(folder):
+                write_json(folder / RECORD, {"author": _AUTHOR, "config": config})
             return folder
         if record.get("config") == config:
             make_folder(folder)

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from delvm_tf.storage.ownership import make_folder
+from delvm_tf.storage.ownership import made_folder
 
 
 @contextlib.contextmanager
@@ -24,19 +24,19 @@ def whole_folder(folder: Path, refuse: Callable[[Path], None]) -> Iterator[Path]
         OSError: if it cannot be written.
     """
     refuse(folder)
-    make_folder(folder.parent)
-    partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder.parent))
-    made, old = partial / "made", partial / "old"
-    try:
-        made.mkdir()
-        yield made
-        refuse(folder)
+    with made_folder(folder.parent):
+        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder.parent))
+        made, old = partial / "made", partial / "old"
         try:
-            if folder.exists():
-                folder.rename(old)
-            made.rename(folder)
+            made.mkdir()
+            yield made
+            refuse(folder)
+            try:
+                if folder.exists():
+                    folder.rename(old)
+                made.rename(folder)
+            finally:
+                if made.exists() and old.exists():
+                    old.rename(folder)
         finally:
-            if made.exists() and old.exists():
-                old.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+            shutil.rmtree(partial, ignore_errors=True)

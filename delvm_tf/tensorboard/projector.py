@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from delvm_tf.storage.ownership import make_folder, refuse_foreign_file, whole, write_text
+from delvm_tf.storage.ownership import made_folder, refuse_foreign_file, whole, write_text
 
 SPRITE = 24  # side of a picture in the sprite, pixels
 CONFIG = "projector_config.pbtxt"
@@ -32,25 +32,25 @@ def write_projector(folder: Path, features: np.ndarray, labels: Any, images: Any
     features = features.reshape(len(features), -1)
     if len(labels) != len(features):
         raise ValueError(f"{len(features)} features, but {len(labels)} labels")
-    make_folder(folder)
-    refuse_foreign_files(folder)
-    with_images = np.ndim(images) == 4 and np.shape(images)[-1] in (1, 3)
-    lines = [
-        'embeddings {', _NAME, f'  tensor_path: "{FEATURES}"', f'  metadata_path: "{LABELS}"',
-    ]  # fmt: skip
-    if with_images:
-        lines += [
-            '  sprite {', f'    image_path: "{SPRITES}"',
-            f'    single_image_dim: {SPRITE}', f'    single_image_dim: {SPRITE}', '  }',
+    with made_folder(folder):
+        refuse_foreign_files(folder)
+        with_images = np.ndim(images) == 4 and np.shape(images)[-1] in (1, 3)
+        lines = [
+            'embeddings {', _NAME, f'  tensor_path: "{FEATURES}"', f'  metadata_path: "{LABELS}"',
         ]  # fmt: skip
-    # First the file that tells whose the others are.
-    write_text(folder / CONFIG, "\n".join([*lines, "}"]) + "\n")
-    if with_images:
-        with whole(folder / SPRITES) as partial:
-            partial.write_bytes(sprite(np.asarray(images)))
-    write_text(folder / LABELS, "\n".join(map(str, labels)) + "\n")
-    with whole(folder / FEATURES) as partial:
-        np.savetxt(partial, features, fmt="%.6g", delimiter="\t")
+        if with_images:
+            lines += [
+                '  sprite {', f'    image_path: "{SPRITES}"',
+                f'    single_image_dim: {SPRITE}', f'    single_image_dim: {SPRITE}', '  }',
+            ]  # fmt: skip
+        # First the file that tells whose the others are.
+        write_text(folder / CONFIG, "\n".join([*lines, "}"]) + "\n")
+        if with_images:
+            with whole(folder / SPRITES) as partial:
+                partial.write_bytes(sprite(np.asarray(images)))
+        write_text(folder / LABELS, "\n".join(map(str, labels)) + "\n")
+        with whole(folder / FEATURES) as partial:
+            np.savetxt(partial, features, fmt="%.6g", delimiter="\t")
 
 
 def refuse_foreign_files(folder: Path) -> None:

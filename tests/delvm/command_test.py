@@ -159,3 +159,30 @@ def test_it_is_an_entry_of_the_package():
     module, _, function = project["scripts"]["delvm"].partition(":")
     assert module == command.__name__
     assert callable(getattr(command, function))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("fit", "{0}/machines.csv", "-o", "deep/er/m", "--label", "defekt", "--separator", ";",
+         "--decimal", ",", "--recipe", "{0}/quick.toml"),
+        ("fit", "{0}/machines.csv", "-o", "deep/er/m", "--label", "lost"),
+        ("score", "{0}/model", "{0}/machines.csv", "-o", "deep/er/s.csv", "--explain", "1"),
+        ("score", "{0}/model", "{0}/quick.toml", "-o", "deep/er/s.csv"),
+        ("export", "{0}/model", "-o", "deep/er/served"),
+        ("export", "{0}/model", "-o", "deep/er/m.onnx", "--onnx"),
+    ],
+)  # fmt: skip
+def test_nothing_is_left_behind_after_an_error(delvm, fitted, tmp_path, monkeypatch, arguments):
+    def full(self, target):
+        raise OSError(errno.ENOSPC, "No space left on device", str(target))
+
+    for existing in ([], ["deep"]):
+        for folder in existing:
+            (tmp_path / folder).mkdir()
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "rename", full)
+            patch.setattr(Path, "replace", full)
+            done = delvm(*(argument.format(fitted) for argument in arguments))
+        assert done.returncode == 1, done.stderr
+        assert [path.name for path in tmp_path.rglob("*")] == existing

@@ -11,6 +11,7 @@ import pytest
 from delvm_tf.storage.ownership import (
     claim,
     contents,
+    made_folder,
     refuse_foreign_file,
     release,
     remove_files,
@@ -197,3 +198,36 @@ def test_a_folder_of_something_else_is_refused_without_reading_it_through(tmp_pa
     (tmp_path / "home" / "data" / "large").chmod(0)
     with pytest.raises(FileExistsError, match=r"did not write, or what was changed since \(data\)"):
         sealed(tmp_path / "home")
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left"), KeyboardInterrupt()])
+def test_folders_that_were_made_go_again_after_an_error(tmp_path, error):
+    def fill(name, files):
+        with made_folder(tmp_path / name):
+            for file in files:
+                (tmp_path / file).write_text("")
+            raise error
+
+    (tmp_path / "old").mkdir()
+    for name, files, left in (
+        ("a/b/c", [], []), ("old", [], []), ("old/d", [], []),
+        ("e/f", ["e/kept"], ["e", "e/kept"]),
+    ):  # fmt: skip
+        with pytest.raises(type(error)):
+            fill(name, files)
+        found = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*"))
+        assert found == [*left, "old"]
+    with made_folder(tmp_path / "g" / "h"):
+        pass
+    assert (tmp_path / "g" / "h").is_dir()
+
+
+def test_no_folder_is_left_whose_record_could_not_be_written(tmp_path, monkeypatch):
+    def full(self, target):
+        raise OSError(errno.ENOSPC, "No space left")
+
+    monkeypatch.setattr(Path, "replace", full)
+    for begin in (lambda: unfinished_folder(tmp_path / "a", 1), lambda: claim(tmp_path / "b", "c")):
+        with pytest.raises(OSError, match="No space left"):
+            begin()
+    assert not [*tmp_path.iterdir()]

@@ -12,7 +12,7 @@ import tensorflow as tf
 from delvm_tf.datasets.archive import ContentsError
 from delvm_tf.datasets.streams.chunk import DTYPES, Chunk, check_unmasked, whole_labels
 from delvm_tf.datasets.streams.reading import Reading
-from delvm_tf.storage.ownership import make_folder, whole
+from delvm_tf.storage.ownership import made_folder, whole
 from delvm_tf.storage.paths import local_path
 
 _RECORDS = 256
@@ -67,20 +67,23 @@ def write_tfrecords(
     folder = local_path(folder, "the folder of the records")
     if rows_per_file < 1:
         raise ValueError(f"rows_per_file must be positive, got {rows_per_file!r}")
-    make_folder(folder)
-    if any(folder.glob("rows-*.tfrecord")):
-        raise FileExistsError(f"{folder} already has rows-*.tfrecord; choose another folder")
-    files: list[Path] = []
-    rows = _examples(batches)
-    for first in rows:
-        target = folder / f"rows-{len(files):05d}.tfrecord"
-        with whole(target, replace=False) as partial, tf.io.TFRecordWriter(str(partial)) as writer:
-            writer.write(first)
-            for _, row in zip(range(rows_per_file - 1), rows, strict=False):
-                writer.write(row)
-        files.append(target)
-    if not files:
-        raise ValueError("there are no rows to write")
+    with made_folder(folder):
+        if any(folder.glob("rows-*.tfrecord")):
+            raise FileExistsError(f"{folder} already has rows-*.tfrecord; choose another folder")
+        files: list[Path] = []
+        rows = _examples(batches)
+        for first in rows:
+            target = folder / f"rows-{len(files):05d}.tfrecord"
+            with (
+                whole(target, replace=False) as partial,
+                tf.io.TFRecordWriter(str(partial)) as writer,
+            ):
+                writer.write(first)
+                for _, row in zip(range(rows_per_file - 1), rows, strict=False):
+                    writer.write(row)
+            files.append(target)
+        if not files:
+            raise ValueError("there are no rows to write")
     return files
 
 
