@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import delvm_tf as dv
-from delvm.folder import card_of, existing, summary_of
+from delvm.folder import FIT, card_of, existing, summary_of
 from delvm.report.facts import (
+    about_facts,
     column_table,
     comparison_table,
     data_facts,
@@ -29,7 +30,7 @@ def run(args: argparse.Namespace, talk: Talk) -> dict[str, Any]:
     summary = summary_of(card)
     if summary is not None:
         value = dict(summary)
-        talk.facts({**data_facts(summary["data"]), **model_facts(summary)})
+        talk.facts({**data_facts(summary["data"]), **model_facts(summary), **_others(card)})
         talk.table(*column_table(summary["data"]["columns"]))
         if summary["comparison"]:
             talk.say()
@@ -41,6 +42,11 @@ def run(args: argparse.Namespace, talk: Talk) -> dict[str, Any]:
     talk.say()
     talk.table(("file", "bytes"), [*files.items()])
     return {**value, "folder": str(model), "files": files}
+
+
+def _others(card: ModelCard | None) -> dict[str, str]:
+    """What is written about a model beside what `delvm fit` knows."""
+    return {} if card is None else about_facts({k: v for k, v in card.about.items() if k != FIT})
 
 
 def _of_card(card: ModelCard) -> dict[str, Any]:
@@ -89,7 +95,7 @@ def _facts(value: Mapping[str, Any]) -> dict[str, str]:
     if value["threshold_rows"]:
         facts["set on"] = f"{value['threshold_rows']:,} rows"
     if value.get("about"):
-        facts["about"] = ", ".join(f"{name}: {text}" for name, text in value["about"].items())
+        facts |= about_facts(value["about"])
     if "created" in value:
         facts["made"] = value["created"]
     facts["versions"] = ", ".join(f"{name} {text}" for name, text in value["versions"].items())

@@ -57,7 +57,7 @@ class Talk:
     def facts(self, facts: Mapping[str, str]) -> None:
         """Lines of what is known by name, and an empty one."""
         for name, text in facts.items():
-            self.say(f"{name + ':':15}{text}")
+            self.say(f"{name + ':':14} {text}")
         self.say()
 
     def table(self, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

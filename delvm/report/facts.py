@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from delvm.talk import shown
+
 RULES = {
     "mean_std": "mean plus one standard deviation of normal scores",
     "best_f1": "best F1 on labelled rows",
@@ -13,6 +15,7 @@ FIGURES = {
     "auroc": "AUROC", "average_precision": "AP", "f1": "F1", "precision": "precision",
     "recall": "recall",
 }  # fmt: skip
+LISTED = 10  # of a list of values
 PROMISE = "which at most {:g} % of new normal rows exceed, if they are drawn as these were"
 
 Table = tuple[Sequence[str], Sequence[Sequence[Any]]]
@@ -55,6 +58,33 @@ def model_facts(summary: Mapping[str, Any]) -> dict[str, str]:
         "made": f"{summary['created']}, "
         + ", ".join(f"{name} {version}" for name, version in summary["versions"].items()),
     }
+
+
+def about_facts(about: Any, name: str = "about") -> dict[str, str]:
+    """What was written about a model, JSON of any depth, a line for each value or list of values.
+
+    A name is the way to the value: of `{"test": {"auroc": 0.9}}` it is "about test auroc".
+    """
+    if isinstance(about, Mapping):
+        parts = {str(key): value for key, value in about.items()}
+    elif isinstance(about, list) and any(isinstance(each, Mapping | list) for each in about):
+        parts = {str(number): value for number, value in enumerate(about, 1)}
+    else:
+        return {name: _values_text(about if isinstance(about, list) else [about])}
+    found: dict[str, str] = {}
+    for key, value in parts.items():
+        found |= about_facts(value, f"{name} {key}")
+    return found
+
+
+def _values_text(values: Sequence[Any]) -> str:
+    words = {None: "none", True: "yes", False: "no"}
+    texts = [
+        words[each] if each is None or isinstance(each, bool) else shown(each)
+        for each in values[:LISTED]
+    ]
+    more = f" and {len(values) - LISTED} more" if len(values) > LISTED else ""
+    return (", ".join(texts) or "none") + more
 
 
 def column_table(columns: Sequence[Mapping[str, Any]]) -> Table:

@@ -5,6 +5,10 @@ import pytest
 
 import delvm_tf as dv
 
+ABOUT = {
+    "site": "north", "test": {"auroc": 0.98765}, "recipe": {"settings": {"units": [8, 4]}}
+}  # fmt: skip
+
 
 def test_a_fitted_model(delvm, fitted):
     done = delvm("info", fitted / "model")
@@ -31,7 +35,7 @@ def test_a_detector_of_python(kind, detector, delvm, delvm_json, tmp_path):
     if kind == "saved":
         detector.save(tmp_path / "model")
     else:
-        dv.export_saved_model(detector, tmp_path / "model", about={"site": "north"}, warmup=())
+        dv.export_saved_model(detector, tmp_path / "model", about=ABOUT, warmup=())
     found = delvm_json("info", "model")
     assert found["threshold"]["value"] == 2.5
     assert found["threshold_rows"] == 60
@@ -39,7 +43,23 @@ def test_a_detector_of_python(kind, detector, delvm, delvm_json, tmp_path):
     assert found["versions"]["keras"]
     said = delvm("info", "model").stdout
     assert "2.5, set by hand" in said
-    assert ("site: north" in said) == (kind == "exported")
+    for line in (
+        "about site:    north",
+        "about test auroc: 0.9877",
+        "about recipe settings units: 8, 4",
+    ):
+        assert (line in said.splitlines()) == (kind == "exported")
+    assert "{" not in said
+
+
+def test_what_was_written_beside_a_fit_is_told_too(delvm, fitted, tmp_path):
+    card = dv.serving.load(fitted / "model" / "serving").card
+    detector = dv.load_detector(fitted / "model")
+    dv.export_saved_model(detector, tmp_path / "served", about={**card.about, **ABOUT}, warmup=())
+    said = delvm("info", "served").stdout
+    assert "320 rows, 3 columns" in said
+    assert "about recipe settings units: 8, 4" in said
+    assert "{" not in said
 
 
 def test_the_columns_of_a_schema(delvm, fitted, tmp_path):
