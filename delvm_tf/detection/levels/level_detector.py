@@ -47,10 +47,16 @@ class Space:
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
         """The evidence against rows, (batch,) float64."""
-        remembered = tf.reduce_mean(self.remembered(self.memory(x)), axis=1)
-        if self.model is None:
-            return remembered
-        return (remembered + tf.reduce_mean(self.learned(errors(self.model, x)), axis=1)) / 2
+        return self.seen(x)[0]
+
+    def seen(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The same, and what the rows should have been, (batch, d), for the cost of one."""
+        found, expected = self.memory.denoised(x)
+        evidence = tf.reduce_mean(self.remembered(found), axis=1)
+        if self.model is not None:
+            learned = tf.reduce_mean(self.learned(errors(self.model, x)), axis=1)
+            evidence = (evidence + learned) / 2
+        return evidence, expected
 
     compiled = Compiled(__call__)
 
@@ -130,10 +136,11 @@ class LevelDetector(Criterion):
         views = self.views_(x)
         evidence, shares = [], []
         for name, space in self.spaces_.items():
-            residual = tf.square(views[name] - space.memory.expected(views[name]))
+            against, expected = space.seen(views[name])
+            residual = tf.square(views[name] - expected)
             by_column = tf.cast(self.views_.by_column(residual), tf.float64) + LEAST
             shares.append(by_column / tf.reduce_sum(by_column, axis=1, keepdims=True))
-            evidence.append(space(views[name]))
+            evidence.append(against)
         together = SHARPNESS * tf.stack(evidence, axis=1)
         score = tf.reduce_logsumexp(together, axis=1, keepdims=True) / SHARPNESS
         weights = tf.nn.softmax(together, axis=1)[:, :, tf.newaxis]

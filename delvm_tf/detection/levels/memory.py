@@ -38,30 +38,30 @@ class DenoisingMemory:
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
         """The errors of x, (batch, d) float32, at each level, (batch, levels) float32."""
+        return self.denoised(x)[0]
+
+    def expected(self, x: tf.Tensor) -> tf.Tensor:
+        """The mean x̂ of the remembered rows given x, at the largest level, (batch, d) float32."""
+        return self.denoised(x)[1]
+
+    def denoised(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The errors of x, and what is `expected`, for the cost of one."""
         counts = tf.convert_to_tensor(self.counts)[:, tf.newaxis]
         weighted = tf.concat([counts * self.rows, counts], axis=1)
         halves, again = self._halves(x)
         own = again * tf.concat([x, tf.ones_like(again)], axis=1)
         nearest = tf.reduce_min(halves, axis=1, keepdims=True)
         kernels = tf.exp(tf.cast(nearest - halves, tf.float32) / LARGEST**2)
-        errors = []
+        errors, means = [], []
         for k in range(LEVELS):
             if k:
                 for _ in range(RATIO_DOUBLINGS):
                     kernels = tf.square(kernels)
             sums = tf.matmul(kernels, weighted) - own
-            residual = x - sums[:, :-1] / sums[:, -1:]
+            means.append(sums[:, :-1] / sums[:, -1:])
             variance = LARGEST**2 / 2 ** (RATIO_DOUBLINGS * k)
-            errors.append(tf.reduce_sum(tf.square(residual), axis=1) / variance)
-        return tf.stack(errors, axis=1)
-
-    def expected(self, x: tf.Tensor) -> tf.Tensor:
-        """The mean x̂ of the remembered rows given x, at the largest level, (batch, d) float32."""
-        halves, _ = self._halves(x)
-        nearest = tf.reduce_min(halves, axis=1, keepdims=True)
-        exponents = tf.cast(nearest - halves, tf.float32) / LARGEST**2
-        weights = tf.nn.softmax(exponents + tf.math.log(self.counts), axis=1)
-        return tf.matmul(weights, tf.convert_to_tensor(self.rows))
+            errors.append(tf.reduce_sum(tf.square(x - means[k]), axis=1) / variance)
+        return tf.stack(errors, axis=1), means[0]
 
     def _halves(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """½‖x − aᵢ‖², (batch, rows) float64, and 1 where one of several that equal x is forgotten.
