@@ -213,19 +213,24 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             known, shape = validation.with_names(X, array), array.shape[1:]
             abnormal = None if labels is None else labels.abnormal
         model = self.model
-        if epochs and rows is not None:
-            model = self._trained(rows, shape, abnormal is not None, seed, callbacks)
-        elif epochs and isinstance(X, STREAMS):
-            training, known = fitting.parted_stream(X, self.holdout)
-            model = self._trained(training, shape, False, seed, callbacks)
-        elif epochs:
-            training, held = parted(len(array))
-            weight = np.sum(~abnormal if abnormal is not None else len(array)) / max(len(held), 1)
-            model = self._trained((X, array, training), shape, labels is not None, seed, callbacks)
-            if abnormal is not None:
-                held = np.sort([*held, *np.flatnonzero(abnormal)])
-                abnormal = abnormal[held]
-            known = validation.rows_of(known, held)
+        with columns.naming(None if schema is None else schema.outputs):
+            if epochs and rows is not None:
+                model = self._trained(rows, shape, abnormal is not None, seed, callbacks)
+            elif epochs and isinstance(X, STREAMS):
+                training, known = fitting.parted_stream(X, self.holdout)
+                model = self._trained(training, shape, False, seed, callbacks)
+            elif epochs:
+                training, held = parted(len(array))
+                weight = np.sum(~abnormal if abnormal is not None else len(array)) / max(
+                    len(held), 1
+                )
+                model = self._trained(
+                    (X, array, training), shape, labels is not None, seed, callbacks
+                )
+                if abnormal is not None:
+                    held = np.sort([*held, *np.flatnonzero(abnormal)])
+                    abnormal = abnormal[held]
+                known = validation.rows_of(known, held)
         name = self._criterion_of(model)
         function = criterion_function(model, name)
         if name == "score_samples" and not isinstance(X, STREAMS):

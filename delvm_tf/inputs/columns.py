@@ -1,9 +1,13 @@
 """Names of columns: where they are known, data are matched by name and not by position."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from delvm_tf.inputs.notices import warn
+
+_called: ContextVar[tuple[str, ...] | None] = ContextVar("_called", default=None)
 
 
 def names_of(x: Any) -> tuple[str, ...] | None:
@@ -74,6 +78,34 @@ def check_names(got: Sequence[str] | None, expected: Sequence[str] | None, owner
     if not unknown and not missing:
         lines += ["Feature names must be in the same order as they were in fit: x[names]."]
     raise ValueError("\n".join(lines) + "\n")
+
+
+@contextmanager
+def naming(names: Sequence[str] | None) -> Iterator[None]:
+    """What messages of the block call the columns of data that have no names of their own.
+
+    Such are the numbers that a table became.
+    """
+    before = _called.set(None if names is None else tuple(names))
+    try:
+        yield
+    finally:
+        _called.reset(before)
+
+
+def called(places: Any, width: int, names: Sequence[str] | None = None) -> str:
+    """The first few of some columns for messages: their names, or their numbers if they have none.
+
+    Args:
+        places: numbers of columns, from 0.
+        width: number of all columns.
+        names: of all columns, if they are known; else those of `naming`.
+    """
+    known = names or _called.get() or ()
+    some = [int(place) for place in places[:5]]
+    if len(known) != width:
+        return str(some)
+    return ", ".join(repr(known[place]) for place in some) + (", ..." if len(places) > 5 else "")
 
 
 def listed(text: str, known: Collection[str]) -> list[str]:

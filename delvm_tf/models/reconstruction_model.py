@@ -283,10 +283,10 @@ class ReconstructionModel(ObjectiveTraining):
             statistics.update(np.asarray(batch))
         if statistics.count == 0:
             raise ValueError(f"{owner} cannot adapt to an empty data set")
-        self.normalization.check_statistics(statistics)
+        self.normalization.check_statistics(statistics, names[0])
         build_for(self, shape)
-        self.normalization.set_statistics(statistics)
         self.normalization.feature_names = None if names[0] is None else tuple(names[0])
+        self.normalization.set_statistics(statistics)
 
     # Saving.
 

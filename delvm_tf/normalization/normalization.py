@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from delvm_tf.inputs.arrays import is_wide
+from delvm_tf.inputs.columns import called
 from delvm_tf.inputs.notices import warn
 from delvm_tf.normalization.statistics import Statistics
 
@@ -154,8 +155,12 @@ class InputNormalization(keras.layers.Layer):
             self.unwhitening.assign((vectors * root) @ vectors.T)
         self.examples_seen.assign(statistics.count)
 
-    def check_statistics(self, statistics: Statistics) -> None:
+    def check_statistics(self, statistics: Statistics, names: Sequence[str] | None = None) -> None:
         """Whether this mode can adopt the statistics; changes nothing.
+
+        Args:
+            statistics: of the training data.
+            names: of the features, for messages.
 
         Raises:
             ValueError: if there are fewer than two examples, all features are constant, or values
@@ -165,9 +170,12 @@ class InputNormalization(keras.layers.Layer):
             return
         largest = max(np.abs(statistics.minimum).max(), np.abs(statistics.maximum).max())
         if largest > np.finfo(np.float32).max:
+            size = np.maximum(np.abs(statistics.minimum), np.abs(statistics.maximum))
+            beyond = size > np.finfo(np.float32).max
             raise ValueError(
-                f"x reaches {largest:.3g}, beyond the range of float32, in which models compute; "
-                f"choose another unit"
+                f"x reaches {largest:.3g}, beyond the range of float32, in which models compute, "
+                f"in {beyond.sum()} of {beyond.size} features (first: "
+                f"{called(np.flatnonzero(beyond), beyond.size, names)}); choose another unit"
             )
         if statistics.count < 2:
             raise ValueError(
@@ -197,9 +205,13 @@ class InputNormalization(keras.layers.Layer):
             )
             warn(
                 f"{beyond.sum()} of {beyond.size} features lie more than {FLOAT32_OFFSET:g} "
-                f"spreads away from zero (first: {where[:5].tolist()}). Such an offset {kept}; "
+                f"spreads away from zero (first: {self._first_of(where, beyond)}). Such an offset "
+                f"{kept}; "
                 f"subtract it from the data."
             )
+
+    def _first_of(self, where: np.ndarray, of: np.ndarray) -> str:
+        return called(where, of.size, self.feature_names)
 
     def _shift_and_spread(self, statistics: Statistics) -> tuple[Any, Any]:
         if self.mode == "none":
@@ -216,9 +228,9 @@ class InputNormalization(keras.layers.Layer):
             where = np.flatnonzero(constant)
             warn(
                 f"{constant.sum()} of {constant.size} features are constant over the training "
-                f"data (first: {where[:5].tolist()}); they are centred but not divided by a "
-                f"spread that is zero or rounding. normalization='center' divides all features by "
-                f"one number instead."
+                f"data (first: {self._first_of(where, constant)}); they are centred but not "
+                f"divided by a spread that is zero or rounding. normalization='center' divides all "
+                f"features by one number instead."
             )
         return statistics.mean, np.where(constant, 1.0, np.sqrt(statistics.variance))
 

@@ -158,3 +158,20 @@ def test_tables_of_any_library_are_taken(names):
     found = detector.anomaly_score(Streamed(table))
     np.testing.assert_allclose(found, detector.anomaly_score(table), rtol=1e-5)
     assert detector.explain(Streamed(table[:2])).contributions.shape[0] == 2
+
+
+@pytest.mark.parametrize("text", [False, True])
+def test_warnings_call_columns_by_their_names(text):
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"heat": rng.normal(size=80), "still": np.ones(80), "far": 1e9})
+    table["far"] += rng.normal(size=80)
+    if text:
+        table["site"] = rng.choice(["north", "south"], 80)
+    model = dv.DELVM(dv.networks.ffnn((4,), seed=0), normalization="zscore")
+    detector = dv.AnomalyDetector(model, epochs=1)
+    constant = r"features are constant over the training data \(first: 'still'\)"
+    far = r"spreads away from zero \(first: 'far'\)"
+    with pytest.warns(UserWarning, match=constant), pytest.warns(UserWarning, match=far):
+        detector.fit(table)
+    with pytest.raises(ValueError, match=r"in 1 of \d features \(first: 'far'\); choose another"):
+        detector.fit(table.assign(far=table["far"] * 1e30))

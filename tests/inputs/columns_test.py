@@ -8,7 +8,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from delvm_tf.inputs.columns import check_names, names_of
+from delvm_tf.inputs.columns import called, check_names, names_of, naming
 
 VALUES = {"b": [1.0, 2.0], "a": [3.0, 4.0]}
 
@@ -60,3 +60,16 @@ def test_warnings_point_at_the_line_of_the_user():
     with pytest.warns(UserWarning, match="does not have feature names") as caught:
         check_names(None, ("a",), "the model")
     assert caught[0].filename == __file__
+
+
+def test_columns_are_called_by_their_names_where_they_have_any():
+    assert called([0, 2], 3) == "[0, 2]"
+    assert called([0, 2], 3, ["a", "b", "c"]) == "'a', 'c'"
+    assert called([*range(6)], 6, [*"abcdef"]) == "'a', 'b', 'c', 'd', 'e', ..."
+    with naming(["site = north", "site = south"]):
+        assert called([1], 2) == "'site = south'"
+        assert called([1], 2, ["a", "b"]) == "'b'"
+        assert called([1], 3) == "[1]"
+        with naming(None):
+            assert called([1], 2) == "[1]"
+    assert called([1], 2) == "[1]"

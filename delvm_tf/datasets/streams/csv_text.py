@@ -142,11 +142,14 @@ def open_csv(path: Path, options: TableOptions) -> CsvText | None:
 
 
 class _TextError(Exception):
-    """What Arrow would take for text: a quote that neither opens nor closes a cell, or NUL."""
+    """What Arrow would take for text, or fail at: wrong quotes, NUL, or what is not UTF-8.
+
+    A quote is wrong that neither opens nor closes a cell.
+    """
 
 
 class _Quotes(io.RawIOBase):
-    """A file that checks quotes as it is read, and that it has no NUL.
+    """A file that checks quotes as it is read, and that it is UTF-8 without NUL.
 
     The quotes of a file open and close cells in turn, where a doubled one closes and opens again:
     each has a separator, the end of a line or another quote at its outer side.
@@ -156,6 +159,7 @@ class _Quotes(io.RawIOBase):
         self.file = file
         self.outside = np.isin(np.arange(256), np.frombuffer(f'"\r\n{separator}'.encode(), "u1"))
         self.last = b"\n"
+        self.decoder = codecs.getincrementaldecoder("utf-8")()
         self.odd = False  # the number of quotes before `last`
 
     def readable(self) -> bool:
@@ -165,6 +169,11 @@ class _Quotes(io.RawIOBase):
         block = self.file.read(size)
         if b"\0" in block:
             raise _TextError("it has characters NUL")
+        if not block.isascii() or self.decoder.getstate()[0]:
+            try:
+                self.decoder.decode(block, final=not block)
+            except UnicodeDecodeError as error:
+                raise _TextError(str(error)) from error
         if b'"' in block or b'"' in self.last:
             data = np.frombuffer(self.last + (block or b"\n"), "u1")
             quotes = np.flatnonzero(data == ord('"'))

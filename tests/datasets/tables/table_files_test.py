@@ -4,6 +4,7 @@ import csv
 import datetime
 import decimal
 import gzip
+import sys
 
 import numpy as np
 import pandas as pd
@@ -466,3 +467,14 @@ def test_words_of_truth_are_numbers_among_zeros_and_ones_alone(tmp_path):
     text = "x,y\n" + "1,1\n" * 5000 + "true,1\n" + "2,1\n" * 5000  # more than is read at once
     with pytest.raises(ContentsError, match="not a number"):
         open_table(written(tmp_path, text)).with_kinds(known).read()
+
+
+@pytest.mark.parametrize("end", [b"\xff\n", b"1,\xff\n", b"\xc3", "ä".encode()[:1] + b",1\n"])
+def test_bytes_that_are_not_text_are_an_error_and_nothing_is_printed(tmp_path, monkeypatch, end):
+    """Arrow hands rows of another length to Python, and fails there if they are not UTF-8."""
+    printed = []
+    monkeypatch.setattr(sys, "unraisablehook", printed.append)
+    path = written(tmp_path, "x,y\n1,ä\n".encode() + end)
+    with pytest.raises(ContentsError, match=r"line 3 cannot be read .*expected UTF-8"):
+        open_table(path, header=True).read()
+    assert not printed
