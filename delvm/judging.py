@@ -32,11 +32,12 @@ def judged(
     if len(fit) > MOST_ROWS:
         fit = fit[np.random.default_rng(detector.random_state).permutation(len(fit))[:MOST_ROWS]]
     labels = np.where(given.abnormal[fit], -1, 1)
+    # Both in one pass over the files.
+    numbers = _numbers(detector, given.take(np.concatenate([fit, test])))
     return [
         *compared(
-            detector, _numbers(detector, given.take(fit)), labels,
-            _numbers(detector, given.take(test)), given.abnormal[test].astype(int), scores[test],
-            method,
+            detector, numbers[: len(fit)], labels, numbers[len(fit) :],
+            given.abnormal[test].astype(int), scores[test], method,
         )
     ]  # fmt: skip
 

@@ -171,9 +171,7 @@ def _others(pattern: str, options: TableOptions, normal: Collection[str]) -> np.
     columns = replace(options, columns=options.label, label=None, drop=(), index=())
     source = _opened(pattern, columns, {})
     (name,) = source.names
-    if source.kinds[name] != "text":
-        source = source.with_kinds({name: "text"})
-    found = source.read()[0].column(name).to_pylist()
+    found = source.with_kinds({name: "text"}).read()[0].column(name).to_pylist()
     labels = {*found}
     if labels & {None, ""}:
         row = next(row for row, label in enumerate(found) if label in (None, ""))
