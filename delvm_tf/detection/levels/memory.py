@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from delvm_tf.detection.registry import register
 
-LARGEST, RATIO_DOUBLINGS, LEVELS = 0.25, 4, 2  # σ² falls by 2⁴ from level to level
+LARGEST, SMALLEST = 1 / 4, 1 / 16  # σ
 EXACT = 1e-12  # squared relative distance of rows that are the same
 FORGOTTEN = 1e12  # half the squared distance of a row that is left out
 
@@ -51,16 +51,13 @@ class DenoisingMemory:
         halves, again = self._halves(x)
         own = again * tf.concat([x, tf.ones_like(again)], axis=1)
         nearest = tf.reduce_min(halves, axis=1, keepdims=True)
-        kernels = tf.exp(tf.cast(nearest - halves, tf.float32) / LARGEST**2)
+        exponents = tf.cast(nearest - halves, tf.float32)
         errors, means = [], []
-        for k in range(LEVELS):
-            if k:
-                for _ in range(RATIO_DOUBLINGS):
-                    kernels = tf.square(kernels)
+        for variance in (LARGEST**2, SMALLEST**2):
+            kernels = tf.exp(exponents / variance)
             sums = tf.matmul(kernels, weighted) - own
             means.append(sums[:, :-1] / sums[:, -1:])
-            variance = LARGEST**2 / 2 ** (RATIO_DOUBLINGS * k)
-            errors.append(tf.reduce_sum(tf.square(x - means[k]), axis=1) / variance)
+            errors.append(tf.reduce_sum(tf.square(x - means[-1]), axis=1) / variance)
         return tf.stack(errors, axis=1), means[0]
 
     def _halves(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
