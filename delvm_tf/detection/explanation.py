@@ -43,7 +43,8 @@ def explanation_function(
     nodes; what the rule errs by is shared out in proportion to their sizes, so that they sum to
     s(x) − s(m). Source: Sundararajan, Taly and Yan (2017). Cost: 16 gradients per row.
 
-    A criterion that has `contributions(x)`, and `expected(x)`, says both itself; see there.
+    A criterion that has `explained(x)` says itself what its columns contribute and what the rows
+    should have been; see there.
 
     Args:
         decision: whose scores these are.
@@ -61,14 +62,13 @@ def explanation_function(
         if own_terms and model.normalization.mode != "zca":  # which mixes the values
             residual = model.apply("squared residuals", model.normalized_squared_residual, x)
             return residual, tf.zeros_like(residual[(slice(None), *[0] * mean.ndim)])
-        if hasattr(model, "contributions"):
-            parts = tf.cast(model.contributions(x), tf.float32)
-            return parts, tf.zeros_like(parts[:, 0])
         return _integrated(decision, x, mean)
 
     def explain(x: Any) -> Explanation:
-        expected = model.reconstruct if of_model else getattr(model, "expected", None)
-        return Explanation(*terms(x), None if expected is None else expected(x))
+        if hasattr(model, "explained"):
+            parts, expected = model.explained(x)
+            return Explanation(tf.cast(parts, tf.float32), tf.zeros_like(expected[:, 0]), expected)
+        return Explanation(*terms(x), model.reconstruct(x) if of_model else None)
 
     return explain
 

@@ -38,20 +38,18 @@ class Space:
     def __init__(self, rows: np.ndarray, kept: tuple[Any, Any], trusted: bool, model: Any):
         places, counts = kept
         self.memory, self.model = DenoisingMemory(rows[places], counts), model
-        self.remembered = Evidence(by_batches(self.memory, rows[:CALIBRATION]).numpy())
+        self.remembered = Evidence(
+            by_batches(lambda x: self.memory(x)[0], rows[:CALIBRATION]).numpy()
+        )
         self.memory.forgets = not trusted
         if model is not None:
             self.learned = Evidence(
                 by_batches(lambda x: errors(model, tf.constant(x)), rows[:CALIBRATION]).numpy()
             )
 
-    def __call__(self, x: tf.Tensor) -> tf.Tensor:
-        """The evidence against rows, (batch,) float64."""
-        return self.seen(x)[0]
-
-    def seen(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The same, and what the rows should have been, (batch, d), for the cost of one."""
-        found, expected = self.memory.denoised(x)
+    def __call__(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The evidence against rows, (batch,) float64, and what they should be, (batch, d)."""
+        found, expected = self.memory(x)
         evidence = tf.reduce_mean(self.remembered(found), axis=1)
         if self.model is not None:
             learned = tf.reduce_mean(self.learned(errors(self.model, x)), axis=1)
@@ -119,37 +117,34 @@ class LevelDetector(Criterion):
         many = not symbolic(x) and (not hasattr(x, "shape") or x.shape[0] >= MANY)
         return by_batches(functools.partial(self._anomaly, compiled=many), x)
 
-    def expected(self, x: Any) -> tf.Tensor:
-        """What rows should have been, in raw units, (batch, d) float32.
+    def explained(self, x: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        """Contributions of columns, which sum to the score, and what rows should have been.
 
-        The mean of the remembered rows that are most like them, by their z-scores.
-        """
-        mean = self.spaces_["sizes"].memory.expected(self.views_(x)["sizes"])
-        return tf.cast(tf.cast(mean, tf.float64) * self.views_.std + self.views_.mean, tf.float32)
+        In each space a column has the share (v − v̂)²/Σ(v − v̂)² of its views v, where v̂ is the mean
+        of the remembered rows most like it; the spaces weigh by exp(3·evidence). What rows should
+        have been is v̂ of their z-scores, in raw units.
 
-    def contributions(self, x: Any) -> tf.Tensor:
-        """Parts of the anomaly score, one a column, which sum to it, (batch, d) float64.
-
-        In each space a column has the share (v − v̂)²/Σ(v − v̂)² of its views v, where v̂ are those
-        of the remembered rows most like it; the spaces weigh by exp(3·evidence).
+        Returns:
+            (batch, d) float64, and (batch, d) float32.
         """
         views = self.views_(x)
-        evidence, shares = [], []
-        for name, space in self.spaces_.items():
-            against, expected = space.seen(views[name])
+        found = {name: space(views[name]) for name, space in self.spaces_.items()}
+        shares = []
+        for name, (_, expected) in found.items():
             residual = tf.square(views[name] - expected)
             by_column = tf.cast(self.views_.by_column(residual), tf.float64) + LEAST
             shares.append(by_column / tf.reduce_sum(by_column, axis=1, keepdims=True))
-            evidence.append(against)
-        together = SHARPNESS * tf.stack(evidence, axis=1)
+        together = SHARPNESS * tf.stack([evidence for evidence, _ in found.values()], axis=1)
         score = tf.reduce_logsumexp(together, axis=1, keepdims=True) / SHARPNESS
         weights = tf.nn.softmax(together, axis=1)[:, :, tf.newaxis]
-        return score * tf.reduce_sum(weights * tf.stack(shares, axis=1), axis=1)
+        contributions = score * tf.reduce_sum(weights * tf.stack(shares, axis=1), axis=1)
+        mean = tf.cast(found["sizes"][1], tf.float64) * self.views_.std + self.views_.mean
+        return contributions, tf.cast(mean, tf.float32)
 
     def _anomaly(self, x: Any, compiled: bool = False) -> tf.Tensor:
         views = self.views_.compiled(x) if compiled else self.views_(x)
         evidence = [
-            (space.compiled if compiled else space)(views[name])
+            (space.compiled if compiled else space)(views[name])[0]
             for name, space in self.spaces_.items()
         ]
         return tf.reduce_logsumexp(SHARPNESS * tf.stack(evidence, axis=1), axis=1) / SHARPNESS

@@ -36,16 +36,15 @@ class DenoisingMemory:
         self.rows = tf.Variable(rows, dtype=tf.float32, trainable=False)
         self.counts = tf.Variable(counts, dtype=tf.float32, trainable=False)
 
-    def __call__(self, x: tf.Tensor) -> tf.Tensor:
-        """The errors of x, (batch, d) float32, at each level, (batch, levels) float32."""
-        return self.denoised(x)[0]
+    def __call__(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The errors of x at each level, and the mean x̂ at the larger one.
 
-    def expected(self, x: tf.Tensor) -> tf.Tensor:
-        """The mean x̂ of the remembered rows given x, at the largest level, (batch, d) float32."""
-        return self.denoised(x)[1]
+        Args:
+            x: (batch, d) float32.
 
-    def denoised(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The errors of x, and what is `expected`, for the cost of one."""
+        Returns:
+            (batch, levels) and (batch, d) float32.
+        """
         counts = tf.convert_to_tensor(self.counts)[:, tf.newaxis]
         weighted = tf.concat([counts * self.rows, counts], axis=1)
         halves, again = self._halves(x)
