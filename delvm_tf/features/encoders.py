@@ -43,9 +43,11 @@ def _rectified(kernel: np.ndarray, threshold: float, p: tf.Tensor) -> tf.Tensor:
 
 
 def _nearer_than_usual(kernel: np.ndarray, threshold: float, p: tf.Tensor) -> tf.Tensor:
-    power = tf.reduce_sum(tf.square(p), axis=1, keepdims=True)
-    powers = np.square(kernel).sum(axis=0)
-    z = tf.sqrt(tf.nn.relu(power + powers - 2 * tf.matmul(p, kernel)))
+    power = 1 + tf.reduce_sum(tf.square(p), axis=1, keepdims=True)
+    more = np.square(kernel).sum(axis=0) - 1 - 2 * tf.matmul(p, kernel)
+    z = tf.sqrt(tf.nn.relu(power + more))
+    # z − √power, whose digits are those by which distances differ: the code has no others.
+    z = more / (z + tf.sqrt(power))
     return tf.nn.relu(tf.reduce_mean(z, axis=1, keepdims=True) - threshold - z)
 
 

@@ -38,6 +38,22 @@ def test_it_is_the_formula(rng, name, threshold):
     assert 0.1 < np.mean(codes > 0) < 0.9
 
 
+def test_a_triangle_keeps_the_digits_by_which_distances_differ(rng):
+    patches = (1000 + rng.normal(size=(40, 5))).astype("float32")
+    filters = rng.normal(size=(5, 7)).astype("float32")
+    codes = make_encoder("triangle", filters)(tf.constant(patches)).numpy()
+    expected = [triangle(p, filters.astype("float64"), 0.0) for p in patches.astype("float64")]
+    np.testing.assert_allclose(codes, expected, atol=5e-6)
+
+
+def test_a_triangle_has_a_gradient_for_flat_patches(rng):
+    patches = tf.zeros((1, 5))
+    with tf.GradientTape() as tape:
+        tape.watch(patches)
+        codes = make_encoder("triangle", rng.normal(size=(5, 7)))(patches)
+    assert np.isfinite(tape.gradient(codes, patches)).all()
+
+
 @pytest.mark.parametrize("name", [n for n in ENCODERS if n != "triangle"])
 def test_norms_of_filters_play_no_part(rng, name):
     patches, filters = tf.random.normal((10, 5)), rng.normal(size=(5, 7))
