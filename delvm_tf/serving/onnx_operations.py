@@ -11,6 +11,7 @@ Formula = Callable[..., str | tuple[str, ...]]
 _INT32, _INT64 = 6, 7  # TensorProto.DataType
 _FLAT = np.array([-1], np.int64)
 _ONE = np.array([1], np.int32)
+_LEAST, _MOST = (np.array(v, np.int64) for v in (-(2**62), 2**62))
 _SELU_SCALE, _SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 _CHANNELS_FIRST, _CHANNELS_LAST = [0, 3, 1, 2], [0, 2, 3, 1]
 
@@ -145,6 +146,49 @@ def _upper_bound(g: Graph, node: Any, rows: str, values: str) -> str:
     return g.ReduceSum(g.Cast(reached, to=_INT32), last, keepdims=0)
 
 
+def _concat_offset(g: Graph, node: Any, axis: str, *shapes: str) -> tuple[str, ...]:
+    """Where each part begins in what is joined along an axis."""
+    rank = g.context.get_shape(shapes[0])[0]
+    along = g.Equal(np.arange(rank, dtype=np.int32), g.Mod(axis, np.array(rank, np.int32)))
+    begins = [g.Identity(np.zeros(rank, np.int32))]
+    for shape in shapes[:-1]:
+        begins.append(g.Where(along, g.Add(begins[-1], shape), begins[0]))
+    return tuple(begins)
+
+
+def _strided_slice_grad(
+    g: Graph, node: Any, shape: str, begin: str, end: str, strides: str, dy: str
+) -> str:
+    """Each derivative goes to the place that its value was taken from."""
+    count = g.context.get_shape(begin)[0]
+    new, ellipsis, single, no_begin, no_end = (
+        np.array([bool(node.get_attr_value(f"{name}_mask") >> k & 1) for k in range(count)])
+        for name in ("new_axis", "ellipsis", "shrink_axis", "begin", "end")
+    )
+    # Axes behind an ellipsis are counted from the end; a new axis and an ellipsis take nothing.
+    (places,) = np.nonzero(~new & ~ellipsis)
+    axes = np.arange(len(places))
+    if ellipsis.any():
+        axes = np.where(places > ellipsis.argmax(), axes - len(places), axes)
+    begin, end, strides = (
+        g.Gather(g.Cast(values, to=_INT64), places) for values in (begin, end, strides)
+    )
+    single, no_begin, no_end = single[places], no_begin[places] & ~single[places], no_end[places]
+    zero, one = np.array(0), np.array(1)
+    forward = g.Greater(strides, zero)
+    after = g.Where(g.Equal(begin, np.array(-1)), _MOST, g.Add(begin, one))
+    last = g.Where(no_end, g.Where(forward, _MOST, _LEAST), end)
+    start = g.Where(no_begin, g.Where(forward, zero, _MOST), begin)
+    shape = g.Cast(shape, to=_INT64)
+    size = g.ReduceProd(shape, keepdims=1)
+    taken = g.Slice(
+        g.Reshape(g.Range(zero, g.Squeeze(size), one), shape), start,
+        g.Where(single, after, last), axes, g.Where(single, one, strides),
+    )  # fmt: skip
+    dx = g.ScatterElements(g.Expand(0, size), g.Reshape(taken, _FLAT), g.Reshape(dy, _FLAT))
+    return g.Reshape(dx, shape)
+
+
 # The formula of an operation takes its node, for the attributes, and its inputs in their order.
 FORMULAS: dict[str, Formula] = {
     "SigmoidGrad": lambda g, node, y, dy: g.Mul(dy, g.Mul(y, g.Sub(1, y))),
@@ -169,7 +213,9 @@ FORMULAS: dict[str, Formula] = {
     "Erfc": lambda g, node, x: g.Sub(1, g.Erf(x)),
     "ShapeN": lambda g, node, *xs: tuple(g.Cast(g.Shape(x), to=_INT32) for x in xs),
     "BroadcastGradientArgs": _broadcast_gradient_args,
+    "ConcatOffset": _concat_offset,
     "DynamicStitch": _dynamic_stitch,
+    "StridedSliceGrad": _strided_slice_grad,
     "MaxPoolGrad": _max_pool_grad,
     "AvgPoolGrad": _avg_pool_grad,
     "ExtractImagePatches": _extract_image_patches,

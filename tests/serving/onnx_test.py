@@ -155,8 +155,8 @@ def test_each_formula_is_right(operation):
 
 
 def test_all_formulas_are_tested():
-    others = {"ShapeN", "BroadcastGradientArgs", "DynamicStitch", "MaxPoolGrad",
-              "AvgPoolGrad", "ExtractImagePatches", "UpperBound"}  # fmt: skip
+    others = {"ShapeN", "BroadcastGradientArgs", "ConcatOffset", "DynamicStitch", "MaxPoolGrad",
+              "AvgPoolGrad", "ExtractImagePatches", "StridedSliceGrad", "UpperBound"}  # fmt: skip
     assert {*ELEMENTWISE, *FUNCTIONS, *others} == {*FORMULAS}
 
 
@@ -207,6 +207,45 @@ def test_gradients_of_broadcast_operands(shapes):
     session = onnxruntime.InferenceSession(proto.SerializeToString())
     expected = graph(tf.constant(X)).numpy()
     np.testing.assert_allclose(session.run(None, {"x": X})[0], expected, rtol=1e-6)
+
+
+SLICES = {
+    "one column": lambda x: x[:, 1], "the last column": lambda x: x[:, -1],
+    "a new axis": lambda x: x[:, tf.newaxis] * x[:, :, tf.newaxis],
+    "behind an ellipsis": lambda x: x[..., 2:4],
+    "around an ellipsis": lambda x: tf.reshape(x, (-1, 2, 3))[1, ..., tf.newaxis, -2],
+    "every second row, from the end": lambda x: x[::-2], "all but the first": lambda x: x[1:, :-1],
+    "as many as asked for": lambda x: x[: tf.shape(x)[0] - 2, tf.shape(x)[1] - 3 :],
+    "one of a table of a table": lambda x: tf.reshape(x, (-1, 2, 3))[:, 1, ::2],
+}  # fmt: skip
+JOINS = {
+    "columns": lambda x: tf.concat([x, x[:, :2], tf.square(x)], axis=1),
+    "the last axis": lambda x: tf.concat([tf.square(x), x], axis=-1),
+    "rows": lambda x: tf.concat([tf.sin(x), tf.cos(x)], axis=0),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", [*SLICES, *JOINS])
+def test_gradients_of_parts_and_of_what_is_joined(rng, name, dtype):
+    function = (SLICES | JOINS)[name]
+
+    def gradient(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = function(x)
+            weights = tf.reshape(tf.cast(tf.range(tf.size(y)), y.dtype), tf.shape(y))
+            y = tf.reduce_sum(weights * tf.square(y))
+        return tape.gradient(y, x)
+
+    spec = [tf.TensorSpec((None, 6), dtype, name="x")]
+    graph = tf.function(gradient, input_signature=spec, autograph=False)
+    operations = {op.type for op in graph.get_concrete_function().graph.get_operations()}
+    assert ("StridedSliceGrad" if name in SLICES else "ConcatOffset") in operations
+    proto, _ = tf2onnx.convert.from_function(graph, spec, 18, custom_op_handlers=handlers())
+    x = rng.normal(size=(7, 6)).astype(dtype)
+    found = onnxruntime.InferenceSession(proto.SerializeToString()).run(None, {"x": x})[0]
+    np.testing.assert_allclose(found, graph(x), rtol=1e-6, atol=1e-6)
 
 
 @pytest.fixture
