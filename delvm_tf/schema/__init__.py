@@ -2,6 +2,6 @@
 
 from delvm_tf.schema.kinds import Category, Number
 from delvm_tf.schema.learning import learn_schema
-from delvm_tf.schema.schema import Schema, input_name
+from delvm_tf.schema.schema import Schema
 
-__all__ = ["Category", "Number", "Schema", "input_name", "learn_schema"]
+__all__ = ["Category", "Number", "Schema", "learn_schema"]

@@ -160,15 +160,14 @@ def numbers(column: Any, name: str) -> np.ndarray:
         RefusedColumnsError: for integers that float64 cannot hold, or infinity.
     """
     import pyarrow as pa
-    from pyarrow import compute, types
+    from pyarrow import types
 
     kind = column.type
     try:
         if types.is_boolean(kind):
             column = column.cast("uint8")
         elif types.is_date(kind) or types.is_timestamp(kind):
-            whole = compute.CastOptions(pa.timestamp("us"), allow_time_truncate=True)
-            column = column.cast(options=whole).cast("int64").cast("float64")
+            column = moments(column).cast("int64").cast("float64")
             return _finite(column.to_numpy() / 1e6, name)
         elif types.is_time(kind) or types.is_duration(kind):
             unit = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}[kind.unit]
@@ -183,6 +182,17 @@ def numbers(column: Any, name: str) -> np.ndarray:
             if int(column[k].as_py()) != int(values[k]):
                 raise _inexact(name, f"{column[k]} in row {k}")
     return _finite(values, name)
+
+
+def moments(column: Any) -> Any:
+    """A column of days or times of them as microseconds of UTC; other columns as they are."""
+    import pyarrow as pa
+    from pyarrow import compute, types
+
+    if not (types.is_date(column.type) or types.is_timestamp(column.type)):
+        return column
+    whole = compute.CastOptions(pa.timestamp("us"), allow_time_truncate=True)
+    return column.cast(options=whole)
 
 
 def missing(column: Any) -> np.ndarray:

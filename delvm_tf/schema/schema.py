@@ -211,7 +211,10 @@ def _cells(cells: Any, column: Column) -> np.ndarray:
 
 def _retyped(column: Column, expected: str, found: str) -> RefusedColumnsError:
     reason = f"the column {column.name!r} held {expected} in training, and holds {found} now"
-    return RefusedColumnsError([Refusal(column.name, reason, ("convert what is of another kind",))])
+    remedy = "convert what is of another kind"
+    if expected == "date":
+        remedy = "convert text and numbers to dates, as pandas.to_datetime does"
+    return RefusedColumnsError([Refusal(column.name, reason, (remedy,))])
 
 
 def _some(names: Any) -> str:

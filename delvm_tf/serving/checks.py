@@ -8,7 +8,7 @@ import numpy as np
 
 from delvm_tf.detection.criterion import decided
 from delvm_tf.inputs import batches as inputs
-from delvm_tf.schema import Schema, arrow, input_name
+from delvm_tf.schema import Schema, arrow
 
 
 def checked_rows(x: Any, shape: Any) -> np.ndarray:
@@ -29,46 +29,6 @@ def checked_images(images: Any) -> np.ndarray:
     array = np.empty(len(images), object)
     array[:] = list(images)
     return array
-
-
-def checked_cells(table: Any, dtypes: Mapping[str, str]) -> dict[str, np.ndarray]:
-    """The cells of a table by the inputs of a signature, (rows,) each.
-
-    Args:
-        table: of pandas, polars or pyarrow; columns that the model has not are left out.
-        dtypes: `float64` or `string`, by the name of the input.
-
-    Raises:
-        TypeError: for what is no table, or a column of text where numbers are expected.
-        ValueError: if columns are missing or two have one name, or values are infinite.
-    """
-    table = arrow.as_table(table)
-    places: dict[str, str] = {}
-    for column in table.column_names:
-        other = places.setdefault(input_name(column), column)
-        if other != column and input_name(column) in dtypes:
-            raise ValueError(
-                f"a server cannot tell the columns {other!r} and {column!r} apart, both are "
-                f"{input_name(column)!r} to it; rename one"
-            )
-    if missing := [name for name in dtypes if name not in places]:
-        raise ValueError(
-            f"the table lacks the columns {', '.join(missing[:20])}; it has "
-            f"{', '.join(table.column_names[:20])}"
-        )
-    return {name: _cells(table.column(places[name]), name, dtypes[name]) for name in dtypes}
-
-
-def _cells(column: Any, name: str, dtype: str) -> np.ndarray:
-    found = arrow.kind_of(column)
-    if found == "nothing":
-        return np.full(len(column), "" if dtype == "string" else np.nan, _OF[dtype])
-    if found not in ({"text"} if dtype == "string" else {"number", "date"}):
-        raise TypeError(f"the column {name!r} holds {found}, and the model takes {dtype}")
-    return arrow.texts(column) if dtype == "string" else arrow.numbers(column, name)
-
-
-_OF: dict[str, Any] = {"string": object, "float64": np.float64}
 
 
 def checked_count(inputs: Mapping[str, Any]) -> int:
@@ -129,6 +89,7 @@ def table_of(row: Any, schema: Schema) -> Any:
             cell = pa.array([row[column.name]], from_pandas=True)
         except pa.ArrowException as error:
             raise TypeError(f"the column {column.name!r} cannot be read: {error}") from error
+        cell = arrow.moments(cell)  # rows of one batch may have days, and times of several zones
         kind = schema.kinds[column.name]
         if kind == "number" and arrow.kind_of(cell) in ("number", "nothing"):
             cell = cell.cast("uint8") if pa.types.is_boolean(cell.type) else cell

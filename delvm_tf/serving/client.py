@@ -1,5 +1,6 @@
 """A client of TensorFlow Serving that checks what it sends and retries."""
 
+import json
 import time
 from typing import Any, Self
 
@@ -8,9 +9,9 @@ import numpy as np
 import requests
 
 from delvm_tf.inputs.columns import check_names, names_of
+from delvm_tf.schema import Schema
 from delvm_tf.serving.checks import (
     by_threshold,
-    checked_cells,
     checked_count,
     checked_images,
     checked_rows,
@@ -27,6 +28,7 @@ from delvm_tf.serving.signatures import (
     DEFAULT,
     IMAGE_BYTES,
     OF_TABLES,
+    SCHEMA,
     TABLE,
 )
 from delvm_tf.serving.transport import Endpoint, SignatureInfo
@@ -98,6 +100,7 @@ class Client:
         self.batch_size = batch_size
         self._known: dict[str, SignatureInfo] | None = None
         self._columns: tuple[str, ...] | None = None
+        self._schema: Schema | None = None
 
     def predict(
         self, x: Any, signature: str = DEFAULT, threshold: float | None = None
@@ -105,10 +108,10 @@ class Client:
         """All outputs of a signature by name, one row for each of x.
 
         Args:
-            x: (n, ...) in raw units; for `encoded_images` a list of bytes. A data frame must have
-                the training data's columns in their order, `x[list(client.columns())]`. Columns
-                of a table that are dates are sent as seconds, for a server does not say which of
-                its numbers were dates; `load` compares them with the schema.
+            x: (n, ...) in raw units; for `encoded_images` a list of bytes; for `table` and
+                `explain_table` a table, whose columns are matched by name and must hold what
+                they held in training. Elsewhere a data frame must have the training data's
+                columns in their order, `x[list(client.columns())]`.
             signature: its name.
             threshold: decides instead of the detector's own; `is_anomaly` and `threshold` follow.
 
@@ -144,23 +147,46 @@ class Client:
                 f"pass threshold= with {DEFAULT} or {TABLE}"
             )
         if signature in OF_TABLES:
-            return checked_cells(x, {name: tensor.dtype for name, tensor in info.inputs.items()})
+            schema = self.schema()
+            if schema is None:
+                raise ValueError(
+                    "the server does not say what the columns of its tables are, as models of "
+                    "earlier versions of this library do not; export the model again"
+                )
+            return dict(zip(schema.inputs, schema.cells(x).values(), strict=True))
         ((name, wanted),) = info.inputs.items()
         if name == IMAGE_BYTES:
             return {name: checked_images(x)}
-        if signature != COLUMNS:
-            check_names(names_of(x), self.columns(), "the model")
+        check_names(names_of(x), self.columns(), "the model")
         return {name: checked_rows(x, wanted.shape[1:])}
 
     def columns(self) -> tuple[str, ...] | None:
         """Names of the columns of x, or None if the model has none; requested once."""
-        info = self.signatures().get(COLUMNS)
-        if info is not None and self._columns is None:
-            (wanted,) = info.inputs.values()
-            row = np.zeros((1, *(size or 1 for size in wanted.shape[1:])), np.float32)
-            found = self.predict(row, COLUMNS)[COLUMNS][0]
-            self._columns = tuple(map(str, found))
+        if self._columns is None and (said := self._said(COLUMNS)) is not None:
+            self._columns = tuple(map(str, said))
         return self._columns
+
+    def schema(self) -> Schema | None:
+        """The columns of the tables that the model takes, or None; requested once.
+
+        Raises:
+            ServerError: if the server describes them in a way that is not known here.
+        """
+        if self._schema is None and (said := self._said(SCHEMA)) is not None:
+            try:
+                self._schema = Schema.from_json(json.loads(said))
+            except ValueError as error:
+                raise ServerError(f"the server has no schema of a table: {error}") from error
+        return self._schema
+
+    def _said(self, signature: str) -> Any:
+        """What a signature says of the model, whichever row it gets; None if there is none."""
+        info = self.signatures().get(signature)
+        if info is None:
+            return None
+        ((name, wanted),) = info.inputs.items()
+        row = np.zeros((1, *(size or 1 for size in wanted.shape[1:])), np.float32)
+        return with_text(self._transport.predict({name: row}, signature, info)[signature])[0]
 
     def signatures(self) -> dict[str, SignatureInfo]:
         """Inputs and outputs of each signature; requested once."""

@@ -58,6 +58,8 @@ def export_saved_model(
     |                        | and `expected_<column>`                                       |
     | `columns`              | `columns`, the names of the columns of x, (batch, features);  |
     |                        | of models that know them only                                 |
+    | `schema`               | `schema`, what the columns of a table hold, as JSON, (batch,);|
+    |                        | with a `schema` only                                          |
     | `features`             | `features`, (batch, features), of models and feature detectors|
     | `reconstruction_error` | `reconstruction_error`, (batch,)                              |
     | `reconstruct`          | `reconstruction`, shape of x                                  |

@@ -1,5 +1,6 @@
 """The functions that a SavedModel serves, by name."""
 
+import json
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from delvm_tf.serving.subject import DEFAULT, Outputs, Subject
 
 ENCODED = "encoded_images"
 COLUMNS = "columns"
+SCHEMA = "schema"
 TABLE = "table"
 EXPLAIN = "explain"
 EXPLAIN_TABLE = "explain_table"
@@ -82,11 +84,9 @@ def signatures(subject: Subject, options: Options) -> Served:
             autograph=False,
         )
     if columns is not None:
-        served[COLUMNS] = tf.function(
-            lambda x: {COLUMNS: tf.repeat([columns], tf.shape(x)[0], axis=0)},
-            input_signature=[x], autograph=False,
-        )  # fmt: skip
+        served[COLUMNS] = _saying(COLUMNS, columns, x)
     if options.schema is not None:
+        served[SCHEMA] = _saying(SCHEMA, json.dumps(options.schema.to_json()), x)
         served |= _of_tables(subject, options, options.schema, threshold)
     if options.white is not None:
         white = options.white
@@ -96,6 +96,14 @@ def signatures(subject: Subject, options: Options) -> Served:
             autograph=False,
         )
     return Served(served, threshold)
+
+
+def _saying(name: str, text: str | list[str], x: tf.TensorSpec) -> Any:
+    """A function that says the same of all rows, for those who ask a server what its inputs are."""
+    return tf.function(
+        lambda x: {name: tf.repeat([text], tf.shape(x)[0], axis=0)},
+        input_signature=[x], autograph=False,
+    )  # fmt: skip
 
 
 def by_threshold(outputs: Outputs, threshold: Any) -> Outputs:

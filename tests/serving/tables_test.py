@@ -102,14 +102,13 @@ def test_the_client_takes_tables_in_any_order(served, server):
         with dv.serving.Client(running.address, "ecg", batch_size=8) as client:
             same(client.predict(table, "table"), schema, detector, table)
             same(client.predict(table[table.columns[::-1]], "table"), schema, detector, table)
-            with pytest.raises(ValueError, match="lacks the columns gr__e_in_cm; it has when, on"):
+            with pytest.raises(ValueError, match="lacks the columns Größe in cm; it has when, on"):
                 client.predict(table.drop(columns="Größe in cm"), "table")
             with pytest.raises(ValueError, match="the table has no rows"):
                 client.predict(table[:0], "table")
-            with pytest.raises(TypeError, match="'when' holds text, and the model takes float64"):
+            with pytest.raises(TypeError, match=r"'when' held number in .* and holds text now"):
                 client.predict(table.assign(when="now"), "table")
-            with pytest.raises(ValueError, match="cannot tell the columns 'on' and 'ON' apart"):
-                client.predict(table.assign(ON=1), "table")
+            same(client.predict(table.assign(ON=7), "table"), schema, detector, table)
             with pytest.raises(dv.serving.RequestRefusedError, match="at most 2 of the 4 cells"):
                 client.predict(table.assign(colour=None, on=None, when=np.nan), "table")
     finally:
