@@ -1,8 +1,7 @@
 """Ask detectors of every kind in every way in which they can be served, and compare with Python.
 
-Each cell of the table is the largest difference of a score, threshold, p-value, contribution or
-expected value from that of Python, in units of the greatest of its output, over all signatures.
-Decisions and texts must be the same.
+Two tables, by way and by kind, have the largest difference of a number from that of Python, in
+units of the greatest of its output. Decisions and texts must be the same.
 """
 
 from trainers.program import run_program
@@ -16,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from parity_checks.cases import NAMES, Case, Way, difference
-from parity_checks.ways import NotAskedError, ways
+from parity_checks.cases import NAMES, REBUILT, Case, Way, difference
+from parity_checks.ways import NOT_GIVEN, NotAskedError, ways
 from rich.console import Console
 
 from delvm_tf.storage.ownership import make_folder, refuse_foreign_file, write_text
@@ -25,6 +24,14 @@ from delvm_tf.storage.paths import local_path
 from trainers.evaluation.tables import csv_table, markdown_table, print_table
 
 LIMIT = 1e-5
+HEADING = "Largest differences from Python"
+# What outputs are, by how their names begin; the first that fits counts.
+OUTPUTS = {
+    "anomaly_score": "scores", "reconstruction_error": "scores", "is_anomaly": "decisions",
+    "threshold": "thresholds", "p_value": "p-values", "contribution": "contributions",
+    "baseline": "contributions", "reconstruction": "expected values",
+    "expected_": "expected values", "features": "features",
+}  # fmt: skip
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -40,35 +47,55 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def rows_of(case: Case, asked: dict[str, Way]) -> list[dict[str, Any]]:
-    """What each way says of each signature, as rows of a table."""
+    """What each way says of each request, as rows of a table."""
     rows = []
-    for name, way in asked.items():
-        for signature, request in case.requests.items():
+    for way, ask in asked.items():
+        for name, request in case.requests.items():
             try:
-                found = way(case, signature)
+                found = ask(case, request)
             except NotAskedError:
                 continue
-            known = {n: v for n, v in request.expected.items() if n in found}
-            largest, same = difference(found, known)
-            rows.append({
-                "kind": case.name, "way": name, "signature": signature,
-                "largest difference": f"{largest:.1e}", "decisions": "same" if same else "DIFFER",
-            })  # fmt: skip
+            for what, outputs in by_meaning(request.expected, NOT_GIVEN.get(way, set())).items():
+                largest, same = difference(found, outputs)
+                rows.append({
+                    "kind": case.name, "way": way, "asked": name,
+                    "what": "reconstructions" if name == REBUILT else what,
+                    "largest difference": f"{largest:.1e}", "same": "yes" if same else "NO",
+                })  # fmt: skip
     return rows
 
 
+def by_meaning(outputs: dict[str, Any], left_out: set[str]) -> dict[str, dict[str, Any]]:
+    """Outputs by what they are, of `OUTPUTS`."""
+    groups: dict[str, dict[str, Any]] = {}
+    for name, value in outputs.items():
+        if name not in left_out:
+            what = next(what for start, what in OUTPUTS.items() if name.startswith(start))
+            groups.setdefault(what, {})[name] = value
+    return groups
+
+
+def summary(rows: pd.DataFrame, by: str) -> pd.DataFrame:
+    """The largest differences of everything that is asked, by a column."""
+    table = rows.groupby([by, "what"], sort=False).apply(cell, include_groups=False).unstack()
+    columns = [*dict.fromkeys(OUTPUTS.values()), "reconstructions"]
+    table = table.loc[rows[by].unique(), [name for name in columns if name in table]]
+    return table.fillna("–").reset_index().rename(columns={by: ""})
+
+
 def cell(rows: pd.DataFrame) -> str:
-    """The cell of a kind and a way."""
-    largest = f"{rows['largest difference'].astype(float).max():.0e}"
-    return largest if (rows["decisions"] == "same").all() else f"{largest}, decisions DIFFER"
+    """The largest difference of some rows, or whether all is the same."""
+    if (rows["same"] != "yes").any():
+        return "DIFFER"
+    largest = rows["largest difference"].astype(float).max()
+    return "same" if largest == 0 else f"{largest:.0e}"
 
 
 def run(args: argparse.Namespace, console: Console) -> None:
     """Ask, compare and write the tables."""
     output = local_path(args.output, "--output")
     report, table = output / "parity.md", output / "parity.csv"
-    heading = "Largest differences from Python"
-    refuse_foreign_file(report, report.is_file() and report.read_text().startswith(heading))
+    refuse_foreign_file(report, report.is_file() and report.read_text().startswith(HEADING))
     refuse_foreign_file(table, table.is_file() and table.read_text().startswith("kind,way,"))
     make_folder(output)
     rows: list[dict[str, Any]] = []
@@ -82,22 +109,22 @@ def run(args: argparse.Namespace, console: Console) -> None:
             console.print(f"asking {case.name}", highlight=False)
             rows += rows_of(case, asked)
     found = pd.DataFrame(rows)
-    wide = found.groupby(["kind", "way"], sort=False).apply(cell, include_groups=False).unstack()
-    wide = wide.loc[args.kinds, [*asked]].fillna("").reset_index().rename(columns={"kind": ""})
+    ways_of, kinds_of = (summary(found, by) for by in ("way", "kind"))
     words = (
-        f"{heading}, in units of the greatest value of the output; decisions are the same where "
-        f"nothing else is said. {date.today()}."
+        f"{HEADING}, in units of the greatest value of the output, over {len(args.kinds)} kinds "
+        f"of detectors and columns; decisions and texts are the same where nothing else is said. "
+        f"{date.today()}."
     )
     options = [] if args.beam is None else ["--beam", args.beam]
     options += [] if args.kinds == NAMES else ["--kinds", *args.kinds]
     command = f"    python benchmarks/parity.py {shlex.join(options)}".rstrip()
-    write_text(report, "\n\n".join([words, command, markdown_table(wide)]) + "\n")
+    texts = [words, command, markdown_table(ways_of), markdown_table(kinds_of)]
+    write_text(report, "\n\n".join(map(str.rstrip, texts)) + "\n")
     write_text(table, csv_table(rows))
-    print_table(console, heading, wide)
+    for name, each in (("way", ways_of), ("kind", kinds_of)):
+        print_table(console, f"{HEADING}, by {name}", each)
     console.print(f"\nReport: {report}", soft_wrap=True, highlight=False)
-    wrong = found[
-        (found["decisions"] != "same") | ~(found["largest difference"].astype(float) <= LIMIT)
-    ]
+    wrong = found[(found["same"] != "yes") | ~(found["largest difference"].astype(float) <= LIMIT)]
     if len(wrong):
         raise ValueError(
             f"{len(wrong)} answers are further from Python than {LIMIT:g}; see {table}"

@@ -1,11 +1,12 @@
-/* Scores rows with an exported detector in C: TensorFlow's C API, no Python.
+/* Asks an exported detector in C: TensorFlow's C API, no Python.
 
    usage: embedding FOLDER SIGNATURE < rows
 
    FOLDER is one version, such as saved_models/ecg5000/1. Rows are lines of cells between tabs. For
-   signatures with the input x all lines are numbers; for those of tables the first line names the
-   inputs, and an empty cell is missing. Writes anomaly_score, is_anomaly and p_value of each row,
-   those that the signature has. */
+   signatures with the input x all lines are numbers: those of x, and for decide the threshold. For
+   those of tables the first line names the inputs, an empty cell is missing, and a date is its
+   seconds since 1970, UTC. Writes all outputs of the signature for each row: a line of names, those
+   of several numbers a row with their places behind, and a line of cells for each row. */
 
 #define _GNU_SOURCE
 #include <math.h>
@@ -77,18 +78,26 @@ static int equal(Bytes bytes, const char *text) {
   return size == strlen(text) && memcmp(bytes.at, text, size) == 0;
 }
 
-/* The value of a key in the maps that are field `number` of a message; empty if there is none. */
-static Bytes entry(Bytes message, int number, const char *wanted) {
-  Bytes found, key, value, content;
-  for (int field; (field = next_field(&message, &found));) {
+/* The next key and value of the map that is field `number` of a message; 0 at its end. */
+static int next_entry(Bytes *message, int number, Bytes *key, Bytes *value) {
+  Bytes found, content;
+  for (int field; (field = next_field(message, &found));) {
     if (field != number) continue;
-    key = value = (Bytes){NULL, NULL};
+    *key = *value = (Bytes){NULL, NULL};
     for (int part; (part = next_field(&found, &content));) {
-      if (part == 1) key = content;
-      if (part == 2) value = content;
+      if (part == 1) *key = content;
+      if (part == 2) *value = content;
     }
-    if (equal(key, wanted)) return value;
+    return 1;
   }
+  return 0;
+}
+
+/* The value of a key in such a map; empty if there is none. */
+static Bytes entry(Bytes message, int number, const char *wanted) {
+  Bytes key, value;
+  while (next_entry(&message, number, &key, &value))
+    if (equal(key, wanted)) return value;
   return (Bytes){NULL, NULL};
 }
 
@@ -102,6 +111,17 @@ static TF_Output tensor_of(TF_Graph *graph, Bytes signature, int side, const cha
   if (colon == NULL) return (TF_Output){NULL, 0};
   *colon = 0;
   return (TF_Output){TF_GraphOperationByName(graph, operation), atoi(colon + 1)};
+}
+
+/* The names of the inputs (1) or outputs (2) of a signature; how many there are. */
+static int names_of(Bytes signature, int side, char **names, int most) {
+  int count = 0;
+  for (Bytes key, value; next_entry(&signature, side, &key, &value); count++) {
+    if (count == most) fail("the signature has more than %d inputs or outputs", most);
+    names[count] = strndup((const char *)key.at, key.end - key.at);
+    if (names[count] == NULL) fail("out of memory");
+  }
+  return count;
 }
 
 typedef struct {
@@ -147,6 +167,21 @@ static void set(Input *input, int64_t place, const char *cell, int64_t row) {
   else fail("an input is neither float32 nor float64 nor text");
 }
 
+/* One value of an output. */
+static void print(const TF_Tensor *values, int64_t place) {
+  const void *data = TF_TensorData(values);
+  switch (TF_TensorType(values)) {
+    case TF_BOOL: printf("%d", ((const unsigned char *)data)[place]); break;
+    case TF_FLOAT: printf("%.9g", ((const float *)data)[place]); break;
+    case TF_STRING: {
+      const TF_TString *text = (const TF_TString *)data + place;
+      printf("%.*s", (int)TF_StringGetSize(text), TF_StringGetDataPointer(text));
+      break;
+    }
+    default: fail("an output is neither float32 nor truth nor text");
+  }
+}
+
 int main(int count, char **arguments) {
   if (count != 3) fail("usage: %s FOLDER SIGNATURE < rows", arguments[0]);
   TF_Status *status = TF_NewStatus();
@@ -167,55 +202,65 @@ int main(int count, char **arguments) {
     if (rows == MOST) fail("more than %d lines; split the file", MOST);
     lines[rows][strcspn(lines[rows], "\r\n")] = 0;
   }
+  char *names[MOST];
   int plain = tensor_of(graph, signature, 1, "x").oper != NULL;
   int64_t first = plain ? 0 : 1;
   if (rows <= first) fail("there are no rows");
   Input *inputs = zeros(MOST, sizeof *inputs);
   int used = 0;
-  if (plain) inputs[used++] = input_of(graph, signature, "x", rows);
+  if (plain) {
+    inputs[used++] = input_of(graph, signature, "x", rows);
+    int known = names_of(signature, 1, names, MOST);
+    for (int k = 0; k < known; k++) {
+      if (strcmp(names[k], "x")) inputs[used++] = input_of(graph, signature, names[k], rows);
+      free(names[k]);
+    }
+  }
   char *rest = plain ? NULL : lines[0];
   for (char *name; rest != NULL && used < MOST && (name = strsep(&rest, "\t"));)
     inputs[used++] = input_of(graph, signature, name, rows - 1);
+  int64_t wanted = 0;
+  for (int k = 0; k < used; k++) wanted += inputs[k].width;
 
   for (int64_t row = first; row < rows; row++) {
-    char *cells = lines[row], *cell;
-    int64_t column = 0, wanted = plain ? inputs[0].width : used;
-    for (; (cell = strsep(&cells, "\t")); column++) {
-      if (column == wanted) break;
-      if (plain) set(&inputs[0], row * wanted + column, cell, row);
-      else set(&inputs[column], row - 1, cell, row - 1);
-    }
-    if (cell != NULL || column < wanted) fail("row %lld has not %lld cells", (long long)(row - first), (long long)wanted);
+    char *cells = lines[row], *cell = NULL;
+    int64_t read = 0;
+    for (int k = 0; k < used; k++)
+      for (int64_t j = 0; j < inputs[k].width && (cell = strsep(&cells, "\t")); j++, read++)
+        set(&inputs[k], (row - first) * inputs[k].width + j, cell, row - first);
+    if (cells != NULL || read < wanted) fail("row %lld has not %lld cells", (long long)(row - first), (long long)wanted);
   }
+  rows -= first;
 
-  const char *names[] = {"anomaly_score", "is_anomaly", "p_value"};
-  const char *known[3];
-  TF_Output fed[MOST], fetched[3];
-  TF_Tensor *values[MOST], *results[3] = {NULL};
-  int outputs = 0;
-  for (int k = 0; k < 3; k++) {
-    TF_Output place = tensor_of(graph, signature, 2, names[k]);
-    if (place.oper == NULL) continue;
-    known[outputs] = names[k];
-    fetched[outputs++] = place;
-  }
+  TF_Output fed[MOST], fetched[MOST];
+  TF_Tensor *values[MOST], *results[MOST] = {NULL};
+  int outputs = names_of(signature, 2, names, MOST);
+  for (int k = 0; k < outputs; k++) fetched[k] = tensor_of(graph, signature, 2, names[k]);
   for (int k = 0; k < used; k++) fed[k] = inputs[k].place, values[k] = inputs[k].values;
-  if (outputs == 0) fail("%s gives no scores", arguments[2]);
   TF_SessionRun(session, NULL, fed, values, used, fetched, results, outputs, NULL, 0, NULL, status);
   check(status, "the model refuses the rows");
 
-  for (int k = 0; k < outputs; k++) printf("%s%c", known[k], k + 1 < outputs ? '\t' : '\n');
-  for (int64_t row = 0; row < rows - first; row++)
-    for (int k = 0; k < outputs; k++) {
-      char end = k + 1 < outputs ? '\t' : '\n';
-      const void *data = TF_TensorData(results[k]);
-      if (TF_TensorType(results[k]) == TF_BOOL) printf("%d%c", ((const unsigned char *)data)[row], end);
-      else printf("%.9g%c", ((const float *)data)[row], end);
+  int64_t widths[MOST];
+  for (int k = 0; k < outputs; k++) {
+    widths[k] = TF_TensorElementCount(results[k]) / rows;
+    for (int64_t j = 0; j < widths[k]; j++) {
+      printf("%s%s", k || j ? "\t" : "", names[k]);
+      if (TF_NumDims(results[k]) > 1) printf("_%lld", (long long)(j + 1));
     }
+  }
+  printf("\n");
+  for (int64_t row = 0; row < rows; row++) {
+    for (int k = 0; k < outputs; k++)
+      for (int64_t j = 0; j < widths[k]; j++) {
+        if (k || j) printf("\t");
+        print(results[k], row * widths[k] + j);
+      }
+    printf("\n");
+  }
 
-  for (int k = 0; k < outputs; k++) TF_DeleteTensor(results[k]);
+  for (int k = 0; k < outputs; k++) TF_DeleteTensor(results[k]), free(names[k]);
   for (int k = 0; k < used; k++) TF_DeleteTensor(inputs[k].values);
-  for (int64_t k = 0; k <= rows; k++) free(lines[k]);
+  for (int64_t k = 0; k <= rows + first; k++) free(lines[k]);
   free(lines), free(inputs);
   TF_CloseSession(session, status);
   TF_DeleteSession(session, status);

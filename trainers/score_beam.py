@@ -30,6 +30,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--batch-size", type=int, default=256)
     parser.add_argument("--features", action="store_true", help="write features too")
     parser.add_argument(
+        "--threshold", type=float, metavar="T", help="above which a score is abnormal here"
+    )
+    parser.add_argument(
         "--skip-damaged", action="store_true",
         help="go on after damaged files, and write <output>-refused-....txt",
     )  # fmt: skip
@@ -55,6 +58,7 @@ def run(args: argparse.Namespace, console: Console) -> None:
         args.batch_size,
         args.skip_damaged,
         table_options(args),
+        args.threshold,
     )
     outputs = card_of(args.model, args.version).signatures["serving_default"]
     schema = pyarrow.schema(

@@ -9,7 +9,16 @@ import pandas as pd
 
 import delvm_tf as dv
 from delvm_tf.detection.explanation import NotExplainedError
+from delvm_tf.models.reconstruction_model import ReconstructionModel
 from delvm_tf.schema import Category, Schema, learn_schema
+from delvm_tf.serving.signatures import (
+    DECIDE,
+    DECIDE_TABLE,
+    DEFAULT,
+    EXPLAIN,
+    EXPLAIN_TABLE,
+    TABLE,
+)
 from parity_checks import kinds
 
 ROWS = 40
@@ -37,20 +46,32 @@ OF_COLUMNS = {
     "columns: all of these": (["speed", "heat", "on", "since", "Größe & place"], "energy"),
 }
 NAMES = [*kinds.KINDS, *OF_COLUMNS]
+SCORES, ANOTHER, SET, REASONS, REBUILT = (
+    "scores", "another threshold", "threshold set", "explanations", "reconstructions"
+)  # fmt: skip
 
 
 class Request(NamedTuple):
-    """A signature, what it is asked, and the answer of Python.
+    """What a SavedModel is asked, and the answer of Python.
 
     Attributes:
+        folder: of the SavedModel.
+        signature: its name.
         inputs: arrays by the names of inputs.
         expected: outputs by name; of texts as text.
-        threshold: another one, or None.
+        threshold: another one for this request, or None.
     """
 
+    folder: Path
+    signature: str
     inputs: dict[str, np.ndarray]
     expected: dict[str, np.ndarray]
     threshold: float | None = None
+
+    @property
+    def explains(self) -> bool:
+        """Whether contributions are asked for."""
+        return self.signature in (EXPLAIN, EXPLAIN_TABLE)
 
 
 class Case(NamedTuple):
@@ -62,7 +83,8 @@ class Case(NamedTuple):
         rows: an array, or a table.
         schema: of the table, or None.
         folder: of its SavedModel.
-        requests: by signature.
+        requests: by what is asked: the `SCORES`, by `ANOTHER` threshold of the request, by one
+            that was `SET`, and, where Python has them, the `REASONS` and the `REBUILT` rows.
     """
 
     name: str
@@ -98,7 +120,7 @@ class Case(NamedTuple):
         explained = _explained(detector, numbers, schema)
         options = {"explain": bool(explained), "schema": schema, "warmup": ()}
         version = dv.export_saved_model(detector, folder, **options)
-        requests = _requests(detector, numbers, schema, explained)
+        requests = _requests(detector, numbers, schema, explained, version)
         if schema is not None:
             cells = dict(zip(schema.inputs, schema.cells(rows).values(), strict=True))
             requests = {n: r._replace(inputs={**cells, **r.inputs}) for n, r in requests.items()}
@@ -113,13 +135,20 @@ def _between(scores: np.ndarray, first: int) -> float:
 
 
 def _requests(
-    detector: Any, numbers: np.ndarray, schema: Schema | None, explained: dict[str, np.ndarray]
-) -> dict[str, Request]:
-    scores = detector.anomaly_score(numbers)
+    detector: Any, numbers: np.ndarray, schema: Schema | None, explained: dict[str, np.ndarray],
+    folder: Path,
+) -> dict[str, Request]:  # fmt: skip
+    scores, model = detector.anomaly_score(numbers), detector.model_
     inputs = {} if schema is not None else {"x": np.asarray(numbers, np.float32)}
+    of_model = {}
+    if isinstance(model, ReconstructionModel):
+        of_model = {
+            "features": np.asarray(model.features(numbers)),
+            "reconstruction_error": np.asarray(model.reconstruction_error(numbers)),
+        }
 
     def decided(threshold: float) -> dict[str, np.ndarray]:
-        return {
+        return of_model | {
             "anomaly_score": scores, "is_anomaly": scores > threshold,
             "threshold": np.full(len(scores), threshold), "p_value": detector.p_value(numbers),
         }  # fmt: skip
@@ -127,15 +156,19 @@ def _requests(
     other = _between(scores, len(scores) // 2)
     more = {**inputs, "threshold": np.full(len(scores), other, np.float32)}
     default, decide, explain = (
-        ("serving_default", "decide", "explain") if schema is None
-        else ("table", "decide_table", "explain_table")
-    )  # fmt: skip
+        (DEFAULT, DECIDE, EXPLAIN) if schema is None else (TABLE, DECIDE_TABLE, EXPLAIN_TABLE)
+    )
+    changed = dv.serving.set_threshold(folder, other)
     requests = {
-        default: Request(inputs, decided(detector.threshold_)),
-        decide: Request(more, decided(other), other),
+        SCORES: Request(folder, default, inputs, decided(detector.threshold_)),
+        ANOTHER: Request(folder, decide, more, decided(other), other),
+        SET: Request(changed, default, inputs, decided(other)),
     }
     if explained:
-        requests[explain] = Request(inputs, explained)
+        requests[REASONS] = Request(folder, explain, inputs, explained)
+    if of_model and schema is None:
+        rebuilt = {"reconstruction": np.asarray(model.reconstruct(numbers))}
+        requests[REBUILT] = Request(folder, "reconstruct", inputs, rebuilt)
     return requests
 
 
@@ -190,4 +223,4 @@ def difference(found: dict[str, Any], expected: dict[str, np.ndarray]) -> Differ
     return Difference(largest, same)
 
 
-Way = Callable[[Case, str], dict[str, Any]]
+Way = Callable[[Case, Request], dict[str, Any]]

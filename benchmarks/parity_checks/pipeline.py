@@ -1,7 +1,7 @@
 """Runs signatures in a pipeline of Apache Beam, on its local runner.
 
 A program of its own, for Beam has an environment of its own. Its argument is as that of `bare.py`,
-with the rows as JSON: arrays, or cells by the names of columns.
+with the rows as JSON, arrays or cells by the names of columns, and a threshold or none.
 """
 
 import json
@@ -16,18 +16,24 @@ from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that
 
 from delvm_tf.serving.beam import Score
+from delvm_tf.serving.signatures import DECIDE, DECIDE_TABLE, DEFAULT, TABLE
+
+DECIDING = {DECIDE: DEFAULT, DECIDE_TABLE: TABLE}
 
 
-def score(folder: str, signature: str, rows: list[Any], wanted: str) -> None:
+def score(folder: str, signature: str, asked: dict[str, Any], wanted: str) -> None:
     """Write the outputs of all rows."""
+    transform = Score(
+        folder, signature=DECIDING.get(signature, signature), threshold=asked["threshold"]
+    )
 
     def keep(pairs: Any) -> None:
         found = sorted(pairs, key=lambda pair: pair[0])
         np.savez(wanted, **{name: [o[name] for _, o in found] for name in found[0][1]})
 
     with TestPipeline(runner="FnApiRunner") as pipeline:
-        pairs = pipeline | beam.Create(list(enumerate(rows)))
-        assert_that(pairs | Score(folder, signature=signature), keep)
+        pairs = pipeline | beam.Create(list(enumerate(asked["rows"])))
+        assert_that(pairs | transform, keep)
 
 
 def dated(value: dict[str, Any]) -> Any:

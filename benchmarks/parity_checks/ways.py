@@ -1,5 +1,7 @@
-"""Ways in which a served detector can be asked: functions of a case and a signature."""
+"""Ways in which a served detector can be asked: functions of a case and a request."""
 
+import contextlib
+import io
 import json
 import shutil
 import subprocess
@@ -13,82 +15,88 @@ import tensorflow as tf
 from pyarrow import parquet
 
 import delvm_tf as dv
+from delvm.command import main as command
 from delvm_tf.schema import Category
-from delvm_tf.serving.scoring import score_files
-from parity_checks.cases import Case, Way
+from delvm_tf.serving.signatures import DECIDE, DECIDE_TABLE, DEFAULT, TABLE
+from parity_checks.cases import REBUILT, SET, Case, Request, Way
 from parity_checks.servers import GrpcServer, RestServer
 
 HERE = Path(__file__).parent
 C_PROGRAM = HERE.parents[1] / "docs" / "embedding.c"
-DECIDE = {"decide": "serving_default", "decide_table": "table"}
-EXPLAIN = ("explain", "explain_table")
+DECIDING = {DECIDE: DEFAULT, DECIDE_TABLE: TABLE}  # for those who pass a threshold otherwise
+NOT_GIVEN = {"score": {"baseline"}}  # by a way, of the outputs of what it is asked
 
 
 class NotAskedError(Exception):
-    """This way does not have that signature."""
+    """This way does not answer such a request."""
 
 
-def python_loader(case: Case, signature: str) -> dict[str, Any]:
+def python_loader(case: Case, request: Request) -> dict[str, Any]:
     """`dv.serving.load`, which proves the files first."""
-    return _predicted(dv.serving.load(case.folder), case, signature)
+    return _predicted(dv.serving.load(request.folder), case, request)
 
 
-def rest(case: Case, signature: str) -> dict[str, Any]:
+def rest(case: Case, request: Request) -> dict[str, Any]:
     """The client over HTTP and JSON, with a server in this process."""
-    return _asked(RestServer, case, signature)
+    return _asked(RestServer, case, request)
 
 
-def grpc(case: Case, signature: str) -> dict[str, Any]:
+def grpc(case: Case, request: Request) -> dict[str, Any]:
     """The client over gRPC, with a server in this process."""
-    return _asked(GrpcServer, case, signature)
+    return _asked(GrpcServer, case, request)
 
 
-def _asked(server: Any, case: Case, signature: str) -> dict[str, Any]:
-    running = server(case.folder)
+def _asked(server: Any, case: Case, request: Request) -> dict[str, Any]:
+    running = server(request.folder)
     try:
         with dv.serving.Client(running.address, "ecg", timeout=120) as client:
-            return _predicted(client, case, signature)
+            return _predicted(client, case, request)
     finally:
         running.close()
 
 
-def _predicted(model: Any, case: Case, signature: str) -> dict[str, Any]:
-    threshold = case.requests[signature].threshold
-    return model.predict(case.rows, DECIDE.get(signature, signature), threshold=threshold)
+def _predicted(model: Any, case: Case, request: Request) -> dict[str, Any]:
+    signature = DECIDING.get(request.signature, request.signature)
+    return model.predict(case.rows, signature, threshold=request.threshold)
 
 
-def onnx(case: Case, signature: str) -> dict[str, Any]:
+def onnx(case: Case, request: Request) -> dict[str, Any]:
     """A file of ONNX in ONNX Runtime."""
     import onnxruntime
 
-    path = case.folder.with_name(f"{signature}.onnx")
-    dv.export_onnx(case.detector, path, signature, case.schema)
+    if request is case.requests[SET]:
+        raise NotAskedError("an ONNX file is made of the detector and not of its SavedModel")
+    path = case.folder.with_name(f"{request.signature}.onnx")
+    dv.export_onnx(case.detector, path, request.signature, case.schema)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
-    request = case.requests[signature]
     found = dict(zip(names, session.run(names, request.inputs), strict=True))
     if request.threshold is not None:  # which an ONNX graph does not give back
         found["threshold"] = request.inputs["threshold"]
     return found
 
 
-def files(case: Case, signature: str) -> dict[str, Any]:
-    """Files of rows, scored to a table."""
+def score(case: Case, request: Request) -> dict[str, Any]:
+    """`delvm score`: files of rows to a table."""
+    if request is case.requests.get(REBUILT):
+        raise NotAskedError("a table of scores has what is expected as explanations")
     given, output = case.folder.with_name("rows.npz"), case.folder.with_name("scores.parquet")
     if case.schema is not None:
         given = given.with_suffix(".csv")
         case.rows.to_csv(given, index=False)
     else:
         np.savez(given, x=case.rows)
-    count = 0
-    if signature in EXPLAIN:
-        if case.schema is None and case.rows.ndim > 2:
-            raise NotAskedError("files tell columns, and images have none")
-        count = case.rows.shape[1]
-    score_files(
-        dv.serving.load(case.folder), str(given), output, explain=count,
-        threshold=case.requests[signature].threshold,
-    )  # fmt: skip
+    if request.explains and case.schema is None and case.rows.ndim > 2:
+        raise NotAskedError("files tell columns, and images have none")
+    count = case.rows.shape[1] if request.explains else 0
+    options = ["--explain", str(count)] if count else ["--p-values"]
+    options += ["--features"] if "features" in request.expected else []
+    options += [] if request.threshold is None else [f"--threshold={request.threshold!r}"]
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
+        status = command(["score", str(request.folder), str(given), "-o", str(output), *options])
+    if status:
+        raise RuntimeError(f"delvm score failed: {said.getvalue()}")
     found = parquet.read_table(output).to_pydict()
     return _of_reasons(case, found, count) if count else found
 
@@ -130,10 +138,10 @@ class InAnotherProcess:
 
     def __init__(self, program: str, way: str, folder: Path, python: str = sys.executable):
         self.program, self.way, self.folder, self.python = program, way, folder, python
-        self._answers: dict[tuple[str, str], Path] = {}
+        self._answers: dict[tuple[Path, str], Path] = {}
 
     def ask(self, cases: Sequence[Case]) -> None:
-        """Run the program for all signatures of all cases.
+        """Run the program for all requests of all cases.
 
         Raises:
             RuntimeError: if it fails.
@@ -141,13 +149,14 @@ class InAnotherProcess:
         self.folder.mkdir(parents=True, exist_ok=True)
         jobs = []
         for case in cases:
-            for signature, request in case.requests.items():
-                if self.program == "pipeline.py" and signature in DECIDE:
-                    continue
+            for request in case.requests.values():
                 stem = self.folder / str(len(jobs))
-                given = self._written(stem, case, request.inputs)
-                jobs.append([self.way, str(case.folder), signature, str(given), f"{stem}.out.npz"])
-                self._answers[case.name, signature] = Path(f"{stem}.out.npz")
+                given = self._written(stem, case, request)
+                wanted = Path(f"{stem}.out.npz")
+                jobs.append([
+                    self.way, str(request.folder), request.signature, str(given), str(wanted)
+                ])  # fmt: skip
+                self._answers[request.folder, request.signature] = wanted
         done = subprocess.run(
             [self.python, str(HERE / self.program), json.dumps(jobs)],
             capture_output=True, text=True, check=False,
@@ -155,20 +164,19 @@ class InAnotherProcess:
         if done.returncode:
             raise RuntimeError(f"{self.program} failed: {done.stderr[-3000:]}")
 
-    def _written(self, stem: Path, case: Case, inputs: dict[str, np.ndarray]) -> Path:
+    def _written(self, stem: Path, case: Case, request: Request) -> Path:
         if self.program == "pipeline.py":
             rows = case.rows.tolist() if case.schema is None else _cells(case.rows)
-            stem.with_suffix(".json").write_text(json.dumps(rows))
+            content = {"rows": rows, "threshold": request.threshold}
+            stem.with_suffix(".json").write_text(json.dumps(content))
             return stem.with_suffix(".json")
-        texts = {n: v.astype("U") if v.dtype == object else v for n, v in inputs.items()}
+        texts = {n: v.astype("U") if v.dtype == object else v for n, v in request.inputs.items()}
         np.savez(stem.with_suffix(".in.npz"), **texts)
         return stem.with_suffix(".in.npz")
 
-    def __call__(self, case: Case, signature: str) -> dict[str, Any]:
-        """The answer for a signature of a case."""
-        if (case.name, signature) not in self._answers:
-            raise NotAskedError(f"{self.program} does not ask for {signature}")
-        with np.load(self._answers[case.name, signature]) as found:
+    def __call__(self, case: Case, request: Request) -> dict[str, Any]:
+        """The answer to a request."""
+        with np.load(self._answers[request.folder, request.signature]) as found:
             return {n: v.astype(object) if v.dtype.kind == "U" else v for n, v in found.items()}
 
 
@@ -214,29 +222,36 @@ class InC:
             return "TensorFlow comes without libtensorflow_cc.so.2 here"
         return None
 
-    def __call__(self, case: Case, signature: str) -> dict[str, Any]:
-        """Its answer for a signature of a case, from a table of text."""
-        if signature in DECIDE or signature in EXPLAIN:
-            raise NotAskedError("the C program asks for scores")
-        inputs = case.requests[signature].inputs
-        lines = []
-        if case.schema is None:
-            rows = [map(repr, map(float, row.ravel())) for row in inputs["x"]]
-        else:
-            lines = ["\t".join(inputs)]
-            rows = [map(_cell, cells) for cells in zip(*inputs.values(), strict=True)]
-        lines += ["\t".join(row) for row in rows]
-        found = self.run([str(case.folder), signature], "\n".join(lines) + "\n")
+    def __call__(self, case: Case, request: Request) -> dict[str, Any]:
+        """Its answer to a request, from a table of text to one of text."""
+        columns = [value.reshape(len(value), -1).T for value in request.inputs.values()]
+        rows = zip(*(cells for column in columns for cells in column), strict=True)
+        lines = [] if case.schema is None else ["\t".join(request.inputs)]
+        lines += ["\t".join(map(_cell, row)) for row in rows]
+        found = self.run([str(request.folder), request.signature], "\n".join(lines) + "\n")
         if found.returncode:
             raise RuntimeError(found.stderr[-2000:])
-        names, *values = (line.split("\t") for line in found.stdout.splitlines())
-        columns = dict(zip(names, np.array(values, np.float64).T, strict=True))
-        return {**columns, "is_anomaly": columns["is_anomaly"] == 1}
+        names, *cells = (line.split("\t") for line in found.stdout.splitlines())
+        told = dict(zip(names, np.array(cells, object).T, strict=True))
+        return {n: _read(told, n, value) for n, value in request.expected.items()}
 
     def run(self, arguments: list[str], rows: str) -> Any:
         """Run it."""
         command = [str(self.program), *arguments]
         return subprocess.run(command, input=rows, capture_output=True, text=True, check=False)
+
+
+def _read(told: dict[str, np.ndarray], name: str, like: np.ndarray) -> np.ndarray:
+    """An output of the C program as an array of the shape and kind of another."""
+    if like.dtype == object:
+        return told[name]
+    if like.ndim == 1:
+        values = told[name].astype(float)
+        return values == 1 if like.dtype == bool else values
+    width = like[0].size
+    assert f"{name}_{width + 1}" not in told
+    parts = [told[f"{name}_{k + 1}"].astype(float) for k in range(width)]
+    return np.stack(parts, axis=1).reshape(like.shape)
 
 
 def _cell(value: Any) -> str:
@@ -260,7 +275,7 @@ def ways(cases: Sequence[Case], folder: Path, beam: str | None = None) -> dict[s
     }  # fmt: skip
     if InC.missing() is None:
         made["C"] = InC(folder / "c")
-    made |= {"ONNX": onnx, "files": files}
+    made |= {"ONNX": onnx, "score": score}
     if beam is not None:
         made["Beam"] = InAnotherProcess("pipeline.py", "beam", folder / "beam", beam)
     for way in made.values():

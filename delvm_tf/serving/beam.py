@@ -25,7 +25,7 @@ except ImportError as error:
 from delvm_tf.datasets.archive import ContentsError
 from delvm_tf.datasets.streams.reading import TableOptions
 from delvm_tf.datasets.streams.stream import TABLES, check_options, reader_of
-from delvm_tf.serving.checks import checked_rows, in_order, table_of
+from delvm_tf.serving.checks import checked_rows, checked_threshold, in_order, table_of
 from delvm_tf.serving.files import rows_for
 from delvm_tf.serving.model_card import ModelCard
 from delvm_tf.serving.saved import ServedModel, folder_of, load
@@ -53,10 +53,12 @@ class Score(beam.PTransform):
         batch_size: rows of a batch at most.
         skip_refused: give refused rows as pairs (key, reason) in a second collection, and not
             stop; the result is then `{"scores": ..., "refused": ...}`.
+        threshold: decides instead of the detector's own.
 
     Raises:
-        ValueError: while the pipeline runs, for rows of a wrong shape, NaN and infinity, and an
-            unknown signature or output.
+        ValueError: while the pipeline runs, for rows of a wrong shape, NaN and infinity, an
+            unknown signature or output, and a threshold that is not finite, or with a signature
+            without decisions.
         TypeError: while the pipeline runs, for rows that do not hold real numbers, or in a table
             something else than in training.
         FileNotFoundError: if there is no such model or version.
@@ -74,11 +76,12 @@ class Score(beam.PTransform):
         outputs: Sequence[str] | None = None,
         batch_size: int = 256,
         skip_refused: bool = False,
+        threshold: float | None = None,
     ):
         super().__init__()
         if batch_size < 1:
             raise ValueError(f"batch_size must be positive, got {batch_size}")
-        self.handler = _Handler(str(folder), version, signature, outputs, batch_size)
+        self.handler = _Handler(str(folder), version, signature, outputs, batch_size, threshold)
         self.skip_refused = skip_refused
 
     def expand(self, pairs: Any) -> Any:
@@ -107,8 +110,10 @@ class ScoreFiles(beam.PTransform):
             `{"scores": ..., "refused": ...}`.
         table: what the columns of .csv and .parquet mean, if the names do not settle it. They are
             matched by the names in the model's card; others are left out, which the log says.
+        threshold: decides instead of the detector's own.
 
     Raises:
+        ValueError: for a threshold that is not finite, or of a model without decisions.
         ContentsError: while the pipeline runs, naming the file.
         BeamIOError: if no file fits the pattern.
     """
@@ -122,6 +127,7 @@ class ScoreFiles(beam.PTransform):
         batch_size: int = 256,
         skip_damaged: bool = False,
         table: TableOptions | None = None,
+        threshold: float | None = None,
     ):
         super().__init__()
         # Beam finds nothing for a bare "*.csv", and workers may run elsewhere.
@@ -135,7 +141,11 @@ class ScoreFiles(beam.PTransform):
         self.table = table or TableOptions()
         self.outputs = columns(card, features)
         signature = TABLE if card.schema is not None and _is_of_tables(pattern) else DEFAULT
-        self.score = Score(folder, version, signature, self.outputs, batch_size)
+        if threshold is not None:
+            checked_threshold(threshold, card.signatures[signature], signature)
+        self.score = Score(
+            folder, version, signature, self.outputs, batch_size, threshold=threshold
+        )
 
     def expand(self, pipeline: Any) -> Any:
         """The rows of the table; Beam calls this."""
@@ -174,13 +184,14 @@ class _Handler(ModelHandler):
 
     def __init__(
         self, folder: str, version: int | None, signature: str, outputs: Sequence[str] | None,
-        batch_size: int,
+        batch_size: int, threshold: float | None,
     ):  # fmt: skip
         super().__init__(min_batch_size=1, max_batch_size=batch_size)
         self.folder = folder
         self.version = version
         self.signature = signature
         self.outputs = None if outputs is None else list(outputs)
+        self.threshold = threshold
 
     def load_model(self) -> ServedModel:
         with _at_hand(self.folder) as local:
@@ -191,6 +202,8 @@ class _Handler(ModelHandler):
             raise ValueError(f"no signature {self.signature!r} of rows; the model has {names}")
         if missing := {*(self.outputs or ())} - {*known}:
             raise ValueError(f"{self.signature} has no output {', '.join(sorted(missing))}")
+        if self.threshold is not None:
+            checked_threshold(self.threshold, known, self.signature)
         return served
 
     def run_inference(
@@ -202,7 +215,7 @@ class _Handler(ModelHandler):
             rows = pyarrow.concat_tables(batch, promote_options="default")
         else:
             rows = np.stack(batch)
-        outputs = model.predict(rows, self.signature, len(batch))
+        outputs = model.predict(rows, self.signature, len(batch), self.threshold)
         names = self.outputs or list(outputs)
         lists = [outputs[name].tolist() for name in names]
         return [dict(zip(names, values, strict=True)) for values in zip(*lists, strict=True)]

@@ -84,6 +84,25 @@ def test_chosen_outputs_of_a_chosen_signature(exported):
     run(lambda p: p | beam.Create(list(enumerate(x))) | score, check)
 
 
+def test_another_threshold_decides(exported, tmp_path):
+    folder, detector, x = exported
+    threshold = float(np.median(detector.anomaly_score(x)))
+    expected = detector.anomaly_score(x) > threshold
+    assert not np.array_equal(expected, detector.is_anomaly(x))
+
+    def check(pairs):
+        assert len(pairs) == len(x)
+        for key, outputs in pairs:
+            assert outputs["is_anomaly"] == expected[key]
+            assert outputs["threshold"] == np.float32(threshold)
+
+    score = Score(str(folder), threshold=threshold)
+    run(lambda p: p | beam.Create(list(enumerate(x))) | score, check)
+    np.savez(tmp_path / "a.npz", x=x)
+    files = ScoreFiles(f"{tmp_path}/*.npz", str(folder), threshold=threshold)
+    run(lambda p: p | files, lambda rows: check([(row["row"], row) for row in rows]))
+
+
 BAD = {"shape": np.zeros(5), "nan": np.r_[np.nan, np.zeros(5)], "words": np.array(["a"] * 6)}
 
 
@@ -223,6 +242,11 @@ def test_wrong_settings_are_told_at_once(exported, tmp_path):
     score = Score(str(folder), outputs=["nonsense"])
     with pytest.raises(Exception, match="has no output nonsense"):
         run(lambda p: p | beam.Create([(0, np.zeros(6))]) | score, print)
+    with pytest.raises(ValueError, match="the threshold must be a finite number"):
+        ScoreFiles("*.npz", str(folder), threshold=float("nan"))
+    score = Score(str(folder), signature="energy", threshold=1.0)
+    with pytest.raises(Exception, match="and 'energy' has none"):
+        run(lambda p: p | beam.Create([(0, np.zeros(6))]) | score, print)
     score = Score(str(folder), signature="odd")
     with pytest.raises(Exception, match=r"no signature 'odd' of rows; the model has"):
         run(lambda p: p | beam.Create([(0, np.zeros(6))]) | score, print)
@@ -244,7 +268,8 @@ def test_the_program_writes_tables(exported, tmp_path):
     program = Path(__file__).parents[2] / "trainers" / "score_beam.py"
     command = [
         sys.executable, str(program), "--model", str(folder), "--input", pattern, "--features",
-        "--output", str(tmp_path / "scores"), "--skip-damaged", "--", "--runner", "FnApiRunner",
+        "--output", str(tmp_path / "scores"), "--skip-damaged", "--threshold=-1", "--",
+        "--runner", "FnApiRunner",
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -259,6 +284,7 @@ def test_the_program_writes_tables(exported, tmp_path):
         k = row["row"] + (100 if row["file"].endswith("b.npz") else 0)
         np.testing.assert_allclose(row["reconstruction_error"], errors[k], rtol=1e-5)
         np.testing.assert_allclose(row["features"], features[k], rtol=1e-5, atol=1e-5)
+        assert row["is_anomaly"]
     (refused,) = tmp_path.glob("scores-refused-*.txt")
     assert "c.npz" in refused.read_text()
 
@@ -401,6 +427,44 @@ def test_explanations_of_mixed_columns(mixed):
 
     score = Score(folder, signature="explain_table", batch_size=16)
     run(lambda p: p | beam.Create(list(enumerate(rows))) | score, check)
+
+
+def test_rows_of_dates_of_every_spelling_in_one_batch(tmp_path):
+    rng = np.random.default_rng(0)
+    at = pandas.Timestamp("2026-01-01") + pandas.to_timedelta(rng.integers(0, 300, 80), "D")
+    table = pandas.DataFrame({"heat": rng.normal(20, 3, 80), "at": at})
+    schema = dv.schema.learn_schema(table, dates="numbers")
+    detector = dv.AnomalyDetector(epochs=2, contamination=0.1).fit(schema.encode(table))
+    dv.export_saved_model(detector, tmp_path, schema=schema, warmup=())
+    spellings = [
+        lambda t: t, lambda t: t.to_pydatetime(), lambda t: t.date(),
+        lambda t: t.tz_localize("UTC").tz_convert("Asia/Kolkata"),
+        lambda t: t.tz_localize("UTC").to_pydatetime(),
+        lambda t: np.datetime64(t.to_pydatetime()),
+    ]  # fmt: skip
+    rows = [
+        {"heat": heat, "at": spellings[k % len(spellings)](t)}
+        for k, (heat, t) in enumerate(zip(table["heat"], at, strict=True))
+    ]
+    bad = {"text": {"heat": 1.0, "at": "2026-01-01"}, "number": {"heat": 1.0, "at": 1.7e9}}
+    score = Score(str(tmp_path), signature="table", skip_refused=True)
+    with TestPipeline(runner="FnApiRunner") as pipeline:
+        result = pipeline | beam.Create([*enumerate(rows), *bad.items()]) | score
+
+        def scored(found):
+            assert len(found) == len(table)
+            expected = detector.anomaly_score(schema.encode(table))
+            for key, outputs in found:
+                np.testing.assert_allclose(outputs["anomaly_score"], expected[key], rtol=1e-5)
+
+        def refused(found):
+            reasons = dict(found)
+            assert set(reasons) == set(bad)
+            assert "'at' held date in training, and holds text now" in reasons["text"]
+            assert "'at' held date in training, and holds number now" in reasons["number"]
+
+        assert_that(result["scores"], scored, label="scored")
+        assert_that(result["refused"], refused, label="refused")
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])

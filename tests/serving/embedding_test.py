@@ -1,7 +1,7 @@
 """The C program of the documentation gives what Python gives."""
 
 import pytest
-from parity_checks.cases import Case, difference
+from parity_checks.cases import ANOTHER, REASONS, REBUILT, SCORES, SET, Case, difference
 from parity_checks.ways import InC
 
 KINDS = ["energy", "isolation forest", "patches", "columns: all of these"]
@@ -20,15 +20,22 @@ def cases(tmp_path_factory):
     return {kind: Case.of(kind, folder / str(k)) for k, kind in enumerate(KINDS)}
 
 
+ASKED = {
+    "energy": {SCORES, ANOTHER, SET, REASONS, REBUILT},
+    "isolation forest": {SCORES, ANOTHER, SET},
+    "patches": {SCORES, ANOTHER, SET, REASONS},
+    "columns: all of these": {SCORES, ANOTHER, SET, REASONS},
+}
+
+
 @pytest.mark.parametrize("kind", KINDS)
-def test_scores_decisions_and_p_values(program, cases, kind):
+def test_all_that_can_be_asked(program, cases, kind):
     case = cases[kind]
-    signature = "serving_default" if case.schema is None else "table"
-    expected = dict(case.requests[signature].expected)
-    expected.pop("threshold")  # which the program does not write
-    largest, same = difference(program(case, signature), expected)
-    assert largest < 1e-5
-    assert same
+    assert {*case.requests} == ASKED[kind]
+    for request in case.requests.values():
+        largest, same = difference(program(case, request), request.expected)
+        assert largest < 1e-5, request.signature
+        assert same, request.signature
 
 
 @pytest.mark.parametrize(
@@ -36,6 +43,9 @@ def test_scores_decisions_and_p_values(program, cases, kind):
     [
         ("energy", "serving_default", "1\t2\t3\t4\t5\tx\n", "row 0: 'x' is no number"),
         ("energy", "serving_default", "1\t2\n", "row 0 has not 6 cells"),
+        ("energy", "serving_default", "1\t2\t3\t4\t5\t6\t7\n", "row 0 has not 6 cells"),
+        ("energy", "decide", "1\t2\t3\t4\t5\t6\n", "row 0 has not 7 cells"),
+        ("energy", "decide", "1\t2\t3\t4\t5\t6\t\n", "a threshold is NaN or infinite"),
         ("energy", "serving_default", "", "there are no rows"),
         ("energy", "serving_default", "1\t2\t3\t4\t5\t\n", "x has NaN or infinite values"),
         ("energy", "serving_default", "1\n" * 5000, "more than 4096 lines"),
