@@ -4,6 +4,7 @@ A program of its own, which can import neither this library nor Keras. Its argum
 jobs, JSON: way, folder, signature, .npz of inputs, .npz to write.
 """
 
+import functools
 import json
 import sys
 from typing import Any
@@ -14,20 +15,32 @@ import numpy as np
 import tensorflow as tf
 
 
-def eager(folder: str, signature: str, inputs: dict[str, Any]) -> dict[str, Any]:
+@functools.lru_cache(2)  # of a detector, and with another threshold
+def loaded(folder: str) -> Any:
     """By `tf.saved_model.load`."""
-    function = tf.saved_model.load(folder).signatures[signature]
+    return tf.saved_model.load(folder)
+
+
+@functools.lru_cache(2)
+def opened(folder: str) -> Any:
+    """By the graph loader that TensorFlow Serving is built on: a session and what it can run."""
+    running = tf.compat.v1.Session(graph=tf.Graph())
+    return running, tf.compat.v1.saved_model.load(running, ["serve"], folder)
+
+
+def eager(folder: str, signature: str, inputs: dict[str, Any]) -> dict[str, Any]:
+    """The answer of a function."""
+    function = loaded(folder).signatures[signature]
     found = function(**{name: tf.constant(value) for name, value in inputs.items()})
     return {name: value.numpy() for name, value in found.items()}
 
 
 def session(folder: str, signature: str, inputs: dict[str, Any]) -> dict[str, Any]:
-    """By the graph loader that TensorFlow Serving is built on."""
-    with tf.compat.v1.Session(graph=tf.Graph()) as running:
-        loaded = tf.compat.v1.saved_model.load(running, ["serve"], folder)
-        known = loaded.signature_def[signature]
-        feed = {known.inputs[name].name: value for name, value in inputs.items()}
-        return running.run({name: t.name for name, t in known.outputs.items()}, feed)
+    """The answer of a session."""
+    running, meta = opened(folder)
+    known = meta.signature_def[signature]
+    feed = {known.inputs[name].name: value for name, value in inputs.items()}
+    return running.run({name: t.name for name, t in known.outputs.items()}, feed)
 
 
 for way, folder, signature, given, wanted in json.loads(sys.argv[1]):
