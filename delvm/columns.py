@@ -25,9 +25,9 @@ def _described(name: str, cells: Any) -> dict[str, Any]:
     distinct = 0
     if not len(known):
         values = "none"
-    elif kind not in ("number", "date", "text", "yes or no"):
+    elif kind not in ("number", *arrow.TIMES, "text", "yes or no"):
         values, distinct = "of a kind that is refused", len(known)
-    elif kind in ("number", "date"):
+    elif kind in ("number", *arrow.TIMES):
         order = compute.sort_indices(known)
         middle = [known[order[k].as_py()].as_py() for k in (0, len(known) // 2, -1)]
         values = " … ".join(f"{v:,.7g}" if kind == "number" else str(v) for v in middle)

@@ -7,6 +7,7 @@ import numpy as np
 from delvm_tf.inputs.refusals import CORRECT, Refusal, RefusedColumnsError
 
 DATES = "numbers"  # seconds since 1970
+TIMES = ("date", "time of day", "duration")  # what is held by columns that become seconds
 _EXACT = 2**53  # float64 represents every integer below it, and rounds larger ones
 
 
@@ -132,7 +133,7 @@ def _check_names(names: list[Any]) -> None:
 
 
 def kind_of(column: Any) -> str:
-    """What a column holds: `number`, `text`, `date`, `nothing`, or pyarrow's name for the rest."""
+    """What a column holds: `number`, `text`, `nothing`, one of `TIMES`, or pyarrow's name of it."""
     from pyarrow import types
 
     kind = column.type
@@ -148,7 +149,11 @@ def kind_of(column: Any) -> str:
         return "number"
     if types.is_decimal(kind):
         return "number"
-    return "date" if types.is_temporal(kind) and not types.is_interval(kind) else str(kind)
+    if types.is_date(kind) or types.is_timestamp(kind):
+        return "date"
+    if types.is_time(kind):
+        return "time of day"
+    return "duration" if types.is_duration(kind) else str(kind)
 
 
 def numbers(column: Any, name: str) -> np.ndarray:
@@ -166,13 +171,9 @@ def numbers(column: Any, name: str) -> np.ndarray:
     try:
         if types.is_boolean(kind):
             column = column.cast("uint8")
-        elif types.is_date(kind) or types.is_timestamp(kind):
-            column = moments(column).cast("int64").cast("float64")
+        elif kind_of(column) in TIMES:
+            column = in_microseconds(column).cast("int64").cast("float64")
             return _finite(column.to_numpy() / 1e6, name)
-        elif types.is_time(kind) or types.is_duration(kind):
-            unit = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}[kind.unit]
-            whole = "int32" if types.is_time32(kind) else "int64"
-            return _finite(column.cast(whole).cast("float64").to_numpy() / unit, name)
         decimal = types.is_decimal(kind)  # whose text is rounded once, and itself twice
         values = (column.cast("string") if decimal else column).cast("float64").to_numpy()
     except pa.ArrowException as error:
@@ -184,15 +185,17 @@ def numbers(column: Any, name: str) -> np.ndarray:
     return _finite(values, name)
 
 
-def moments(column: Any) -> Any:
-    """A column of days or times of them as microseconds of UTC; other columns as they are."""
+def in_microseconds(column: Any) -> Any:
+    """A column of dates (of UTC), times of day or durations in one type; others as they are."""
     import pyarrow as pa
-    from pyarrow import compute, types
+    from pyarrow import compute
 
-    if not (types.is_date(column.type) or types.is_timestamp(column.type)):
+    kinds = {
+        "date": pa.timestamp("us"), "time of day": pa.time64("us"), "duration": pa.duration("us")
+    }  # fmt: skip
+    if (kind := kind_of(column)) not in kinds:
         return column
-    whole = compute.CastOptions(pa.timestamp("us"), allow_time_truncate=True)
-    return column.cast(options=whole)
+    return column.cast(options=compute.CastOptions(kinds[kind], allow_time_truncate=True))
 
 
 def missing(column: Any) -> np.ndarray:

@@ -20,14 +20,14 @@ class Number:
         name: of the column.
         fill: stands for a missing value, the median of the training rows.
         indicator: whether a number of its own says where one is missing.
-        date: whether these are dates or times, in seconds.
+        date: what these are in seconds, `date`, `time of day` or `duration`; empty for others.
         unit: of the values, for those who read the card.
     """
 
     name: str
     fill: float
     indicator: bool = False
-    date: bool = False
+    date: str = ""
     unit: str = ""
 
     dtype: ClassVar[tf.DType] = tf.float64

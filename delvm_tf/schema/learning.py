@@ -187,7 +187,7 @@ class Learner:
         return summary
 
     def _new_summary(self, cells: Any, name: str, kind: str) -> NumberSummary | TextSummary:
-        if kind == "date" and self._dates != arrow.DATES:
+        if kind in arrow.TIMES and self._dates != arrow.DATES:
             raise _refused(
                 name,
                 f"the column {name!r} holds dates or times ({cells.type}), which say when and not "
@@ -197,13 +197,16 @@ class Learner:
             )
         if kind == "text":
             return TextSummary(name, self._most_values)
-        if kind not in ("number", "date"):
+        if kind not in ("number", *arrow.TIMES):
             raise _refused(
                 name, f"the column {name!r} holds {kind}, which is neither numbers nor text"
             )
         kept = min(_SAMPLED, max(_FEWEST, _CELLS // len(self._columns)))
         return NumberSummary(
-            name, kind == "date", self._units.get(name, ""), len(cells) if self._whole else kept
+            name,
+            kind if kind in arrow.TIMES else "",
+            self._units.get(name, ""),
+            len(cells) if self._whole else kept,
         )
 
 

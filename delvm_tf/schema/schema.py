@@ -145,6 +145,18 @@ class Schema:
         refused.check(option=None)
         return found
 
+    def check_kinds(self, table: Any) -> None:
+        """Refuse columns of a pyarrow table that hold something else than in training.
+
+        Raises:
+            RefusedColumnsError: for those.
+        """
+        refused = Refusals()
+        for column in self.columns:
+            with refused.noted():
+                _check_kind(table.column(column.name), column)
+        refused.check(option=None)
+
     def to_json(self) -> dict[str, Any]:
         """As JSON."""
         kinds: dict[Any, str] = {kind: name for name, kind in KINDS.items()}
@@ -195,26 +207,21 @@ def _free(stem: str, taken: Iterable[str]) -> str:
 
 
 def _cells(cells: Any, column: Column) -> np.ndarray:
-    found = arrow.kind_of(cells)
-    if found == "nothing":
-        empty = np.nan if isinstance(column, Number) else ""
-        return np.full(len(cells), empty, np.float64 if isinstance(column, Number) else object)
-    if isinstance(column, Category):
-        if found != "text":
-            raise _retyped(column, "text", found)
-        return arrow.texts(cells)
-    expected = "date" if column.date else "number"
-    if found != expected:
-        raise _retyped(column, expected, found)
-    return arrow.numbers(cells, column.name)
+    _check_kind(cells, column)
+    text = isinstance(column, Category)
+    if arrow.kind_of(cells) == "nothing":
+        return np.full(len(cells), "" if text else np.nan, object if text else np.float64)
+    return arrow.texts(cells) if text else arrow.numbers(cells, column.name)
 
 
-def _retyped(column: Column, expected: str, found: str) -> RefusedColumnsError:
-    reason = f"the column {column.name!r} held {expected} in training, and holds {found} now"
-    remedy = "convert what is of another kind"
-    if expected == "date":
-        remedy = "convert text and numbers to dates, as pandas.to_datetime does"
-    return RefusedColumnsError([Refusal(column.name, reason, (remedy,))])
+def _check_kind(cells: Any, column: Column) -> None:
+    expected = "text" if isinstance(column, Category) else column.date or "number"
+    if (found := arrow.kind_of(cells)) not in (expected, "nothing"):
+        reason = f"the column {column.name!r} held {expected} in training, and holds {found} now"
+        remedy = "convert what is of another kind"
+        if expected == "date":
+            remedy = "convert text and numbers to dates, as pandas.to_datetime does"
+        raise RefusedColumnsError([Refusal(column.name, reason, (remedy,))])
 
 
 def _some(names: Any) -> str:

@@ -20,12 +20,12 @@ class NumberSummary:
 
     Args:
         name: of the column.
-        date: whether these are dates or times.
+        date: which of `arrow.TIMES` these are, or empty.
         unit: of the values.
         kept: values to remember.
     """
 
-    def __init__(self, name: str, date: bool, unit: str, kept: int):
+    def __init__(self, name: str, date: str, unit: str, kept: int):
         self.name, self.date, self.unit, self.kept = name, date, unit, kept
         self.incomplete = False
         self.last = 1.0  # values with a higher draw are not in the sample

@@ -240,7 +240,8 @@ class _Check(beam.DoFn):
             yield key, self._checked(row)
         except (TypeError, ValueError) as error:
             if not self.skip:
-                raise type(error)(f"row {key!r}: {error}") from error
+                kind = TypeError if isinstance(error, TypeError) else ValueError
+                raise kind(f"row {key!r}: {error}") from error
             yield beam.pvalue.TaggedOutput(REFUSED, (key, str(error)))
 
     def _checked(self, row: Any) -> Any:

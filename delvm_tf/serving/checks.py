@@ -89,7 +89,7 @@ def table_of(row: Any, schema: Schema) -> Any:
             cell = pa.array([row[column.name]], from_pandas=True)
         except pa.ArrowException as error:
             raise TypeError(f"the column {column.name!r} cannot be read: {error}") from error
-        cell = arrow.moments(cell)  # rows of one batch may have days, and times of several zones
+        cell = arrow.in_microseconds(cell)  # rows of one batch may have several types of dates
         kind = schema.kinds[column.name]
         if kind == "number" and arrow.kind_of(cell) in ("number", "nothing"):
             cell = cell.cast("uint8") if pa.types.is_boolean(cell.type) else cell

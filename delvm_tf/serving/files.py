@@ -15,6 +15,7 @@ from delvm_tf.datasets.streams.reading import Reading, TableOptions
 from delvm_tf.datasets.streams.stream import TABLES, is_of_images
 from delvm_tf.datasets.tables import TableFiles
 from delvm_tf.datasets.tables.sources import source_of
+from delvm_tf.inputs.refusals import RefusedColumnsError
 from delvm_tf.schema import Schema, arrow
 from delvm_tf.serving.model_card import ModelCard
 
@@ -74,6 +75,10 @@ def _cells_of(schema: Schema, file: Path, reader: Reader, options: TableOptions)
     notes = _left_out(tuple(name for name in source.names if name not in kinds))
     number = 0
     for chunk in TableFiles([source], options, kinds).batches():
+        try:
+            schema.check_kinds(chunk.table)
+        except RefusedColumnsError as error:
+            raise ContentsError(f"{file}: {error}") from error
         missing = arrow.missing_cells(chunk.table)
         if len(bad := np.flatnonzero(missing > schema.most_missing)):
             raise ContentsError(

@@ -183,6 +183,27 @@ def test_columns_of_another_type_are_refused(schema, name, values, message):
         schema.encode(pa.table({**COLUMNS, name: values}))
 
 
+TIMES = {
+    "date": [pa.array([datetime.date(2026, 1, 1)]), pa.array([DAY.to_pydatetime()])],
+    "time of day": [pa.array([datetime.time(13, 30)]), pa.array([1], pa.time32("s"))],
+    "duration": [pa.array([datetime.timedelta(hours=1)]), pa.array([2**61], pa.duration("ns"))],
+}
+
+
+@pytest.mark.parametrize("held", TIMES)
+@pytest.mark.parametrize("given", TIMES)
+def test_dates_times_of_day_and_durations_are_not_one_another(held, given):
+    schema = learn_schema(pa.table({"t": TIMES[held][0]}), dates="numbers")
+    assert schema.kinds == {"t": "date"}
+    for column in TIMES[given]:
+        table = pa.table({"t": column})
+        if given == held:
+            assert np.isfinite(schema.encode(table)).all()
+            continue
+        with pytest.raises(TypeError, match=f"'t' held {held} in .* and holds {given} now"):
+            schema.encode(table)
+
+
 def test_a_column_that_is_empty_in_a_later_table_is_missing(schema):
     table = pa.table({**COLUMNS, "colour": [None] * 5})
     found = schema.encode(table)

@@ -78,6 +78,8 @@ def test_dates_of_any_library_become_the_seconds_of_the_schema(served, way, spel
 NO_DATES = {
     "text": lambda dates: dates.astype(str),
     "number": lambda dates: dates.astype("int64") / 1e9,
+    "time of day": lambda dates: dates.dt.time,
+    "duration": lambda dates: dates - dates.iloc[0],
 }
 
 
@@ -128,6 +130,17 @@ def test_cells_of_files_that_are_no_dates_are_named(served, tmp_path, cell):
     file = tmp_path / "rows.csv"
     file.write_text(f"speed,Seit Tag,at\n1.5,2026-01-02,2026-01-02T10:00\n1.5,2026-01-02,{cell}\n")
     with pytest.raises(ContentsError, match=r"rows\.csv: row 1 \(line 3\), .*'at'.*not a date"):
+        score_files(dv.serving.load(served[2]), str(file), tmp_path / "scores.parquet")
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_times_of_day_in_files_are_no_dates(served, tmp_path, form):
+    table = rows(5)
+    table["at"] = [datetime.time(hour) for hour in range(5)]
+    file = tmp_path / f"rows.{form}"
+    table.to_csv(file, index=False) if form == "csv" else table.to_parquet(file)
+    message = r"rows\.\w+: the column 'at' held date .*, and holds time of day now"
+    with pytest.raises(ContentsError, match=message):
         score_files(dv.serving.load(served[2]), str(file), tmp_path / "scores.parquet")
 
 
