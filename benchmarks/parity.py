@@ -108,6 +108,18 @@ def run(args: argparse.Namespace, console: Console) -> None:
         for case in cases:
             console.print(f"asking {case.name}", highlight=False)
             rows += rows_of(case, asked)
+    write(rows, args, report, table, console)
+
+
+def write(
+    rows: list[dict[str, Any]], args: argparse.Namespace, report: Path, table: Path,
+    console: Console,
+) -> None:  # fmt: skip
+    """Write and print the tables.
+
+    Raises:
+        ValueError: if an answer is too far from Python's.
+    """
     found = pd.DataFrame(rows)
     ways_of, kinds_of = (summary(found, by) for by in ("way", "kind"))
     words = (

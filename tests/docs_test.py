@@ -8,11 +8,13 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from parity_checks.cases import NAMES
 
 import delvm_tf as dv
 from delvm_tf.catalog import MODELS, OBJECTIVES, make_objective
 
 ROOT = Path(__file__).parents[1]
+WAYS = ("TensorFlow", "session", "load", "REST", "gRPC", "C", "ONNX", "score", "Beam")
 
 
 def python_blocks(name):
@@ -205,6 +207,22 @@ def test_the_columns_page_encodes_and_serves_a_table(tmp_path, monkeypatch):
     names = run("docs/columns.md")
     found = dv.serving.load(names["folder"]).predict(names["rooms"], "table")["is_anomaly"]
     np.testing.assert_array_equal(found, names["columns"].is_anomaly(names["rooms"]))
+
+
+def test_the_serving_page_begins_with_the_tables_of_parity():
+    report = (ROOT / "results/parity/parity.md").read_text()
+    head, _ = (ROOT / "docs/serving.md").read_text().split("\n## ", 1)
+    ways, kinds = re.findall(r"(?:^\|.*\n)+", report, re.MULTILINE)
+    assert ways in head
+    assert kinds in head
+    assert "--beam" in report
+    assert "--kinds" not in report
+    for table, names in ((ways, WAYS), (kinds, NAMES)):
+        rows = [line.strip("| \n").split(" | ") for line in table.splitlines()[2:]]
+        assert [row[0] for row in rows] == [*names]
+        assert {row[2] for row in rows} == {"same"}  # decisions
+        cells = {cell for row in rows for cell in row[1:]} - {"same", "–"}
+        assert max(map(float, cells)) <= 1e-5
 
 
 def test_the_serving_page_exports_loads_and_watches(tmp_path, monkeypatch):
