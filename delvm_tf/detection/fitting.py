@@ -11,8 +11,7 @@ import tensorflow as tf
 from delvm_tf.catalog.models import MODELS
 from delvm_tf.catalog.recipe import Recipe, default_recipe
 from delvm_tf.detection.ensemble import ModelEnsemble
-from delvm_tf.detection.levels.level_detector import MOST_ROWS as MOST_ROWS_OF_LEVELS
-from delvm_tf.detection.levels.level_detector import LevelDetector
+from delvm_tf.detection.levels.level_detector import LevelDetector, rows_looked_at
 from delvm_tf.detection.levels.network import BATCH, STEPS
 from delvm_tf.detection.table_rows import TableRows
 from delvm_tf.inputs.batches import CheckedRows, inputs_of
@@ -25,7 +24,6 @@ from delvm_tf.training.tracing import new_functions
 DEFAULT = default_recipe()
 MOST_ROWS = 1_000_000  # that a default model is trained on, counting those of all epochs
 MEMBER_SEEDS = 1000  # between the models of an ensemble
-IN_MEMORY = 400_000_000  # bytes of rows of a stream that a `LevelDetector` looks at
 
 
 def criterion_of(recipe: Recipe, wanted: str | None) -> str:
@@ -109,26 +107,25 @@ def of_levels(
 def _some_rows(X: Any, seed: int) -> np.ndarray:
     """Random rows of a stream, as many as are looked at, in one pass: those of the least keys."""
     rng = np.random.default_rng(seed)
-    parts: list[np.ndarray] = []
-    keys: list[np.ndarray] = []
-    most, count = MOST_ROWS_OF_LEVELS, 0
+    rows, keys, most = np.empty(0), np.empty(0), 0
+    waiting: list[np.ndarray] = []
 
-    def reduce() -> int:
-        if count > most:
-            least = np.argpartition(np.concatenate(keys), most)[:most]
-            parts[:], keys[:] = [np.concatenate(parts)[least]], [np.concatenate(keys)[least]]
-        return min(count, most)
+    def take() -> None:
+        nonlocal rows, keys
+        rows = np.concatenate([*([rows] if len(rows) else []), *waiting])
+        keys = np.concatenate([keys, rng.random(len(rows) - len(keys))])
+        waiting.clear()
+        if len(rows) > most:
+            least = np.argpartition(keys, most)[:most]
+            rows, keys = rows[least], keys[least]
 
     for batch in X.rows if isinstance(X, TableRows) else X:
-        rows = np.asarray(inputs_of(batch))
-        most = min(most, max(1, IN_MEMORY // (rows.itemsize * rows.shape[1])))
-        parts.append(rows)
-        keys.append(rng.random(len(rows)))
-        count += len(rows)
-        if count > 2 * most:
-            count = reduce()
-    reduce()
-    return np.concatenate(parts)
+        waiting.append(np.asarray(inputs_of(batch)))
+        most = rows_looked_at(waiting[0].shape[1])
+        if sum(map(len, waiting)) >= most:
+            take()
+    take()
+    return rows
 
 
 @new_functions()

@@ -8,6 +8,7 @@ import delvm_tf as dv
 from delvm_tf.datasets import open_table
 from delvm_tf.datasets.archive import ContentsError
 from delvm_tf.detection import fitting, table_rows
+from delvm_tf.detection.levels import level_detector
 from delvm_tf.detection.levels.level_detector import LevelDetector
 from delvm_tf.detection.table_rows import TableRows
 from delvm_tf.schema.learning import Learner
@@ -209,7 +210,7 @@ def test_a_model_by_default_is_trained_on_a_bounded_number_of_rows(files, large,
 
 
 def test_of_large_files_random_rows_are_looked_at(files, large, monkeypatch):
-    monkeypatch.setattr(fitting, "MOST_ROWS_OF_LEVELS", 150)
+    monkeypatch.setattr(level_detector, "MOST_ROWS", 150)
     seen = []
     fit = LevelDetector.fit
     monkeypatch.setattr(

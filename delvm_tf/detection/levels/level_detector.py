@@ -15,7 +15,7 @@ from delvm_tf.detection.levels.network import STEPS, errors, trained
 from delvm_tf.detection.levels.views import ColumnViews
 from delvm_tf.detection.registry import register
 
-MOST_ROWS = 250_000  # looked at; the training draws about as many
+MOST_ROWS, MOST_VALUES = 250_000, 10_000_000  # looked at; the training draws about as many rows
 PRODUCTS, FEWEST, MOST = 20_000, 600, 4000  # distinct rows remembered: values, within these
 CALIBRATION = 2000  # rows whose scores are the standard
 MANY = 4 * BATCH_SIZE  # rows whose scores are computed by a compiled function
@@ -29,22 +29,22 @@ class Space:
     """What the energies of rows in one space say against a row.
 
     Args:
-        rows: of the training, (n, d) float32, in random order.
-        kept: of these in the memory, see `distinct_rows`.
+        rows: distinct ones of the training, (n, d) float32.
+        counts: how often each of them occurs, (n,).
+        usual: some rows of the training, whose scores are the standard, (m, d) float32.
         trusted: see `LevelDetector`.
-        model: a noise-conditional model of these rows, or None.
+        model: a noise-conditional model of the rows of the training, or None.
     """
 
-    def __init__(self, rows: np.ndarray, kept: tuple[Any, Any], trusted: bool, model: Any):
-        places, counts = kept
-        self.memory, self.model = DenoisingMemory(rows[places], counts), model
-        self.remembered = Evidence(
-            by_batches(lambda x: self.memory(x)[0], rows[:CALIBRATION]).numpy()
-        )
+    def __init__(
+        self, rows: tf.Tensor, counts: np.ndarray, usual: tf.Tensor, trusted: bool, model: Any
+    ):
+        self.memory, self.model = DenoisingMemory(rows, counts), model
+        self.remembered = Evidence(by_batches(lambda x: self.memory(x)[0], usual).numpy())
         self.memory.forgets = not trusted
         if model is not None:
             self.learned = Evidence(
-                by_batches(lambda x: errors(model, tf.constant(x)), rows[:CALIBRATION]).numpy()
+                by_batches(lambda x: errors(model, tf.constant(x)), usual).numpy()
             )
 
     def __call__(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -59,6 +59,11 @@ class Space:
     compiled = Compiled(__call__)
 
 
+def rows_looked_at(columns: int) -> int:
+    """How many rows of a table a `LevelDetector` looks at."""
+    return min(MOST_ROWS, max(1, MOST_VALUES // columns))
+
+
 class LevelDetector(Criterion):
     """Anomaly score: the evidence against a row at several noise levels, of a table of any columns.
 
@@ -69,8 +74,8 @@ class LevelDetector(Criterion):
     network's errors at two larger ones. The score is ⅓ log Σ exp(3·evidence) over the spaces,
     close to the largest.
 
-    Training and scoring cost the same for any number of rows: at most 250,000 are looked at, and
-    4,000 distinct ones remembered, 20,000/d and at least 600 of d columns.
+    Training and scoring cost the same for any number of rows: of d columns 10⁷/d are looked at, and
+    at most 250,000; 20,000/d distinct ones are remembered, at least 600 and at most 4,000.
 
     Args:
         trusted: whether the rows of the training are known to be normal. What equals one of them is
@@ -99,16 +104,20 @@ class LevelDetector(Criterion):
     def fit(self, X: Any, y: Any = None, callbacks: Any = ()) -> "LevelDetector":
         """Learn from X, (n, d), all normal."""
         X = validation.checked(self, X, reset=True, flat=True, rows=2)
-        x = X[np.random.default_rng(self.seed).permutation(len(X))[:MOST_ROWS]]
+        x = X[np.random.default_rng(self.seed).permutation(len(X))[: rows_looked_at(X.shape[1])]]
         self.views_ = ColumnViews(x)
-        parts = [self.views_(x[k : k + BATCH_SIZE]) for k in range(0, len(x), BATCH_SIZE)]
-        spaces = {n: np.concatenate([part[n].numpy() for part in parts]) for n in parts[0]}
-        kept = distinct_rows(x, int(np.clip(PRODUCTS // x.shape[1], FEWEST, MOST)))
-        model = trained(spaces[LEARNED], self.steps, self.seed, self.verbose, callbacks)
+        rows = by_batches(self.views_.sizes, x).numpy()
+        model = trained(rows, self.steps, self.seed, self.verbose, callbacks)
+        del rows
+        places, counts = distinct_rows(x, int(np.clip(PRODUCTS // x.shape[1], FEWEST, MOST)))
+        views = self.views_(np.concatenate([x[places], x[:CALIBRATION]]))
         self.spaces_ = {
-            name: Space(rows, kept, self.trusted, model if name == LEARNED else None)
-            for name, rows in spaces.items()
-        }
+            name: Space(
+                rows[: len(places)], counts, rows[len(places) :], self.trusted,
+                model if name == LEARNED else None,
+            )
+            for name, rows in views.items()
+        }  # fmt: skip
         return self
 
     def anomaly(self, x: Any) -> tf.Tensor:

@@ -87,10 +87,19 @@ def distinct_rows(x: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
     Returns:
         Their numbers, and how often each occurs as far as all that occurs is kept.
     """
-    x = np.ascontiguousarray(x + 0.0)  # −0 is 0
-    keys = x.view(np.dtype((np.void, x.itemsize * x.shape[1]))).ravel()
-    _, first, which = np.unique(keys, return_index=True, return_inverse=True)
+    end = 2 * most
+    while True:
+        _, first, which = np.unique(_as_bytes(x[:end]), return_index=True, return_inverse=True)
+        if len(first) > most or end >= len(x):
+            break
+        end *= 4
     places = np.sort(first)
-    end = places[most] if len(places) > most else len(x)
+    whole = places[most] if len(places) > most else len(x)
     places = places[:most]
-    return places, np.bincount(which[:end], minlength=len(first))[which[places]]
+    return places, np.bincount(which[:whole], minlength=len(first))[which[places]]
+
+
+def _as_bytes(x: np.ndarray) -> np.ndarray:
+    """Rows as what NumPy compares as a whole, (n,)."""
+    x = np.ascontiguousarray(x + 0.0)  # −0 is 0
+    return x.view(np.dtype((np.void, x.itemsize * x.shape[1]))).ravel()

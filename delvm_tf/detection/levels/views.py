@@ -67,6 +67,10 @@ class ColumnViews:
         if pairs:
             self.values = Interpolation([found[k][0] for k in self.counted], surprises)
 
+    def sizes(self, x: Any) -> tf.Tensor:
+        """The z-scores of rows, (batch, d) float32: the space `sizes` alone."""
+        return _bounded((tf.cast(x, tf.float64) - self.mean) / self.std)
+
     def __call__(self, x: Any) -> dict[str, tf.Tensor]:
         """The spaces of rows by name, (batch, columns) float32 each."""
         x = tf.cast(x, tf.float64)
@@ -77,10 +81,7 @@ class ColumnViews:
             surprise = self._surprise(tf.gather(x, self.counted, axis=1))
             ranks.append((surprise - self.center) / self.spread)
         spaces = {"sizes": z, "noises": z / self.noise, "ranks": tf.concat(ranks, axis=1)}
-        return {
-            name: tf.cast(tf.clip_by_value(space, -BOUND, BOUND), tf.float32)
-            for name, space in spaces.items()
-        }
+        return {name: _bounded(space) for name, space in spaces.items()}
 
     compiled = Compiled(__call__)
 
@@ -98,6 +99,10 @@ class ColumnViews:
         value, surprise, _ = self.values.pieces_below(x + slack)
         unseen = tf.constant(self.unseen, tf.float64)
         return tf.where(tf.abs(value - x) <= slack, surprise, unseen)
+
+
+def _bounded(views: tf.Tensor) -> tf.Tensor:
+    return tf.cast(tf.clip_by_value(views, -BOUND, BOUND), tf.float32)
 
 
 def _quantiles(values: np.ndarray, counts: np.ndarray) -> tuple[Any, Any]:
