@@ -6,7 +6,6 @@ import tensorflow as tf
 from delvm_tf.detection.registry import register
 
 LARGEST, SMALLEST = 1 / 4, 1 / 16  # σ
-EXACT = 1e-12  # squared relative distance of rows that are the same
 FORGOTTEN = 1e12  # half the squared distance of a row that is left out
 
 
@@ -19,8 +18,8 @@ class DenoisingMemory:
     Σᵢ P(i|x) aᵢ. It knows what a network smooths over, single codes and clusters, but nothing
     between the rows. The levels are σ = ¼ and 1/16.
 
-    While it `forgets`, a remembered row is left out of its own energy, once. So rows of the
-    training count as new, and a strange one is as strange as if it had not been there.
+    A row of the training may be left out of its own energy, once. So it counts as new, and a
+    strange one is as strange as if it had not been there.
 
     Cost: 1 + levels products of the batch with all rows. Distances are in float64, for the smallest
     level divides what is left of them by σ².
@@ -31,54 +30,50 @@ class DenoisingMemory:
     """
 
     def __init__(self, rows: np.ndarray, counts: np.ndarray):
-        self.forgets = True
         # Variables, for a graph holds two gigabytes of constants at most.
         self.rows = tf.Variable(rows, dtype=tf.float32, trainable=False)
         self.counts = tf.Variable(counts, dtype=tf.float32, trainable=False)
 
-    def __call__(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The errors of x at each level, and the mean x̂ at the larger one.
-
-        Args:
-            x: (batch, d) float32.
-
-        Returns:
-            (batch, levels) and (batch, d) float32.
-        """
-        counts = tf.convert_to_tensor(self.counts)[:, tf.newaxis]
-        weighted = tf.concat([counts * self.rows, counts], axis=1)
-        halves, again = self._halves(x)
-        own = again * tf.concat([x, tf.ones_like(again)], axis=1)
-        nearest = tf.reduce_min(halves, axis=1, keepdims=True)
-        exponents = tf.cast(nearest - halves, tf.float32)
-        errors, means = [], []
-        for variance in (LARGEST**2, SMALLEST**2):
-            kernels = tf.exp(exponents / variance)
-            sums = tf.matmul(kernels, weighted) - own
-            means.append(sums[:, :-1] / sums[:, -1:])
-            errors.append(tf.reduce_sum(tf.square(x - means[-1]), axis=1) / variance)
-        return tf.stack(errors, axis=1), means[0]
-
-    def _halves(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """½‖x − aᵢ‖², (batch, rows) float64, and 1 where one of several that equal x is forgotten.
-
-        One that alone equals x is beyond reach.
-        """
+    def halves(self, x: tf.Tensor) -> tf.Tensor:
+        """½‖x − aᵢ‖² of x, (batch, d) float32, and all rows, (batch, rows) float64."""
         a, z = tf.cast(tf.convert_to_tensor(self.rows), tf.float64), tf.cast(x, tf.float64)
         squares = tf.reduce_sum(tf.square(z), axis=1, keepdims=True)
         # One product gives ½‖x‖² − x·a + ½‖a‖².
         left = tf.concat([z, squares / 2, tf.ones_like(squares)], axis=1)
         of_rows = tf.reduce_sum(tf.square(a), axis=1, keepdims=True)
         right = tf.concat([-a, tf.ones_like(of_rows), of_rows / 2], axis=1)
-        halves = tf.matmul(left, right, transpose_b=True)
-        if not self.forgets:
-            return halves, tf.zeros_like(x[:, :1])
-        same = halves <= EXACT * squares
-        single = tf.equal(tf.convert_to_tensor(self.counts), 1)
-        again = tf.reduce_any(tf.logical_and(same, tf.logical_not(single)), axis=1, keepdims=True)
-        alone = tf.logical_and(same, single)
-        halves = tf.where(alone, tf.constant(FORGOTTEN, tf.float64), halves)
-        return halves, tf.cast(again, tf.float32)
+        return tf.matmul(left, right, transpose_b=True)
+
+    def __call__(
+        self, x: tf.Tensor, halves: tf.Tensor, same: tf.Tensor | None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The errors of x at each level, and the mean x̂ at the larger one.
+
+        Args:
+            x: (batch, d) float32.
+            halves: of x.
+            same: which rows x is itself, (batch, rows), and so left out; None leaves nothing out.
+
+        Returns:
+            (batch, levels) and (batch, d) float32.
+        """
+        counts = tf.convert_to_tensor(self.counts)[:, tf.newaxis]
+        weighted = tf.concat([counts * self.rows, counts], axis=1)
+        own = tf.zeros_like(weighted[:1])
+        if same is not None:
+            single = tf.equal(tf.convert_to_tensor(self.counts), 1)
+            alone = tf.logical_and(same, single)
+            halves = tf.where(alone, tf.constant(FORGOTTEN, tf.float64), halves)
+            again = tf.reduce_any(tf.logical_and(same, tf.logical_not(single)), 1, keepdims=True)
+            own = tf.cast(again, tf.float32) * tf.concat([x, tf.ones_like(x[:, :1])], axis=1)
+        nearest = tf.reduce_min(halves, axis=1, keepdims=True)
+        exponents = tf.cast(nearest - halves, tf.float32)
+        errors, means = [], []
+        for variance in (LARGEST**2, SMALLEST**2):
+            sums = tf.matmul(tf.exp(exponents / variance), weighted) - own
+            means.append(sums[:, :-1] / sums[:, -1:])
+            errors.append(tf.reduce_sum(tf.square(x - means[-1]), axis=1) / variance)
+        return tf.stack(errors, axis=1), means[0]
 
 
 def distinct_rows(x: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:

@@ -6,7 +6,6 @@ import numpy as np
 import tensorflow as tf
 from scipy import stats
 
-from delvm_tf.detection.levels.compiled import Compiled
 from delvm_tf.detection.levels.interpolation import Interpolation
 from delvm_tf.detection.registry import register
 
@@ -42,8 +41,8 @@ class ColumnViews:
     def __init__(self, x: np.ndarray):
         x = np.asarray(x, np.float64)
         self.mean, std = x.mean(axis=0), x.std(axis=0)
-        varies = std > 1e-12 * (1 + np.abs(self.mean))
-        self.std = np.where(varies, std, 1.0)
+        self.varies = std > 1e-12 * (1 + np.abs(self.mean))
+        self.std = np.where(self.varies, std, 1.0)
         z = (x - self.mean) / self.std
         found = [np.unique(column, return_counts=True) for column in x.T]
         two = np.array([len(values) <= 2 for values, _ in found])
@@ -83,7 +82,14 @@ class ColumnViews:
         spaces = {"sizes": z, "noises": z / self.noise, "ranks": tf.concat(ranks, axis=1)}
         return {name: _bounded(space) for name, space in spaces.items()}
 
-    compiled = Compiled(__call__)
+    def rounding(self, x: Any) -> tf.Tensor:
+        """The squared distance of z-scores within which rows are the same, (batch, 1) float64.
+
+        That is, as float32 numbers in raw units.
+        """
+        z = tf.where(self.varies, tf.cast(x, tf.float64) / self.std, 0)
+        z = tf.clip_by_value(z, -BOUND / EXACT, BOUND / EXACT)
+        return EXACT**2 * (1 + tf.reduce_sum(tf.square(z), axis=1, keepdims=True))
 
     def by_column(self, views: tf.Tensor) -> tf.Tensor:
         """Numbers of the views of a space, added up for each column of the table, (batch, d)."""

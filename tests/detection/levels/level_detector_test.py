@@ -61,6 +61,17 @@ def test_strange_rows_among_those_it_was_fitted_on_are_as_strange_as_new_ones(rn
     assert (within > 0.7 * new).all()
 
 
+def test_a_row_is_the_same_as_float32_numbers_and_no_further(rng):
+    x = ring(rng, 400) * [1.0, 300.0, 1.0] + [0.0, 1e5, 0.0]
+    x[:, 2] = np.round(x[:, 0], 3)  # ranks of these are steep
+    detector = LevelDetector(steps=5).fit(x)
+    seen = -detector.score_samples(x[:50])
+    rounded = -detector.score_samples(x[:50].astype("float32").astype(float))
+    np.testing.assert_allclose(rounded, seen, rtol=0.02)
+    near = -detector.score_samples(x[:50] + 1e-3 * rng.normal(size=(50, 3)))
+    assert np.median(near / seen) < 0.9
+
+
 def test_rows_that_are_known_to_be_normal_count_as_seen(rng):
     x = ring(rng, 300)
     odd = np.array([[0.1, 0.0, 2.0]])
