@@ -59,7 +59,7 @@ def _fitted(output: Path, args: argparse.Namespace, talk: Talk) -> dict[str, Any
     parts = parted(given.abnormal, given.rows, detector.threshold == "best_f1", args.seed)
     train(detector, given, parts, talk)
     with talk.errors.status("scoring"):
-        scores = np.concatenate([scores_of(detector, table) for table in given.tables()])
+        scores = scores_of(detector, given)
     if refused := int(np.isnan(scores).sum()):
         talk.note(f"{refused:,} rows miss too many cells to be scored, and are left out of tests")
         parts = parts.without(np.isnan(scores))

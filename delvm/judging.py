@@ -8,18 +8,23 @@ import delvm_tf as dv
 from delvm.comparison import compared
 from delvm.protocol import Parts
 from delvm.reading import Given
+from delvm_tf.inputs.ahead import computed_ahead
 from delvm_tf.schema import arrow
 
 MOST_ROWS = 20_000  # that simple methods learn from
 
 
-def scores_of(detector: dv.AnomalyDetector, table: Any) -> np.ndarray:
+def scores_of(detector: dv.AnomalyDetector, given: Given) -> np.ndarray:
     """Anomaly scores of all rows; NaN where too many cells are missing."""
     most = 0 if detector.schema_ is None else detector.schema_.most_missing
-    missing = np.sum([arrow.missing(column) for column in table.columns], axis=0)
-    scores = np.full(len(table), np.nan)
-    scores[missing <= most] = detector.anomaly_score(table.filter(missing <= most))
-    return scores
+
+    def scored(table: Any) -> np.ndarray:
+        missing = np.sum([arrow.missing(column) for column in table.columns], axis=0)
+        scores = np.full(len(table), np.nan)
+        scores[missing <= most] = detector.anomaly_score(table.filter(missing <= most))
+        return scores
+
+    return np.concatenate([*computed_ahead(scored, given.tables())])
 
 
 def judged(

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import pyarrow
 
 import delvm_tf as dv
 from delvm.chosen_rows import ChosenRows
@@ -18,6 +19,8 @@ from delvm_tf.inputs.columns import listed
 from delvm_tf.inputs.draws import draws
 from delvm_tf.schema import arrow
 from delvm_tf.schema.learning import all_refused
+
+ROWS_AT_ONCE = 10_000  # of a table that is read in parts
 
 
 class Given(NamedTuple):
@@ -49,8 +52,18 @@ class Given(NamedTuple):
         return len(self.sampled) == self.rows
 
     def tables(self) -> Iterator[Any]:
-        """All rows in order, as pyarrow tables that fit in memory."""
-        return iter([self.sample] if self.in_memory else self.source)
+        """All rows in order, as pyarrow tables of some thousand."""
+        if self.in_memory:
+            yield self.sample
+            return
+        waiting: list[Any] = []
+        for table in self.source:
+            waiting.append(table)
+            if sum(map(len, waiting)) >= ROWS_AT_ONCE:
+                yield pyarrow.concat_tables(waiting)
+                waiting = []
+        if waiting:
+            yield pyarrow.concat_tables(waiting)
 
     def take(self, rows: np.ndarray) -> Any:
         """Some rows by their numbers, in this order, as a pyarrow table."""

@@ -5,10 +5,7 @@ import hashlib
 import itertools
 import json
 import math
-import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +16,7 @@ from delvm_tf.datasets.archive import ContentsError
 from delvm_tf.datasets.streams.chunk import Reader
 from delvm_tf.datasets.streams.reading import TableOptions
 from delvm_tf.datasets.streams.stream import check_options, files_of
+from delvm_tf.inputs.ahead import computed_ahead
 from delvm_tf.serving import DriftMonitor, ServedModel
 from delvm_tf.serving.checks import checked_threshold
 from delvm_tf.serving.files import rows_for
@@ -247,24 +245,9 @@ def _rows(
 def _scored(
     served: ServedModel, rows: Iterable[tuple[str, int, Any]], written: Written
 ) -> Iterator[dict[str, Any]]:
-    """Tables of the scores of some rows, a batch of them at a time, in the order of the rows.
-
-    Each batch is computed by a thread of its own, while the next ones are read: what graphs do not
-    share among the processors, such as cells of text, then still keeps all of them busy.
-    """
-    ahead = os.cpu_count() or 1
-    with ThreadPoolExecutor(ahead) as pool:
-        waiting: deque[Future[dict[str, Any]]] = deque()
-        try:
-            for held in _batches(rows, written.batch_size):
-                waiting.append(pool.submit(_table, served, held, written))
-                if len(waiting) > ahead:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for each in waiting:
-                each.cancel()
+    """Tables of the scores of some rows, a batch of them at a time, in the order of the rows."""
+    batches = _batches(rows, written.batch_size)
+    return computed_ahead(lambda held: _table(served, held, written), batches)
 
 
 def _batches(

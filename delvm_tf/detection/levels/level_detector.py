@@ -15,7 +15,7 @@ from delvm_tf.detection.levels.views import ColumnViews
 MOST_ROWS, MOST_VALUES = 250_000, 10_000_000  # looked at; the training draws about as many rows
 PRODUCTS, FEWEST, MOST = 20_000, 600, 4000  # distinct rows remembered: values, within these
 CALIBRATION = 2000  # rows whose scores are the standard
-MANY = 4 * BATCH_SIZE  # rows whose scores are computed by a compiled function
+MANY = 2 * BATCH_SIZE  # rows whose scores are computed by a compiled function
 
 
 def rows_looked_at(columns: int) -> int:
