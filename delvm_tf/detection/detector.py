@@ -75,9 +75,9 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         contamination: the false-alarm rate of the threshold `"contamination"`: the probability
             that a new normal row is called abnormal is at most this, on average over the rows that
             set the threshold, if it is exchangeable with them.
-        epochs: how long `fit` trains the model before it sets the threshold; None for 0, or of a
-            recipe for what it says. Without a model for 30, but no more than a million rows in
-            all, so that from 33,334 rows on the steps do not grow in number.
+        epochs: how often `fit` shows the model each row before it sets the threshold; None for 0,
+            or of a recipe for what it says. Without a model None is 1,000 steps of 256 rows, and of
+            images 30 epochs, but no more than a million rows in all.
         batch_size: examples per training step; a recipe that is given has its own.
         warm_start: go on from the weights that `model_` has, or, at the first `fit`, from those of
             a copy of `model`, instead of starting anew.
@@ -152,7 +152,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
                 tables, `dv.datasets.open_table(...)`, may be larger than memory and have labels.
                 Without labels a finite, batched `tf.data.Dataset` too, if the model takes one.
             y: labels, +1 for normal and −1 for abnormal as in scikit-learn; needed by `"best_f1"`
-                only. Abnormal rows are left out of training. 0 for normal and 1 for abnormal is
+                only. Abnormal rows are left out of training, and a `LevelDetector` takes what
+                equals a normal one for normal. 0 for normal and 1 for abnormal is
                 understood too, with a warning: scikit-learn's scorers (`scoring="roc_auc"`) would
                 read such labels the other way round, and are then refused. Other numbers are
                 ignored, with a warning.
