@@ -19,9 +19,10 @@ def scores_of(detector: dv.AnomalyDetector, given: Given) -> np.ndarray:
     most = 0 if detector.schema_ is None else detector.schema_.most_missing
 
     def scored(table: Any) -> np.ndarray:
-        missing = np.sum([arrow.missing(column) for column in table.columns], axis=0)
+        known = np.sum([arrow.missing(column) for column in table.columns], axis=0) <= most
         scores = np.full(len(table), np.nan)
-        scores[missing <= most] = detector.anomaly_score(table.filter(missing <= most))
+        if known.any():
+            scores[known] = detector.anomaly_score(table.filter(known))
         return scores
 
     return np.concatenate([*computed_ahead(scored, given.tables())])

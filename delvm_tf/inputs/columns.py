@@ -7,7 +7,7 @@ from typing import Any
 
 from delvm_tf.inputs.notices import warn
 
-_called: ContextVar[tuple[str, ...] | None] = ContextVar("_called", default=None)
+_known_names: ContextVar[tuple[str, ...] | None] = ContextVar("_known_names", default=None)
 
 
 def names_of(x: Any) -> tuple[str, ...] | None:
@@ -86,11 +86,11 @@ def naming(names: Sequence[str] | None) -> Iterator[None]:
 
     Such are the numbers that a table became.
     """
-    before = _called.set(None if names is None else tuple(names))
+    before = _known_names.set(None if names is None else tuple(names))
     try:
         yield
     finally:
-        _called.reset(before)
+        _known_names.reset(before)
 
 
 def called(places: Any, width: int, names: Sequence[str] | None = None) -> str:
@@ -101,7 +101,7 @@ def called(places: Any, width: int, names: Sequence[str] | None = None) -> str:
         width: number of all columns.
         names: of all columns, if they are known; else those of `naming`.
     """
-    known = names or _called.get() or ()
+    known = names or _known_names.get() or ()
     some = [int(place) for place in places[:5]]
     if len(known) != width:
         return str(some)

@@ -42,7 +42,8 @@ def stack(layers, shape=SHAPE):
      pytest.param("valid", 2.0, False, marks=pytest.mark.slow),
      pytest.param("many channels", 2.0, False, marks=pytest.mark.slow), ("same", 1e-4, False),
      pytest.param("same", 1e-9, False, marks=pytest.mark.slow),
-     pytest.param("valid", 2.0, True, marks=pytest.mark.slow), ("valid", 1e-9, True)],
+     pytest.param("valid", 2.0, True, marks=pytest.mark.slow),
+     pytest.param("valid", 1e-9, True, marks=pytest.mark.slow)],
 )  # fmt: skip
 def test_windows_equal_the_nested_tape_and_its_weight_gradients(kind, budget, graph, rng):
     network = reference.randomize(stack(STACKS[kind]), rng, 0.3)

@@ -169,7 +169,8 @@ SERVED = {
 }
 
 
-@pytest.mark.parametrize("kind", some_slow(SERVED, {"both ways"}))
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", SERVED)
 def test_recurrent_models_are_served_after_denoising(kind, rng, tmp_path):
     shape, make = SERVED[kind]
     x = data(shape, rng)

@@ -10,7 +10,7 @@ from parity_checks.ways import NOT_GIVEN, InC, NotAskedError, ways
 import delvm_tf as dv
 
 # Some kinds are asked each time, and all in the long tests.
-SOME = ("ensemble", "levels", "patches", "columns: all of these")
+SOME = ("levels", "patches", "columns: all of these")
 WAYS = ("TensorFlow", "session", "load", "ONNX", "score", "REST", "gRPC")
 NOT_ASKED = {("ONNX", SET), ("score", REASONS), ("score", REBUILT)}
 

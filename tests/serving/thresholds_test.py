@@ -35,7 +35,7 @@ print(json.dumps({key: value.tolist() for key, value in found.items()}))
 def served(tmp_path_factory):
     """A detector of mixed columns and the folder of its SavedModel."""
     table = rows(120)
-    detector = dv.AnomalyDetector(epochs=2, contamination=0.1).fit(table)
+    detector = dv.AnomalyDetector(criterion="energy", epochs=2, contamination=0.1).fit(table)
     return detector, dv.export_saved_model(detector, tmp_path_factory.mktemp("model"))
 
 

@@ -126,7 +126,9 @@ class TestAStepThatIsNotFinite:
         fit(made[1], rows(20))
         assert_same(state(made[0]), state(made[1]))
 
-    @pytest.mark.parametrize("bad", [np.inf, 1e30], ids=["infinite", "overflows"])
+    @pytest.mark.parametrize(
+        "bad", [pytest.param(np.inf, marks=pytest.mark.slow), 1e30], ids=["infinite", "overflows"]
+    )
     def test_inputs_that_overflow_count_too(self, bad):
         model = fit(autoencoder(), rows())
         before = state(model)

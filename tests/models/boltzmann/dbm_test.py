@@ -277,6 +277,7 @@ def test_likelihood_rises_by_contrastive_divergence(rng):
     assert log_likelihood() > before + 0.5
 
 
+@pytest.mark.slow
 def test_training_saving_and_loading(tmp_path, rng):
     x = rng.normal(size=(24, 2, 2, 1)).astype("float32")
     model = dv.DBM((4, 3, 2), 2, scale=2.0, visible_precision="scalar", seed=1)
