@@ -30,7 +30,7 @@ class LevelDetector(Criterion):
     (`DenoisingMemory`); in that of z-scores a noise-conditional DELVM learns them besides, and
     generalises. What is against a row in a space is the mean of the `Evidence` of the memory's
     errors ‖σ∇U‖² at two noise levels; with a network, the mean of that and of the evidence of the
-    network's errors at two larger ones. The score is ⅓ log Σ exp(3·evidence) over the spaces,
+    network's errors at two like them. The score is ⅓ log Σ exp(3·evidence) over the spaces,
     close to the largest.
 
     Training and scoring cost the same for any number of rows: of d columns 10⁷/d are looked at, and

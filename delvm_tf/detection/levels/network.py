@@ -14,7 +14,7 @@ from delvm_tf.training.tracing import new_functions
 
 UNITS = (128, 128, 64)
 LEVELS = 8  # learned
-SCORING = slice(4, None, 2)  # those that score: what is smaller the memory knows
+SCORING = slice(4, None, 2)  # those that score, σ = 0.24 and 0.085
 STEPS, BATCH, STEPS_AT_ONCE = 1000, 256, 50
 LEARNING_RATE, CLIPNORM = 1e-3, 100.0
 START = 0.1  # of the usual size of the last kernel
@@ -48,7 +48,7 @@ def trained(rows: np.ndarray, steps: int, seed: int, verbose: Any, callbacks: An
 
 
 def errors(model: Any, x: tf.Tensor) -> tf.Tensor:
-    """‖σ∇E(x, σ)‖² at two of the larger levels, (batch, levels), by one pass of both."""
+    """‖σ∇E(x, σ)‖² at two of the smaller levels, (batch, levels), by one pass of both."""
     logs = [math.log(sigma) for sigma in model.noise_levels[SCORING]]
     many = tf.repeat(x, len(logs), axis=0)
     levels = tf.tile(tf.constant(logs, x.dtype), tf.shape(x)[:1])
