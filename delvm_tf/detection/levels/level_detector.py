@@ -20,7 +20,7 @@ MANY = 2 * BATCH_SIZE  # rows whose scores are computed by a compiled function
 
 def rows_looked_at(columns: int) -> int:
     """How many rows of a table a `LevelDetector` looks at."""
-    return min(MOST_ROWS, max(1, MOST_VALUES // columns))
+    return min(MOST_ROWS, max(FEWEST, MOST_VALUES // columns))
 
 
 class LevelDetector(Criterion):
@@ -33,8 +33,8 @@ class LevelDetector(Criterion):
     network's errors at two like them. The score is ⅓ log Σ exp(3·evidence) over the spaces,
     close to the largest.
 
-    Training and scoring cost the same for any number of rows: of d columns 10⁷/d are looked at, and
-    at most 250,000; 20,000/d distinct ones are remembered, at least 600 and at most 4,000.
+    Training and scoring cost the same for any number of rows: of d columns 10⁷/d are looked at, at
+    most 250,000, and 20,000/d distinct ones remembered, at most 4,000; of both at least 600.
 
     Args:
         trusted: whether the rows of the training are known to be normal. What equals one of them is
