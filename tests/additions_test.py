@@ -41,6 +41,7 @@ def test_it_takes_a_file_its_test_and_at_most_one_line(addition):
     assert registered in ([], [(0, 1)], [(1, 1)])  # lines removed and added
 
 
+@pytest.mark.slow
 def test_all_of_them_work(tmp_path):
     for name in ("delvm", "delvm_tf", "trainers", "tests"):
         ignored = shutil.ignore_patterns("__pycache__")

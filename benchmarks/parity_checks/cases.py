@@ -37,13 +37,14 @@ def _columns(n: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-# Tables by what is in them: which columns, and the criterion.
-OF_COLUMNS = {
+# Tables by what is in them: which columns, and the criterion of a DELVM, or None for no model.
+OF_COLUMNS: dict[str, tuple[list[str], str | None]] = {
     "columns: numbers, some missing": (["speed", "heat"], "energy"),
     "columns: numbers, truth values": (["speed", "on"], "energy"),
     "columns: numbers, dates": (["speed", "since"], "energy"),
     "columns: numbers, text": (["speed", "Größe & place"], "reconstruction_error"),
     "columns: all of these": (["speed", "heat", "on", "since", "Größe & place"], "energy"),
+    "columns: all, without a model": (["speed", "heat", "on", "since", "Größe & place"], None),
 }
 NAMES = [*kinds.KINDS, *OF_COLUMNS]
 SCORES, ANOTHER, SET, REASONS, REBUILT = (
@@ -107,7 +108,8 @@ class Case(NamedTuple):
             columns, criterion = OF_COLUMNS[name]
             table = pd.DataFrame(_columns(150))[columns]
             schema = learn_schema(table, dates="numbers")
-            model = dv.DELVM(dv.networks.ffnn((5,), seed=0), normalization="zscore")
+            own = dv.DELVM(dv.networks.ffnn((5,), seed=0), normalization="zscore")
+            model = None if criterion is None else own
             detector = dv.AnomalyDetector(model, criterion=criterion, epochs=2, contamination=0.1)
             detector.fit(schema.encode(table))
             rows: Any = pd.DataFrame(_columns(ROWS))[columns]

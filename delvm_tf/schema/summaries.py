@@ -58,7 +58,7 @@ class NumberSummary:
         values = self.values[0]
         if not len(values):
             return None
-        return Number(self.name, float(np.median(values)), self.incomplete, self.date, self.unit)
+        return Number(self.name, _median(values), self.incomplete, self.date, self.unit)
 
     def _thin(self) -> None:
         values, draws = np.concatenate(self.values), np.concatenate(self.draws)
@@ -66,6 +66,13 @@ class NumberSummary:
             self.last = float(np.partition(draws, self.kept)[self.kept])
             values, draws = values[draws < self.last], draws[draws < self.last]
         self.values, self.draws, self.count = [values], [draws], len(values)
+
+
+def _median(values: np.ndarray) -> float:
+    """Finite where the sum of the two in the middle is not."""
+    with np.errstate(over="ignore"):
+        median = float(np.median(values))
+    return median if np.isfinite(median) else 2 * float(np.median(values / 2))
 
 
 class TextSummary:

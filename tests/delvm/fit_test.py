@@ -142,6 +142,7 @@ def test_columns_to_leave_out_may_be_named_one_by_one(delvm_json, fitted):
     assert found["data"]["left_out"] == ["defekt", "Maschine"]
 
 
+@pytest.mark.slow
 def test_what_learns_from_arrays_alone_has_large_tables_in_memory(
     delvm_json, fitted, tmp_path, monkeypatch
 ):

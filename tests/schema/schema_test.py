@@ -277,3 +277,9 @@ def test_all_columns_of_another_type_are_told_at_once(schema):
         schema.encode(table)
     assert {*told.value.columns} == {"size", "colour"}
     assert "leave" not in str(told.value)  # a model needs its columns
+
+
+def test_the_median_of_the_largest_numbers_is_finite():
+    largest = np.finfo(float).max
+    column = learn_schema(pa.table({"a": [0.0, None, largest, largest, 0.9 * largest]})).columns[0]
+    np.testing.assert_allclose(column.fill, 0.95 * largest)

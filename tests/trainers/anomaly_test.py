@@ -207,9 +207,10 @@ def test_another_model_and_objective(tmp_path):
     "network",
     [
         ["--units", "32"],
-        pytest.param(["--filters", "4", "--kernel-size", "3"], marks=pytest.mark.slow),
+        ["--filters", "4", "--kernel-size", "3"],
     ],
 )
+@pytest.mark.slow
 def test_images_of_digits_are_told_apart_better_than_by_chance(tmp_path, network):
     done = run(
         tmp_path, "--dataset", "digits", "--protocol", "one-vs-rest", "--normal-class", "0",

@@ -75,9 +75,8 @@ def test_the_penalty_is_chosen_on_examples_held_out_and_all_are_fitted(noisy, lo
     np.testing.assert_array_equal(weights(again)[0], weights(probe)[0])
 
 
-@pytest.mark.parametrize(
-    "loss", [pytest.param("cross_entropy", marks=pytest.mark.slow), "squared_hinge"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", ["cross_entropy", "squared_hinge"])
 def test_penalties_trained_side_by_side_do_not_touch_each_other(noisy, loss):
     X, y = noisy
     probe, rows = LinearProbe(**QUICK, loss=loss), np.arange(len(X))
