@@ -625,7 +625,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         They are trusted if labels say which they are.
         """
         given = getattr(self, "model_", self.model) if self.warm_start else self.model
-        if given is None and self.criterion is None and len(shape) == 1:
+        if self.model is None and self.criterion is None and len(shape) == 1:
             rows, names = _values(data)
             return fitting.of_levels(
                 rows, names, trusted, self.epochs, seed, self.verbose, callbacks

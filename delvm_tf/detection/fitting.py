@@ -124,6 +124,8 @@ def _some_rows(X: Any, seed: int) -> np.ndarray:
         most = rows_looked_at(waiting[0].shape[1])
         if sum(map(len, waiting)) >= most:
             take()
+    if not waiting and not len(rows):
+        raise ValueError("the stream has no rows to train on; give more, or a smaller holdout")
     take()
     return rows
 

@@ -9,6 +9,7 @@ from delvm_tf.detection.levels.interpolation import Interpolation
 from delvm_tf.detection.registry import register
 
 CLOSE = 0.02  # of the spread: scores that count as one
+ROUNDING = 1e-5  # of float32 scores, as a part of the median or of 1: they are the median
 FAR = 0.1  # weight of the distance, which tells apart what is beyond all rows
 
 
@@ -27,6 +28,8 @@ class Evidence:
     def __init__(self, scores: np.ndarray):
         scores = np.asarray(scores, np.float64)
         self.median = np.median(scores, axis=0)
+        self.rounding = ROUNDING * np.maximum(1, np.abs(self.median))
+        scores = np.where(np.abs(scores - self.median) <= self.rounding, self.median, scores)
         low, high = np.quantile(scores, [0.05, 0.95], axis=0)
         least = 1e-9 * np.maximum(1, np.abs(self.median))
         self.spread = np.maximum(high - low, least)
@@ -35,6 +38,8 @@ class Evidence:
     def __call__(self, scores: tf.Tensor) -> tf.Tensor:
         """The evidence of scores, (batch, scores) float64."""
         scores = tf.cast(scores, tf.float64)
+        same = tf.abs(scores - self.median) <= self.rounding
+        scores = tf.where(same, tf.constant(self.median), scores)
         t = (scores - self.median) / self.spread
         return self.tails(scores) + FAR * tf.sign(t) * tf.math.log1p(tf.abs(t))
 

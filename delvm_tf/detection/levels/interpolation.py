@@ -7,6 +7,8 @@ import tensorflow as tf
 
 from delvm_tf.detection.registry import register
 
+STEEPEST = 1e300  # slope, so that no distance times it is NaN
+
 
 @register()
 class Interpolation:
@@ -26,7 +28,7 @@ class Interpolation:
                 row[: len(part)] = part
             return filled
 
-        slopes = [np.r_[np.diff(v) / np.diff(k), 0.0] for k, v in zip(knots, values, strict=True)]
+        slopes = [_slopes(*each) for each in zip(knots, values, strict=True)]
         self.knots = table(knots, np.inf)
         self.pieces = np.stack([table(each, 0.0) for each in (knots, values, slopes)], axis=2)
         self.first = np.array([k[0] for k in knots], np.float64)
@@ -48,3 +50,10 @@ class Interpolation:
         # One look-up, for each costs as much as the search.
         pieces = tf.gather(tf.constant(self.pieces), place, batch_dims=1)
         return tuple(tf.unstack(tf.transpose(pieces, (2, 1, 0)), num=3))
+
+
+def _slopes(knots: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """From each knot to the next, and 0 from the last; finite where knots all but coincide."""
+    with np.errstate(over="ignore"):
+        slopes = np.diff(values) / np.diff(knots)
+    return np.r_[np.clip(slopes, -STEEPEST, STEEPEST), 0.0]

@@ -5,6 +5,7 @@ from sklearn.metrics import roc_auc_score
 
 import delvm_tf as dv
 from delvm_tf.detection.levels.level_detector import LevelDetector
+from delvm_tf.detection.levels.memory import LARGEST, SMALLEST
 
 
 def ring(rng, n):
@@ -28,6 +29,45 @@ def test_what_lies_in_a_ring_or_between_codes_is_abnormal(fitted, rng):
         labels = np.repeat([0, 1], 200)
         scores = np.concatenate([usual, -fitted.score_samples(abnormal)])
         assert roc_auc_score(labels, scores) > 0.97
+
+
+def remembered_error(x, rows, sigma):
+    """‖x − x̂‖²/σ², with x̂ the mean of all rows but x itself, in float64."""
+    errors = []
+    for point in x:
+        squares = np.square(point - rows).sum(axis=1)
+        kernels = np.where(squares > 1e-10, np.exp(-(squares - squares.min()) / 2 / sigma**2), 0)
+        mean = kernels @ rows / kernels.sum()
+        errors.append(np.square(point - mean).sum() / sigma**2)
+    return errors
+
+
+def test_the_score_joins_the_evidence_of_errors_in_all_spaces(rng):
+    train, x = ring(rng, 150), ring(rng, 40) * 1.1
+    detector = LevelDetector(steps=40).fit(train)
+    spaces = {k: v.numpy().astype(float) for k, v in detector.views_(x).items()}
+    rows = {k: v.numpy().astype(float) for k, v in detector.views_(train).items()}
+    model = detector.energies_.model
+    at = [int(np.abs(np.array(model.noise_levels) - s).argmin()) for s in (0.243, 0.085)]
+    learned = model.errors(spaces["sizes"].astype("float32")).numpy()[:, at]
+    found = [
+        remembered_error(spaces[name], rows[name], sigma)
+        for name in ("sizes", "noises", "ranks") for sigma in (LARGEST, SMALLEST)
+    ]  # fmt: skip
+    evidence = detector.energies_.evidence(np.column_stack([*found, learned])).numpy()
+    sizes = (evidence[:, :2].mean(axis=1) + evidence[:, 6:].mean(axis=1)) / 2
+    others = evidence[:, 2:4].mean(axis=1), evidence[:, 4:6].mean(axis=1)
+    expected = np.log(sum(np.exp(3 * each) for each in (sizes, *others))) / 3
+    np.testing.assert_allclose(-detector.score_samples(x), expected, rtol=2e-3, atol=2e-3)
+
+
+def test_rows_that_are_all_the_same_are_normal_however_many_are_asked():
+    detector = dv.AnomalyDetector(epochs=1).fit(np.ones((50, 2)))
+    for rows in (1, 2, 5, 50):
+        x = np.ones((rows, 2))
+        assert (detector.predict(x) == 1).all()
+        x[-1, 0] = 2
+        assert detector.predict(x)[-1] == -1
 
 
 def test_the_same_seed_gives_the_same_scores_and_units_play_no_part(fitted, rng):
@@ -83,6 +123,17 @@ def test_rows_that_are_known_to_be_normal_count_as_seen(rng):
     assert (normal.anomaly_score(odd) < 0.6 * strange.anomaly_score(odd)).all()
     near = odd + 0.3  # and what is not the same does not
     assert (normal.anomaly_score(x) < normal.anomaly_score(near)).mean() > 0.98
+
+
+def test_a_stream_without_rows_is_refused():
+    empty = tf.data.Dataset.from_tensor_slices(np.zeros((0, 3), "float32")).batch(8)
+    with pytest.raises(ValueError, match="the stream has no rows"):
+        dv.AnomalyDetector(epochs=1).fit(empty)
+
+
+def test_numbers_that_all_but_coincide_have_finite_scores(rng):
+    x = np.column_stack([rng.choice([0.0, 5e-324, 1e-320, 1.0], 200), rng.normal(size=200)])
+    assert np.isfinite(LevelDetector(steps=2).fit(x).score_samples(x)).all()
 
 
 def test_contributions_sum_to_the_score(fitted, rng):
