@@ -36,7 +36,7 @@ class ChosenRows(TableFiles):
         return ChosenRows(self._whole.with_kinds(kinds), self._rows, self._abnormal)
 
     def without(self, names: Sequence[str]) -> "ChosenRows | None":
-        """The same rows with less columns; None if none is left."""
+        """The same rows with fewer columns; None if none is left."""
         whole = self._whole.without(names)
         return None if whole is None else ChosenRows(whole, self._rows, self._abnormal)
 

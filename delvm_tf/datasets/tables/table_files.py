@@ -98,7 +98,7 @@ class TableFiles:
         return TableFiles(self._sources, replace(self._options, columns=tuple(kinds)), kinds)
 
     def without(self, names: Sequence[str]) -> "TableFiles | None":
-        """The same files with less columns; None if none is left."""
+        """The same files with fewer columns; None if none is left."""
         left = tuple(name for name in self.names if name not in names)
         if not left:
             return None
