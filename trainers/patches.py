@@ -161,7 +161,7 @@ def check(args: argparse.Namespace) -> None:
             f"--patches must be at least as many as --filters, {args.filters}, got {args.patches}"
         )
     if args.scratch is not None and not args.scratch.is_dir():
-        raise ValueError(f"--scratch must be a folder, and {args.scratch} is none")
+        raise ValueError(f"--scratch must be a folder, and {args.scratch} is not a folder")
     for name, recipe in args.recipes.items():
         if name not in DICTIONARIES:
             recipe.make((4,), 0)

@@ -117,7 +117,7 @@ def expand_nodes(text: str) -> list[str]:
     """Names of nodes from Slurm's short form: `a[1-2,05],b` is a1, a2, a05, b.
 
     Raises:
-        ValueError: if a bracket does not close or a range is none.
+        ValueError: if a bracket does not close, or for what is no range.
     """
     parts, depth, start = [], 0, 0
     for place, letter in enumerate(text + ","):

@@ -45,7 +45,7 @@ class ContrastiveDivergence(Objective):
 
     Raises:
         ValueError: for numbers out of range, or buffer settings without persistent chains.
-        TypeError: if the sampler is none, or is Gibbs and the model cannot sample x given h.
+        TypeError: if it is no sampler, or is Gibbs and the model cannot sample x given h.
 
     Example:
         >>> dv.ContrastiveDivergence(k=60, sampler=dv.samplers.Langevin(1.0, 7.5e-3),

@@ -62,7 +62,7 @@ def all_refused(table: Any, dates: Literal["refuse", "numbers"]) -> Iterator[Non
     an error in the block the other columns are read and learned from.
 
     Args:
-        table: what the block reads: files of a table, or tables of another kind, which have nothing
+        table: what the block reads: files of a table, or tables in memory, which have nothing
             that cannot be read.
         dates: see `learn_schema`.
     """

@@ -218,7 +218,7 @@ def _check_kind(cells: Any, column: Column) -> None:
     expected = "text" if isinstance(column, Category) else column.date or "number"
     if (found := arrow.kind_of(cells)) not in (expected, "nothing"):
         reason = f"the column {column.name!r} held {expected} in training, and holds {found} now"
-        remedy = "convert what is of another kind"
+        remedy = "convert such columns as they were in training"
         if expected == "date":
             remedy = "convert text and numbers to dates, as pandas.to_datetime does"
         raise RefusedColumnsError([Refusal(column.name, reason, (remedy,))])

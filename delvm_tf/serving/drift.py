@@ -48,7 +48,7 @@ class ScoreHistogram:
         """The histogram of a model card.
 
         Raises:
-            ValueError: if it is none.
+            ValueError: for what is no histogram.
         """
         try:
             edges = tuple(float(e) for e in value["edges"])

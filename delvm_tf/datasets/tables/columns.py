@@ -73,7 +73,7 @@ class Columns:
         if kind_of(own) != kind and (kind_of(own), kind) != ("boolean", "number"):
             raise _refused(
                 name, f"{source.path}: the column {name!r} holds {kind_of(own)} ({own}), expected "
-                f"{kind}", "convert what is of another kind",
+                f"{kind}", "convert such columns",
             )  # fmt: skip
         if types.is_dictionary(cells.type):
             cells = cells.dictionary_decode()
