@@ -174,7 +174,7 @@ def run(args: argparse.Namespace, console: Console) -> None:
     if args.pool < 1:
         raise ValueError(f"--pool must be a positive integer, 1 for no pooling, got {args.pool}")
     if args.scratch is not None and not args.scratch.is_dir():
-        raise ValueError(f"--scratch must be a folder, and {args.scratch} is none")
+        raise ValueError(f"--scratch must be a folder, and {args.scratch} is not a folder")
     output = args.output or Path("runs/features") / f"{args.dataset}-{spec.model}"
     results = Results.of_run(output, args)
     first = load_data(args.dataset, args.train_size, args.validation, args.seeds[0])

@@ -166,7 +166,7 @@ def check(args: argparse.Namespace) -> None:
         if name not in DICTIONARIES:
             recipe.make((4,), 0)
         elif HIDDEN in (args.encoder or []):
-            raise ValueError(f"--encoder {HIDDEN} needs a model, and {name} is none")
+            raise ValueError(f"--encoder {HIDDEN} needs a model, and {name} is not one")
 
 
 def check_fit(args: argparse.Namespace, data: Dataset) -> None:

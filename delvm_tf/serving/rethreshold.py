@@ -48,8 +48,8 @@ def set_threshold(
         FileNotFoundError: if there is no such folder or version.
         DamagedModelError: if it is not whole.
         ValueError: without a value or rate, or with both; for a value that is not finite, for a
-            rate that is not between 0 and 1 or takes more normal scores than there are; for a model that is no
-            detector, or has no p-values.
+            rate that is not between 0 and 1 or takes more normal scores than there are; for a model
+            that is no detector, or has no p-values.
         OSError: if the version cannot be written.
     """
     if (value is None) == (contamination is None):

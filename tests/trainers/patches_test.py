@@ -122,7 +122,7 @@ def test_all_methods_see_the_same_patches_of_the_training_images(patches, monkey
         (["--grid", "0"], "--grid must be a positive integer"),
         (["--grid", "6"], "a grid of 6 × 6 parts"),
         (["--l2", "-1"], "l2 must be one or more numbers"),
-        (["--encoder", "hidden"], "--encoder hidden needs a model, and kmeans is none"),
+        (["--encoder", "hidden"], "--encoder hidden needs a model, and kmeans is not one"),
         (["--scratch", "nowhere"], "--scratch must be a folder"),
         (["--method", "sm-delvm", "--activation", "nonsense"], "nonsense"),
         (["--method", "sm-delvm", "--learning-rate", "1e9"], "training diverged"),
