@@ -5,11 +5,16 @@ import numpy as np
 import pytest
 
 from delvm.command import main
+from delvm_tf.detection import fitting
 
 
 @pytest.fixture
 def delvm(monkeypatch, capsys, tmp_path):
-    """Run the command in this process, which spares the seconds that starting TensorFlow takes."""
+    """Run the command in this process, which spares the seconds that starting TensorFlow takes.
+
+    Training without a recipe is short.
+    """
+    monkeypatch.setattr(fitting, "STEPS", 30)
 
     def run(*arguments):
         monkeypatch.chdir(tmp_path)

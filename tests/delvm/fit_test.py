@@ -11,7 +11,8 @@ import pytest
 
 import delvm_tf as dv
 from delvm import judging
-from delvm_tf.detection import table_rows
+from delvm_tf.detection import fitting, table_rows
+from delvm_tf.detection.levels.network import STEPS
 from delvm_tf.metrics.anomaly import anomaly_metrics
 
 READ = ("--separator", ";", "--decimal", ",")
@@ -34,7 +35,10 @@ def test_the_model_is_a_detector_a_served_model_and_pages(fitted):
     assert "| Temperatur (°C) | number |" in (model / "model_card.md").read_text()
 
 
-def test_without_labels_and_recipe_the_strange_rows_of_the_file_are_found(delvm, tmp_path):
+def test_without_labels_and_recipe_the_strange_rows_of_the_file_are_found(
+    delvm, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(fitting, "STEPS", STEPS)  # as many as users get
     rng = np.random.default_rng(0)
     table = pd.DataFrame({"load": rng.uniform(-2, 2, 600), "code": rng.integers(0, 4, 600) * 10})
     table["heat"] = table["load"] ** 2 + 0.1 * rng.normal(size=600)
