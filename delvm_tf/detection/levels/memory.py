@@ -59,18 +59,19 @@ class DenoisingMemory:
         """
         counts = tf.convert_to_tensor(self.counts)[:, tf.newaxis]
         weighted = tf.concat([counts * self.rows, counts], axis=1)
-        own = tf.zeros_like(weighted[:1])
+        left = None
         if same is not None:
-            single = tf.equal(tf.convert_to_tensor(self.counts), 1)
+            single = tf.equal(counts[:, 0], 1)
             alone = tf.logical_and(same, single)
             halves = tf.where(alone, tf.constant(FORGOTTEN, tf.float64), halves)
-            again = tf.reduce_any(tf.logical_and(same, tf.logical_not(single)), 1, keepdims=True)
-            own = tf.cast(again, tf.float32) * tf.concat([x, tf.ones_like(x[:, :1])], axis=1)
+            # Of several that are the same all but one stay.
+            left = tf.where(same, tf.where(single, 1.0, (counts[:, 0] - 1) / counts[:, 0]), 1.0)
         nearest = tf.reduce_min(halves, axis=1, keepdims=True)
         exponents = tf.cast(nearest - halves, tf.float32)
         errors, means = [], []
         for variance in (LARGEST**2, SMALLEST**2):
-            sums = tf.matmul(tf.exp(exponents / variance), weighted) - own
+            kernels = tf.exp(exponents / variance)
+            sums = tf.matmul(kernels if left is None else kernels * left, weighted)
             means.append(sums[:, :-1] / sums[:, -1:])
             errors.append(tf.reduce_sum(tf.square(x - means[-1]), axis=1) / variance)
         return tf.stack(errors, axis=1), means[0]

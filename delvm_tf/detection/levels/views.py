@@ -15,6 +15,7 @@ BOUND = 50.0  # beyond which no view goes
 FEW, FEW_SHARE, MOST_VALUES = 10, 0.05, 1000  # distinct values of a column whose values are counted
 LEAST_SPREAD = 0.3  # in nats, of the surprise
 TAIL_WEIGHT, NOISES = 0.33, (0.2, 6.0)
+ROUNDED = float(np.finfo("float32").eps)  # relative, of numbers as float32
 EXACT = 4 * float(np.finfo("float32").eps)  # relative distance of values that are the same
 
 
@@ -88,8 +89,8 @@ class ColumnViews:
         That is, as float32 numbers in raw units.
         """
         z = tf.where(self.varies, tf.cast(x, tf.float64) / self.std, 0)
-        z = tf.clip_by_value(z, -BOUND / EXACT, BOUND / EXACT)
-        return EXACT**2 * (1 + tf.reduce_sum(tf.square(z), axis=1, keepdims=True))
+        z = tf.clip_by_value(z, -BOUND / ROUNDED, BOUND / ROUNDED)
+        return ROUNDED**2 * (1 + tf.reduce_sum(tf.square(z), axis=1, keepdims=True))
 
     def by_column(self, views: tf.Tensor) -> tf.Tensor:
         """Numbers of the views of a space, added up for each column of the table, (batch, d)."""

@@ -58,6 +58,20 @@ def test_a_remembered_row_is_left_out_of_its_own_energy_once(rng):
             np.testing.assert_allclose(with_own[k, level], reference(x, rows, sigma), atol=1e-3)
 
 
+def test_what_is_the_same_may_be_far_in_this_space(rng):
+    """As by their ranks, of rows that are the same within the rounding of numbers."""
+    rows = rng.normal(size=(40, 3)).astype("float32")
+    rows[20:30] = rows[:10]  # twice
+    x = rng.normal(size=(5, 3)).astype("float32")
+    memory = memory_of(rows)
+    same = np.zeros((5, 30), bool)
+    same[:, [3, 15]] = True  # one that occurs twice, and one that occurs once
+    found = memory(tf.constant(x), memory.halves(tf.constant(x)), tf.constant(same))[0].numpy()
+    left = np.delete(rows, [3, 15], axis=0)
+    for k, sigma in enumerate(SIGMAS):
+        np.testing.assert_allclose(found[:, k], reference(x, left, sigma), rtol=1e-3)
+
+
 def test_rows_weigh_by_how_often_they_occur(rng):
     rows = rng.integers(0, 3, (500, 2)).astype("float32")
     x = rng.normal(size=(20, 2)).astype("float32")
