@@ -91,9 +91,23 @@ def test_the_program_writes_figures_ranks_and_a_picture(folder, tmp_path, capsys
         tables.run(args, Console())
 
 
+def test_one_method_has_a_rank_and_a_picture(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["trainers/tables.py"])
+    args = tables.parse_arguments([
+        "--data-dir", str(folder), "--output", str(tmp_path / "made"), "--methods",
+        "neighbours (5)",
+    ])  # fmt: skip
+    from rich.console import Console
+
+    tables.run(args, Console())
+    assert len(pd.read_csv(tmp_path / "made" / "results.csv")) == 2
+    assert (tmp_path / "made" / "ranks.png").stat().st_size > 1000
+
+
 def test_ranks_and_their_critical_difference():
     frame = pd.DataFrame({"a": [0.9, 0.8, 0.7], "b": [0.5, 0.8, 0.6], "c": [0.1, 0.2, 0.9]})
     assert mean_ranks(frame).to_dict() == {"a": 1.5, "b": 2 + 1 / 6, "c": 2 + 1 / 3}
     q = stats.studentized_range.ppf(0.95, 5, np.inf) / np.sqrt(2)
     assert critical_difference(5, 30) == pytest.approx(q * np.sqrt(30 / 180))
     assert critical_difference(5, 30) == pytest.approx(2.728 * np.sqrt(1 / 6), rel=1e-3)  # Demšar
+    assert critical_difference(1, 30) == 0

@@ -18,6 +18,8 @@ def critical_difference(methods: int, sets: int, alpha: float = 0.05) -> float:
 
     q √(k(k+1)/6N), with q the studentised range of k methods over √2. Source: Demšar (2006).
     """
+    if methods == 1:
+        return 0.0
     q = stats.studentized_range.ppf(1 - alpha, methods, np.inf) / np.sqrt(2)
     return float(q * np.sqrt(methods * (methods + 1) / (6 * sets)))
 
