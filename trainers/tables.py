@@ -2,7 +2,9 @@
 
 With no arguments: detectors of this library and simple methods on the 60 tables of OddBench,
 by whose results settings are chosen. `--protocol published` and `clean` are those of ADBench.
-Finished tables of an interrupted run are kept, and the same command goes on from there.
+KCM and detectors of PyOD run beside them where `pip install -e './trainers[benchmarks]'` has
+brought these packages. Finished tables of an interrupted run are kept, and the same command goes
+on from there.
 """
 
 from trainers.program import run_program

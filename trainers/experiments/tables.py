@@ -19,6 +19,7 @@ import delvm_tf as dv
 from delvm_tf.catalog import default_recipe
 from delvm_tf.detection import LevelDetector, PCAResidual
 from delvm_tf.detection.levels.views import ColumnViews
+from trainers.experiments.table_peers import installed
 
 LEAST, MOST = 1000, 50_000  # rows of a set under the protocol `published`
 NEIGHBOURS = 5
@@ -155,6 +156,7 @@ METHODS: dict[str, Method] = {
         lambda seed, n: GaussianMixture(min(10, n // 2), reg_covar=1e-3, random_state=seed), 20_000
     ),
     "kernel density": _scaled(lambda seed, n: KernelDensity(bandwidth=0.5), SLOW_ROWS),
+    **installed(),
 }
 
 
