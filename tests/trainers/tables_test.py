@@ -6,6 +6,7 @@ import pytest
 from scipy import stats
 
 from trainers import tables
+from trainers.experiments import table_peers
 from trainers.experiments.tables import Table, load_table, scored, sets_of
 from trainers.plots.ranks import critical_difference, mean_ranks
 
@@ -70,6 +71,38 @@ def test_every_simple_method_finds_what_is_far(folder):
             continue
         scores = scored(method, table, 0).scores
         assert scores[20:].min() > scores[:20].max(), name
+
+
+def test_a_detector_of_another_package_is_a_method_where_it_is_installed(tmp_path, monkeypatch):
+    (tmp_path / "other_package.py").write_text(
+        "import numpy as np\n"
+        "class Norm:\n"
+        "    def __init__(self, columns):\n"
+        "        self.columns = columns\n"
+        "    def fit(self, x):\n"
+        "        assert abs(x.mean()) < 1e-9 and x.shape[1] == self.columns\n"
+        "        self.rows = len(x)\n"
+        "        return self\n"
+        "    def decision_function(self, x):\n"
+        "        return np.linalg.norm(x, axis=1)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    peers = {
+        "norm": table_peers.Peer(
+            "other_package", "other_package", "Norm", lambda columns, seed: {"columns": columns}
+        ),
+        "absent": table_peers.Peer(
+            "no_such_package", "no_such_package", "Norm", lambda d, seed: {}
+        ),
+    }
+    monkeypatch.setattr(table_peers, "PEERS", peers)
+    monkeypatch.setattr(table_peers, "BATCH", 7)
+    methods = table_peers.installed()
+    assert list(methods) == ["norm"]
+    x = np.random.default_rng(0).normal(3, 2, (50, 4))
+    score = methods["norm"](x, 0)
+    expected = np.linalg.norm((x - x.mean(axis=0)) / x.std(axis=0), axis=1)
+    np.testing.assert_allclose(score(x), expected, rtol=1e-12)
 
 
 def test_the_program_writes_figures_ranks_and_a_picture(folder, tmp_path, capsys, monkeypatch):
