@@ -1,5 +1,6 @@
 """Benchmarks of tables: data by protocol, and the scores of methods."""
 
+import functools
 import os
 import resource
 import time
@@ -66,31 +67,41 @@ def load_table(protocol: str, name: str, seed: int, folder: Path | None = None) 
     - `published` (Livernoche et al. 2024): sets under 1,000 rows are drawn with replacement to
       1,000 before they are split, so that rows of the test stand in the training too; those over
       50,000 are cut to 50,000. The first half of the normal rows trains.
-    - `clean`: rows that occur twice count once; half of the normal rows, drawn by the seed, train.
+    - `clean`: rows that occur twice count once, and sets over 50,000 are cut as well; half of the
+      normal rows, drawn by the seed, train.
     - `oddbench`: the split of the set itself.
     """
-    with np.load(data_folder(protocol, folder) / f"{name}.npz", allow_pickle=False) as file:
-        if protocol == "oddbench":
+    path = data_folder(protocol, folder) / f"{name}.npz"
+    if protocol == "oddbench":
+        with np.load(path, allow_pickle=False) as file:
             train, test = (file[key].astype(np.float64) for key in ("train", "test"))
             return Table(train, test, file["test_labels"].astype(int))
-        x, y = file["X"].astype(np.float64), file["y"].astype(int)
+    x, y = _labelled_rows(path, distinct=protocol == "clean")
     rng = np.random.RandomState(seed)
+    if len(x) > MOST:
+        rows = rng.choice(len(x), MOST, replace=False)
+        x, y = x[rows], y[rows]
     if protocol == "published":
         if len(x) < LEAST:
             rows = rng.choice(len(x), LEAST, replace=True)
             x, y = x[rows], y[rows]
-        elif len(x) > MOST:
-            rows = rng.choice(len(x), MOST, replace=False)
-            x, y = x[rows], y[rows]
         normal = x[y == 0]
         train, test = normal[: len(normal) // 2], normal[len(normal) // 2 :]
     else:
-        first = np.sort(np.unique(np.column_stack([x, y]), axis=0, return_index=True)[1])
-        x, y = x[first], y[first]
         train, test = train_test_split(x[y == 0], test_size=0.5, random_state=seed)
     abnormal = x[y == 1]
     labels = np.r_[np.zeros(len(test), int), np.ones(len(abnormal), int)]
     return Table(train, np.concatenate([test, abnormal]), labels)
+
+
+@functools.lru_cache(maxsize=1)  # all methods and seeds take the same set, one after the other
+def _labelled_rows(path: Path, distinct: bool) -> tuple[np.ndarray, np.ndarray]:
+    with np.load(path, allow_pickle=False) as file:
+        x, y = file["X"].astype(np.float64), file["y"].astype(int)
+    if distinct:
+        first = np.sort(np.unique(np.column_stack([x, y]), axis=0, return_index=True)[1])
+        x, y = x[first], y[first]
+    return x, y
 
 
 Method = Callable[[np.ndarray, int], Callable[[np.ndarray], np.ndarray]]
