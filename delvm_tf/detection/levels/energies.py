@@ -1,4 +1,4 @@
-"""Energies of a table at several noise levels, and what they say against its rows."""
+"""Energies of a table at the noise levels that suit it, and what they say against its rows."""
 
 from typing import Any
 
@@ -16,12 +16,7 @@ from delvm_tf.detection.registry import register
 SHARPNESS = 3.0  # of the maximum over spaces
 LEAST = 1e-6  # squared distance of a column, for rows that are remembered
 LEARNED = "sizes"  # the space in which a network learns too
-# Of the evidence of errors in a space: two of the memory of each, then two of the network.
-WEIGHTS = {
-    "sizes": (0.25, 0.25, 0, 0, 0, 0, 0.25, 0.25),
-    "noises": (0, 0, 0.5, 0.5, 0, 0, 0, 0),
-    "ranks": (0, 0, 0, 0, 0.5, 0.5, 0, 0),
-}
+LEVEL_ROWS = 1000  # by which noise levels are chosen
 
 
 @register()
@@ -44,6 +39,7 @@ class LevelEnergies:
         self.views, self.model = views, model
         self.memories = {name: DenoisingMemory(kept, counts) for name, kept in views(rows).items()}
         self.forgets = True
+        self._choose_levels(usual[:LEVEL_ROWS])
         self.evidence = Evidence(by_batches(lambda x: self._seen(x)[0], usual).numpy())
         self.forgets = not trusted
 
@@ -71,25 +67,35 @@ class LevelEnergies:
         mean = tf.cast(means["sizes"], tf.float64) * self.views.std + self.views.mean
         return _joined(evidence) * share, tf.cast(mean, tf.float32)
 
-    def _seen(self, x: Any) -> tuple[tf.Tensor, dict[str, tf.Tensor], dict[str, tf.Tensor]]:
-        """Errors, (batch, 8), the views, and what these should have been."""
+    def _choose_levels(self, x: np.ndarray) -> None:
+        views, halves, same = self._distances(x)
+        for name, memory in self.memories.items():
+            memory.choose_level(views[name], halves[name], same)
+
+    def _distances(self, x: Any) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor], Any]:
+        """Views of x, half their squared distances to remembered rows, and which of these x is."""
         views = self.views(x)
         halves = {name: memory.halves(views[name]) for name, memory in self.memories.items()}
-        same = None
-        if self.forgets:
-            # In one space for all, for rounding moves views differently.
-            same = 2 * halves["sizes"] <= self.views.rounding(x)
+        # In one space for all, for rounding moves views differently.
+        same = 2 * halves["sizes"] <= self.views.rounding(x) if self.forgets else None
+        return views, halves, same
+
+    def _seen(self, x: Any) -> tuple[tf.Tensor, dict[str, tf.Tensor], dict[str, tf.Tensor]]:
+        """Errors of the memories and of the network, (batch, 4), views, what these should be."""
+        views, halves, same = self._distances(x)
         found, means = [], {}
         for name, memory in self.memories.items():
             error, means[name] = memory(views[name], halves[name], same)
             found.append(error)
-        found.append(errors(self.model, views[LEARNED]))
-        return tf.concat(found, axis=1), views, means
+        found.append(errors(self.model, views[LEARNED], self.memories[LEARNED].sigma))
+        return tf.stack(found, axis=1), views, means
 
     def _by_space(self, found: tf.Tensor) -> tf.Tensor:
         """The evidence against rows in each space, (batch, spaces) float64."""
-        weights = np.array([WEIGHTS[name] for name in self.memories], np.float64)
-        return tf.matmul(self.evidence(found), tf.constant(weights), transpose_b=True)
+        *remembered, learned = tf.unstack(self.evidence(found), axis=1)
+        place = [*self.memories].index(LEARNED)
+        remembered[place] = (remembered[place] + learned) / 2
+        return tf.stack(remembered, axis=1)
 
 
 def _joined(evidence: tf.Tensor) -> tf.Tensor:

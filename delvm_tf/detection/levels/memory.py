@@ -1,11 +1,13 @@
-"""The energy that denoises training rows best, at several noise levels."""
+"""The energy that denoises training rows best, at the noise level that suits them."""
+
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from delvm_tf.detection.registry import register
 
-LARGEST, SMALLEST = 1 / 4, 1 / 16  # σ
+LEVELS = tuple(2.0**k for k in range(1, -6, -1))  # σ that are tried, from 2 to 1/32
 FORGOTTEN = 1e12  # half the squared distance of a row that is left out
 
 
@@ -16,23 +18,27 @@ class DenoisingMemory:
     Among all energies U has the least denoising error on the rows themselves, whose density
     smoothed by σ it is. Its only hidden variable says which row it is: ∇U = (x − x̂)/σ², where x̂ =
     Σᵢ P(i|x) aᵢ. It knows what a network smooths over, single codes and clusters, but nothing
-    between the rows. The levels are σ = ¼ and 1/16.
+    between the rows.
 
     A row of the training may be left out of its own energy, once. So it counts as new, and a
-    strange one is as strange as if it had not been there.
+    strange one is as strange as if it had not been there. The level is the one at which rows that
+    are left out are closest to their means x̂ (`choose_level`): a small one where values repeat, a
+    larger one where rows are few or smooth. Source for a width chosen so: KCM (2026).
 
-    Cost: 1 + levels products of the batch with all rows. Distances are in float64, for the smallest
-    level divides what is left of them by σ².
+    Cost: two products of the batch with all rows. Distances are in float64, for small levels divide
+    what is left of them by σ².
 
     Args:
         rows: distinct rows, (n, d) float32.
         counts: how often each occurs, (n,), which is its weight in the mean.
+        sigma: σ, the noise level.
     """
 
-    def __init__(self, rows: np.ndarray, counts: np.ndarray):
+    def __init__(self, rows: np.ndarray, counts: np.ndarray, sigma: float = LEVELS[0]):
         # Variables, for a graph holds two gigabytes of constants at most.
         self.rows = tf.Variable(rows, dtype=tf.float32, trainable=False)
         self.counts = tf.Variable(counts, dtype=tf.float32, trainable=False)
+        self.sigma = sigma
 
     def halves(self, x: tf.Tensor) -> tf.Tensor:
         """½‖x − aᵢ‖² of x, (batch, d) float32, and all rows, (batch, rows) float64."""
@@ -47,7 +53,7 @@ class DenoisingMemory:
     def __call__(
         self, x: tf.Tensor, halves: tf.Tensor, same: tf.Tensor | None
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """The errors of x at each level, and the mean x̂ at the larger one.
+        """The errors of x, and the means x̂.
 
         Args:
             x: (batch, d) float32.
@@ -55,8 +61,23 @@ class DenoisingMemory:
             same: which rows x is itself, (batch, rows), and so left out; None leaves nothing out.
 
         Returns:
-            (batch, levels) and (batch, d) float32.
+            (batch,) and (batch, d) float32.
         """
+        (mean,) = self._means(halves, same, [self.sigma])
+        return tf.reduce_sum(tf.square(x - mean), axis=1) / self.sigma**2, mean
+
+    def choose_level(self, x: tf.Tensor, halves: tf.Tensor, same: tf.Tensor) -> None:
+        """Set σ to where ‖x − x̂‖ has the least median over x, rows of the training.
+
+        Arguments: see `__call__`. Of equal levels it is the largest.
+        """
+        lengths = [tf.norm(x - mean, axis=1) for mean in self._means(halves, same, LEVELS)]
+        self.sigma = LEVELS[int(np.median(np.stack(lengths), axis=1).argmin())]
+
+    def _means(
+        self, halves: tf.Tensor, same: tf.Tensor | None, sigmas: Sequence[float]
+    ) -> Iterator[tf.Tensor]:
+        """x̂ at each level, (batch, d)."""
         counts = tf.convert_to_tensor(self.counts)[:, tf.newaxis]
         weighted = tf.concat([counts * self.rows, counts], axis=1)
         left = None
@@ -68,13 +89,10 @@ class DenoisingMemory:
             left = tf.where(same, tf.where(single, 1.0, (counts[:, 0] - 1) / counts[:, 0]), 1.0)
         nearest = tf.reduce_min(halves, axis=1, keepdims=True)
         exponents = tf.cast(nearest - halves, tf.float32)
-        errors, means = [], []
-        for variance in (LARGEST**2, SMALLEST**2):
-            kernels = tf.exp(exponents / variance)
+        for sigma in sigmas:
+            kernels = tf.exp(exponents / sigma**2)
             sums = tf.matmul(kernels if left is None else kernels * left, weighted)
-            means.append(sums[:, :-1] / sums[:, -1:])
-            errors.append(tf.reduce_sum(tf.square(x - means[-1]), axis=1) / variance)
-        return tf.stack(errors, axis=1), means[0]
+            yield sums[:, :-1] / sums[:, -1:]
 
 
 def distinct_rows(x: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:

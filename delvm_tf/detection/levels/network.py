@@ -14,7 +14,6 @@ from delvm_tf.training.tracing import new_functions
 
 UNITS = (128, 128, 64)
 LEVELS = 8  # learned
-SCORING = slice(4, None, 2)  # those that score, σ = 0.24 and 0.085
 STEPS, BATCH, STEPS_AT_ONCE = 1000, 256, 50
 LEARNING_RATE, CLIPNORM = 1e-3, 100.0
 START = 0.1  # of the usual size of the last kernel
@@ -47,11 +46,9 @@ def trained(rows: np.ndarray, steps: int, seed: int, verbose: Any, callbacks: An
     return model
 
 
-def errors(model: Any, x: tf.Tensor) -> tf.Tensor:
-    """‖σ∇E(x, σ)‖² at two of the smaller levels, (batch, levels), by one pass of both."""
-    logs = [math.log(sigma) for sigma in model.noise_levels[SCORING]]
-    many = tf.repeat(x, len(logs), axis=0)
-    levels = tf.tile(tf.constant(logs, x.dtype), tf.shape(x)[:1])
-    _, expected = model.normalized_energy_and_reconstruction(many, levels)
-    squares = tf.reduce_sum(tf.square(many - expected), axis=1) * tf.exp(-2 * levels)
-    return tf.reshape(squares, (-1, len(logs)))
+def errors(model: Any, x: tf.Tensor, sigma: float) -> tf.Tensor:
+    """‖σ∇E(x, σ)‖², (batch,), at the level of the model that is next to σ."""
+    level = min(model.noise_levels, key=lambda known: abs(math.log(known / sigma)))
+    log_level = tf.constant(math.log(level), x.dtype)
+    _, expected = model.normalized_energy_and_reconstruction(x, log_level)
+    return tf.reduce_sum(tf.square(x - expected), axis=1) / level**2

@@ -5,7 +5,6 @@ from sklearn.metrics import roc_auc_score
 
 import delvm_tf as dv
 from delvm_tf.detection.levels.level_detector import LevelDetector
-from delvm_tf.detection.levels.memory import LARGEST, SMALLEST
 
 
 def ring(rng, n):
@@ -47,16 +46,16 @@ def test_the_score_joins_the_evidence_of_errors_in_all_spaces(rng):
     detector = LevelDetector(steps=40).fit(train)
     spaces = {k: v.numpy().astype(float) for k, v in detector.views_(x).items()}
     rows = {k: v.numpy().astype(float) for k, v in detector.views_(train).items()}
-    model = detector.energies_.model
-    at = [int(np.abs(np.array(model.noise_levels) - s).argmin()) for s in (0.243, 0.085)]
-    learned = model.errors(spaces["sizes"].astype("float32")).numpy()[:, at]
-    found = [
-        remembered_error(spaces[name], rows[name], sigma)
-        for name in ("sizes", "noises", "ranks") for sigma in (LARGEST, SMALLEST)
-    ]  # fmt: skip
-    evidence = detector.energies_.evidence(np.column_stack([*found, learned])).numpy()
-    sizes = (evidence[:, :2].mean(axis=1) + evidence[:, 6:].mean(axis=1)) / 2
-    others = evidence[:, 2:4].mean(axis=1), evidence[:, 4:6].mean(axis=1)
+    energies = detector.energies_
+    sigmas = {name: memory.sigma for name, memory in energies.memories.items()}
+    levels = np.log(energies.model.noise_levels)
+    level = np.abs(levels - np.log(sigmas["sizes"])).argmin()
+    learned = energies.model.errors(spaces["sizes"].astype("float32")).numpy()[:, level]
+    found = [remembered_error(spaces[name], rows[name], sigma) for name, sigma in sigmas.items()]
+    assert list(sigmas) == ["sizes", "noises", "ranks"]
+    evidence = energies.evidence(np.column_stack([*found, learned])).numpy()
+    sizes = (evidence[:, 0] + evidence[:, 3]) / 2
+    others = evidence[:, 1], evidence[:, 2]
     expected = np.log(sum(np.exp(3 * each) for each in (sizes, *others))) / 3
     np.testing.assert_allclose(-detector.score_samples(x), expected, rtol=2e-3, atol=2e-3)
 

@@ -1,7 +1,8 @@
 import numpy as np
+import pytest
 import tensorflow as tf
 
-from delvm_tf.detection.levels.memory import DenoisingMemory, distinct_rows
+from delvm_tf.detection.levels.memory import LEVELS, DenoisingMemory, distinct_rows
 
 SIGMAS = (0.25, 1 / 16)
 
@@ -27,11 +28,19 @@ def memory_of(rows, most=5000):
     return DenoisingMemory(rows[places], counts)
 
 
+def at_levels(memory, x, same):
+    """Errors, (batch, levels), and means at the first level."""
+    found = []
+    for memory.sigma in SIGMAS:
+        found.append(memory(x, memory.halves(x), same))
+    return tf.stack([errors for errors, _ in found], axis=1), found[0][1]
+
+
 def asked(memory, x, forget=False):
     """Errors and means; rows that x is are left out if they are to be forgotten."""
     x = tf.constant(x)
     halves = memory.halves(x)
-    return memory(x, halves, halves < 1e-9 * tf.reduce_max(halves) if forget else None)
+    return at_levels(memory, x, halves < 1e-9 * tf.reduce_max(halves) if forget else None)
 
 
 def test_the_error_is_that_of_the_gradient_of_the_energy(rng):
@@ -66,7 +75,7 @@ def test_what_is_the_same_may_be_far_in_this_space(rng):
     memory = memory_of(rows)
     same = np.zeros((5, 30), bool)
     same[:, [3, 15]] = True  # one that occurs twice, and one that occurs once
-    found = memory(tf.constant(x), memory.halves(tf.constant(x)), tf.constant(same))[0].numpy()
+    found = at_levels(memory, tf.constant(x), tf.constant(same))[0].numpy()
     left = np.delete(rows, [3, 15], axis=0)
     for k, sigma in enumerate(SIGMAS):
         np.testing.assert_allclose(found[:, k], reference(x, left, sigma), rtol=1e-3)
@@ -83,6 +92,42 @@ def test_rows_weigh_by_how_often_they_occur(rng):
     weights = np.exp(-8 * np.square(x[:, np.newaxis] - rows).sum(axis=2))
     mean = weights @ rows / weights.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(asked(memory, x)[1], mean, atol=1e-4)
+
+
+def mean_without(k, rows, sigma):
+    """What row k should be by all others, in float64."""
+    others = np.delete(rows, k, axis=0).astype(float)
+    halves = np.square(rows[k] - others).sum(axis=1) / 2
+    weights = np.exp((halves.min() - halves) / sigma**2)
+    return weights @ others / weights.sum()
+
+
+@pytest.mark.parametrize("repeated", [1, 4])
+@pytest.mark.parametrize("size", [0.1, 1.0, 4.0])
+def test_the_level_is_where_rows_that_are_left_out_are_told_best(rng, size, repeated):
+    rows = np.repeat(size * rng.normal(size=(60, 3)), repeated, axis=0).astype("float32")
+    rng.shuffle(rows)
+    memory = memory_of(rows)
+    halves = memory.halves(tf.constant(rows))
+    memory.choose_level(tf.constant(rows), halves, halves < 1e-9)
+    medians = [
+        np.median([np.linalg.norm(x - mean_without(k, rows, sigma)) for k, x in enumerate(rows)])
+        for sigma in LEVELS
+    ]
+    # Of copies all but one stay, and small levels are then all as good.
+    assert medians[LEVELS.index(memory.sigma)] <= min(medians) + 1e-6 * max(medians)
+
+
+def test_smooth_rows_have_a_larger_level_than_codes(rng):
+    smooth = rng.normal(size=(200, 2)).astype("float32")
+    codes = rng.integers(0, 3, (200, 2)).astype("float32")
+    chosen = []
+    for rows in (smooth, codes):
+        memory = memory_of(rows)
+        halves = memory.halves(tf.constant(rows))
+        memory.choose_level(tf.constant(rows), halves, halves < 1e-9)
+        chosen.append(memory.sigma)
+    assert chosen[0] > chosen[1]
 
 
 def test_the_first_distinct_rows_are_kept_with_their_counts_up_to_there():
