@@ -68,24 +68,27 @@ class LevelEnergies:
         return _joined(evidence) * share, tf.cast(mean, tf.float32)
 
     def _choose_levels(self, x: np.ndarray) -> None:
-        views, halves, same = self._distances(x)
+        views, halves, itself = self._distances(x)
         for name, memory in self.memories.items():
-            memory.choose_level(views[name], halves[name], same)
+            memory.choose_level(views[name], halves[name], itself)
 
     def _distances(self, x: Any) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor], Any]:
-        """Views of x, half their squared distances to remembered rows, and which of these x is."""
+        """Views of x, half their squared distances to remembered rows, and which of these it is."""
         views = self.views(x)
         halves = {name: memory.halves(views[name]) for name, memory in self.memories.items()}
+        if not self.forgets:
+            return views, halves, None
         # In one space for all, for rounding moves views differently.
-        same = 2 * halves["sizes"] <= self.views.rounding(x) if self.forgets else None
-        return views, halves, same
+        place = tf.argmin(halves["sizes"], axis=1, output_type=tf.int32)
+        distance = 2 * tf.reduce_min(halves["sizes"], axis=1)
+        return views, halves, (place, distance <= self.views.rounding(x)[:, 0])
 
     def _seen(self, x: Any) -> tuple[tf.Tensor, dict[str, tf.Tensor], dict[str, tf.Tensor]]:
         """Errors of the memories and of the network, (batch, 4), views, what these should be."""
-        views, halves, same = self._distances(x)
+        views, halves, itself = self._distances(x)
         found, means = [], {}
         for name, memory in self.memories.items():
-            error, means[name] = memory(views[name], halves[name], same)
+            error, means[name] = memory(views[name], halves[name], itself)
             found.append(error)
         found.append(errors(self.model, views[LEARNED], self.memories[LEARNED].sigma))
         return tf.stack(found, axis=1), views, means

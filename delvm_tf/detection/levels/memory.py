@@ -1,6 +1,6 @@
 """The energy that denoises training rows best, at the noise level that suits them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -8,6 +8,7 @@ import tensorflow as tf
 from delvm_tf.detection.registry import register
 
 LEVELS = tuple(2.0**k for k in range(1, -6, -1))  # σ that are tried, from 2 to 1/32
+Itself = tuple[tf.Tensor, tf.Tensor]  # number of a row and whether x is that, (batch,) each
 FORGOTTEN = 1e12  # half the squared distance of a row that is left out
 
 
@@ -51,48 +52,60 @@ class DenoisingMemory:
         return tf.matmul(left, right, transpose_b=True)
 
     def __call__(
-        self, x: tf.Tensor, halves: tf.Tensor, same: tf.Tensor | None
+        self, x: tf.Tensor, halves: tf.Tensor, itself: Itself | None
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """The errors of x, and the means x̂.
 
         Args:
             x: (batch, d) float32.
             halves: of x.
-            same: which rows x is itself, (batch, rows), and so left out; None leaves nothing out.
+            itself: the row that x may be, and whether it is and so left out; None leaves nothing
+                out.
 
         Returns:
             (batch,) and (batch, d) float32.
         """
-        (mean,) = self._means(halves, same, [self.sigma])
+        mean = self._denoiser(halves, itself)(self.sigma)
         return tf.reduce_sum(tf.square(x - mean), axis=1) / self.sigma**2, mean
 
-    def choose_level(self, x: tf.Tensor, halves: tf.Tensor, same: tf.Tensor) -> None:
+    def choose_level(self, x: tf.Tensor, halves: tf.Tensor, itself: Itself) -> None:
         """Set σ to where ‖x − x̂‖ has the least median over x, rows of the training.
 
         Arguments: see `__call__`. Of equal levels it is the largest.
         """
-        lengths = [tf.norm(x - mean, axis=1) for mean in self._means(halves, same, LEVELS)]
+        mean = self._denoiser(halves, itself)
+        lengths = [tf.norm(x - mean(sigma), axis=1) for sigma in LEVELS]
         self.sigma = LEVELS[int(np.median(np.stack(lengths), axis=1).argmin())]
 
-    def _means(
-        self, halves: tf.Tensor, same: tf.Tensor | None, sigmas: Sequence[float]
-    ) -> Iterator[tf.Tensor]:
-        """x̂ at each level, (batch, d)."""
+    def _denoiser(self, halves: tf.Tensor, itself: Itself | None) -> Callable[[float], tf.Tensor]:
+        """x̂, (batch, d), as a function of σ."""
         counts = tf.convert_to_tensor(self.counts)[:, tf.newaxis]
         weighted = tf.concat([counts * self.rows, counts], axis=1)
-        left = None
-        if same is not None:
-            single = tf.equal(counts[:, 0], 1)
-            alone = tf.logical_and(same, single)
-            halves = tf.where(alone, tf.constant(FORGOTTEN, tf.float64), halves)
+        if itself is not None:
+            place, same = itself
+            single = tf.equal(tf.gather(counts[:, 0], place), 1)
+            halves = _far(halves, place, tf.logical_and(same, single))
             # Of several that are the same all but one stay.
-            left = tf.where(same, tf.where(single, 1.0, (counts[:, 0] - 1) / counts[:, 0]), 1.0)
+            one = tf.cast(tf.logical_and(same, tf.logical_not(single)), tf.float32)
+            one = one[:, tf.newaxis] * tf.gather(weighted / counts, place)
         nearest = tf.reduce_min(halves, axis=1, keepdims=True)
         exponents = tf.cast(nearest - halves, tf.float32)
-        for sigma in sigmas:
+
+        def mean(sigma: float) -> tf.Tensor:
             kernels = tf.exp(exponents / sigma**2)
-            sums = tf.matmul(kernels if left is None else kernels * left, weighted)
-            yield sums[:, :-1] / sums[:, -1:]
+            sums = tf.matmul(kernels, weighted)
+            if itself is not None:
+                sums -= one * tf.gather(kernels, place, batch_dims=1)[:, tf.newaxis]
+            return sums[:, :-1] / sums[:, -1:]
+
+        return mean
+
+
+def _far(halves: tf.Tensor, place: tf.Tensor, which: tf.Tensor) -> tf.Tensor:
+    """Halves in which the row at each x's place is far, where x is one of these."""
+    there = tf.stack([tf.range(tf.size(place)), place], axis=1)
+    far = tf.where(which, tf.constant(FORGOTTEN, tf.float64), tf.gather_nd(halves, there))
+    return tf.tensor_scatter_nd_update(halves, there, far)
 
 
 def distinct_rows(x: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:

@@ -49,6 +49,6 @@ def trained(rows: np.ndarray, steps: int, seed: int, verbose: Any, callbacks: An
 def errors(model: Any, x: tf.Tensor, sigma: float) -> tf.Tensor:
     """‖σ∇E(x, σ)‖², (batch,), at the level of the model that is next to σ."""
     level = min(model.noise_levels, key=lambda known: abs(math.log(known / sigma)))
-    log_level = tf.constant(math.log(level), x.dtype)
+    log_level = tf.constant([math.log(level)], x.dtype)
     _, expected = model.normalized_energy_and_reconstruction(x, log_level)
     return tf.reduce_sum(tf.square(x - expected), axis=1) / level**2

@@ -28,19 +28,25 @@ def memory_of(rows, most=5000):
     return DenoisingMemory(rows[places], counts)
 
 
-def at_levels(memory, x, same):
+def itself(memory, x):
+    """The row that each x may be, and whether it is."""
+    halves = memory.halves(x).numpy()
+    same = halves.min(axis=1) < 1e-9 * halves.max()
+    return tf.constant(halves.argmin(axis=1), tf.int32), tf.constant(same)
+
+
+def at_levels(memory, x, left_out=None):
     """Errors, (batch, levels), and means at the first level."""
     found = []
     for memory.sigma in SIGMAS:
-        found.append(memory(x, memory.halves(x), same))
+        found.append(memory(x, memory.halves(x), left_out))
     return tf.stack([errors for errors, _ in found], axis=1), found[0][1]
 
 
 def asked(memory, x, forget=False):
     """Errors and means; rows that x is are left out if they are to be forgotten."""
     x = tf.constant(x)
-    halves = memory.halves(x)
-    return at_levels(memory, x, halves < 1e-9 * tf.reduce_max(halves) if forget else None)
+    return at_levels(memory, x, itself(memory, x) if forget else None)
 
 
 def test_the_error_is_that_of_the_gradient_of_the_energy(rng):
@@ -73,12 +79,14 @@ def test_what_is_the_same_may_be_far_in_this_space(rng):
     rows[20:30] = rows[:10]  # twice
     x = rng.normal(size=(5, 3)).astype("float32")
     memory = memory_of(rows)
-    same = np.zeros((5, 30), bool)
-    same[:, [3, 15]] = True  # one that occurs twice, and one that occurs once
-    found = at_levels(memory, tf.constant(x), tf.constant(same))[0].numpy()
-    left = np.delete(rows, [3, 15], axis=0)
-    for k, sigma in enumerate(SIGMAS):
-        np.testing.assert_allclose(found[:, k], reference(x, left, sigma), rtol=1e-3)
+    for place in (3, 15):  # one that occurs twice, and one that occurs once
+        same = tf.fill([5], place), tf.constant([True, True, False, True, True])
+        found = at_levels(memory, tf.constant(x), same)[0].numpy()
+        left = np.delete(rows, place, axis=0)
+        for k, sigma in enumerate(SIGMAS):
+            expected = reference(x, left, sigma)
+            expected[2] = reference(x[2:3], rows, sigma)[0]
+            np.testing.assert_allclose(found[:, k], expected, rtol=1e-3)
 
 
 def test_rows_weigh_by_how_often_they_occur(rng):
@@ -108,8 +116,8 @@ def test_the_level_is_where_rows_that_are_left_out_are_told_best(rng, size, repe
     rows = np.repeat(size * rng.normal(size=(60, 3)), repeated, axis=0).astype("float32")
     rng.shuffle(rows)
     memory = memory_of(rows)
-    halves = memory.halves(tf.constant(rows))
-    memory.choose_level(tf.constant(rows), halves, halves < 1e-9)
+    x = tf.constant(rows)
+    memory.choose_level(x, memory.halves(x), itself(memory, x))
     medians = [
         np.median([np.linalg.norm(x - mean_without(k, rows, sigma)) for k, x in enumerate(rows)])
         for sigma in LEVELS
@@ -124,8 +132,8 @@ def test_smooth_rows_have_a_larger_level_than_codes(rng):
     chosen = []
     for rows in (smooth, codes):
         memory = memory_of(rows)
-        halves = memory.halves(tf.constant(rows))
-        memory.choose_level(tf.constant(rows), halves, halves < 1e-9)
+        x = tf.constant(rows)
+        memory.choose_level(x, memory.halves(x), itself(memory, x))
         chosen.append(memory.sigma)
     assert chosen[0] > chosen[1]
 
@@ -143,3 +151,13 @@ def test_far_rows_have_errors_of_their_distance_and_nothing_overflows(rng):
     found = asked(memory_of(rows), np.full((1, 3), 50, "float32"))[0].numpy()
     nearest = np.square(50 - rows.astype(np.float64)).sum(axis=1).min()
     np.testing.assert_allclose(found[0, 1], nearest * 256, rtol=1e-5)
+
+
+def test_it_is_traced_with_and_without_autograph(rng):
+    rows = rng.normal(size=(30, 3)).astype("float32")
+    memory, x = memory_of(rows), tf.constant(rows[:5])
+    same = itself(memory, x)
+    expected = memory(x, memory.halves(x), same)[0]
+    for autograph in (True, False):
+        traced = tf.function(lambda x: memory(x, memory.halves(x), same)[0], autograph=autograph)
+        np.testing.assert_allclose(traced(x), expected, rtol=1e-5)
