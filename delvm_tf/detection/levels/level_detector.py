@@ -1,4 +1,4 @@
-"""Anomaly scores of tables from energies at several noise levels."""
+"""Anomaly scores of tables from energies at the noise levels that suit them."""
 
 from typing import Any
 
@@ -24,14 +24,14 @@ def rows_looked_at(columns: int) -> int:
 
 
 class LevelDetector(Criterion):
-    """Anomaly score: the evidence against a row at several noise levels, of a table of any columns.
+    """Anomaly score: the evidence against a row by energies of noisy data, of any table.
 
     The columns are seen in three spaces (`ColumnViews`). In each an energy remembers rows
-    (`DenoisingMemory`); in that of z-scores a noise-conditional DELVM learns them besides, and
-    generalises. What is against a row in a space is the mean of the `Evidence` of the memory's
-    errors ‖σ∇U‖² at two noise levels; with a network, the mean of that and of the evidence of the
-    network's errors at two like them. The score is ⅓ log Σ exp(3·evidence) over the spaces,
-    close to the largest.
+    (`DenoisingMemory`), at the noise level σ that denoises training rows best; in that of z-scores
+    a noise-conditional DELVM, which learns all levels, generalises between them. What is against a
+    row in a space is the `Evidence` of the memory's error ‖σ∇U‖²; with a network, the mean of that
+    and of the evidence of the network's error at the level next to it. The score is
+    ⅓ log Σ exp(3·evidence) over the spaces, close to the largest.
 
     Training and scoring cost the same for any number of rows: of d columns 10⁷/d are looked at, at
     most 250,000, and 20,000/d distinct ones remembered, at most 4,000; of both at least 600.
