@@ -191,10 +191,10 @@ def losses_and_gradients(model, x, trace, memory_budget=2.0, graph=False):
 
 
 CASES = [
-    ("deep", None, False), ("preset", 3, False),
+    ("deep", 3, False),
     *(pytest.param(*case, marks=pytest.mark.slow) for case in (
-        ("deep", 3, False), ("preset", None, False), ("subclassed", 3, False),
-        ("linear", 3, True))),
+        ("deep", None, False), ("preset", 3, False), ("preset", None, False),
+        ("subclassed", 3, False), ("linear", 3, True))),
 ]  # fmt: skip
 
 
