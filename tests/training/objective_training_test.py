@@ -93,8 +93,8 @@ def call(entry, m, x):
 # Names.
 
 
-def named_model():
-    made = model(adapted=False)
+def named_model(eager=False):
+    made = model(adapted=False, eager=eager)
     made.adapt(pd.DataFrame(rows(), columns=NAMES))
     assert made.feature_names_in_ == tuple(NAMES)
     return made
@@ -114,9 +114,9 @@ def test_other_columns_are_refused(entry, columns, message):
 def test_the_right_columns_pass_in_silence_and_none_with_a_warning(entry):
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message=".*feature names")
-        ENTRIES[entry](named_model(), pd.DataFrame(rows(), columns=NAMES))
+        ENTRIES[entry](named_model(entry in EAGER), pd.DataFrame(rows(), columns=NAMES))
     with pytest.warns(UserWarning, match="x does not have feature names, but DELVM was fitted"):
-        ENTRIES[entry](named_model(), rows())
+        ENTRIES[entry](named_model(entry in EAGER), rows())
 
 
 def test_validation_data_are_read_as_training_data_are():
