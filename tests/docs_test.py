@@ -12,9 +12,16 @@ from parity_checks.cases import NAMES
 
 import delvm_tf as dv
 from delvm_tf.catalog import MODELS, OBJECTIVES, make_objective
+from delvm_tf.detection import fitting
 
 ROOT = Path(__file__).parents[1]
 WAYS = ("TensorFlow", "session", "load", "REST", "gRPC", "C", "ONNX", "score", "Beam")
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch):
+    """Training without a recipe is short: what is shown runs, and nothing is said of figures."""
+    monkeypatch.setattr(fitting, "STEPS", 100)
 
 
 def python_blocks(name):

@@ -1,11 +1,32 @@
 import numpy as np
 import pytest
 
-from delvm_tf.datasets import load
+from delvm_tf.datasets import files, load
+from delvm_tf.datasets.archive import Arrays
+
+
+def made_up():
+    """Random images, as many of each class as there are, which take no time to read and verify."""
+    rng = np.random.default_rng(0)
+    parts = {"train": 50_000, "test": 10_000}
+    x = {f"x_{k}": rng.integers(0, 256, (n, 32, 32, 3), "uint8") for k, n in parts.items()}
+    y = {f"y_{k}": rng.permutation(np.arange(n) % 10) for k, n in parts.items()}
+    return Arrays(**x, **y)
+
+
+@pytest.fixture(scope="module", params=["made up", pytest.param("real", marks=pytest.mark.slow)])
+def images(request):
+    if request.param == "real":
+        yield request.getfixturevalue("cifar10_arrays")
+        return
+    arrays = made_up()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files, "find", lambda archive, data_dir=None: arrays)
+        yield arrays
 
 
 @pytest.fixture(scope="module")
-def paper(cifar10_arrays):
+def paper(images):
     return load("cifar10", "paper")
 
 
@@ -26,6 +47,7 @@ def test_classification(cifar10_arrays):
     assert np.shares_memory(data.x_train, cifar10_arrays.x_train)  # no copy of 150 MB
 
 
+@pytest.mark.slow
 def test_class_names(cifar10_arrays):
     # sky and sea: of all classes, airplanes and ships have the bluest pictures
     data = load("cifar10")
@@ -34,7 +56,7 @@ def test_class_names(cifar10_arrays):
     assert {data.class_names[label] for label in np.argsort(means)[-2:]} == {"airplane", "ship"}
 
 
-def test_one_vs_rest(cifar10_arrays):
+def test_one_vs_rest(images):
     data = load("cifar10", "one-vs-rest", normal_class=3)
     assert data.x_train.shape == (5000, 32, 32, 3)
     assert data.y_test.sum() == 9000
@@ -51,9 +73,9 @@ def test_paper_counts(paper):
     assert abs(normal - 1800) < 4 * 30
 
 
-def test_paper_labels(paper, cifar10_arrays):
-    airplanes = pictures(cifar10_arrays.x_train[cifar10_arrays.y_train == 0])
-    airplanes |= pictures(cifar10_arrays.x_test[cifar10_arrays.y_test == 0])
+def test_paper_labels(paper, images):
+    airplanes = pictures(images.x_train[images.y_train == 0])
+    airplanes |= pictures(images.x_test[images.y_test == 0])
     assert pictures(paper.x_train) | pictures(paper.x_test[paper.y_test == 0]) == airplanes
     assert not pictures(paper.x_test[paper.y_test == 1]) & airplanes
 

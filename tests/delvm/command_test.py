@@ -161,28 +161,38 @@ def test_it_is_an_entry_of_the_package():
     assert callable(getattr(command, function))
 
 
+FIT = ("fit", "{0}/machines.csv", "-o", "deep/er/m", "--label")
+EXPORT = ("export", "{0}/model", "-o")
+WRITING = [  # and in which folders each time
+    ((*FIT, "defekt", "--separator", ";", "--decimal", ",", "--recipe", "{0}/quick.toml"),
+     [["deep"]]),
+    ((*FIT, "lost"), [[], ["deep"]]),
+    (("score", "{0}/model", "{0}/machines.csv", "-o", "deep/er/s.csv", "--explain", "1"), [[]]),
+    (("score", "{0}/model", "{0}/quick.toml", "-o", "deep/er/s.csv"), [[], ["deep"]]),
+    ((*EXPORT, "deep/er/served"), [[]]),
+    ((*EXPORT, "deep/er/m.onnx", "--onnx"), [["deep"]]),
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "existing"),
     [
-        ("fit", "{0}/machines.csv", "-o", "deep/er/m", "--label", "defekt", "--separator", ";",
-         "--decimal", ",", "--recipe", "{0}/quick.toml"),
-        ("fit", "{0}/machines.csv", "-o", "deep/er/m", "--label", "lost"),
-        ("score", "{0}/model", "{0}/machines.csv", "-o", "deep/er/s.csv", "--explain", "1"),
-        ("score", "{0}/model", "{0}/quick.toml", "-o", "deep/er/s.csv"),
-        ("export", "{0}/model", "-o", "deep/er/served"),
-        ("export", "{0}/model", "-o", "deep/er/m.onnx", "--onnx"),
+        pytest.param(arguments, folders, marks=() if folders in each_time else pytest.mark.slow)
+        for arguments, each_time in WRITING
+        for folders in ([], ["deep"])
     ],
-)  # fmt: skip
-def test_nothing_is_left_behind_after_an_error(delvm, fitted, tmp_path, monkeypatch, arguments):
+)
+def test_nothing_is_left_behind_after_an_error(
+    delvm, fitted, tmp_path, monkeypatch, arguments, existing
+):
     def full(self, target):
         raise OSError(errno.ENOSPC, "No space left on device", str(target))
 
-    for existing in ([], ["deep"]):
-        for folder in existing:
-            (tmp_path / folder).mkdir()
-        with monkeypatch.context() as patch:
-            patch.setattr(Path, "rename", full)
-            patch.setattr(Path, "replace", full)
-            done = delvm(*(argument.format(fitted) for argument in arguments))
-        assert done.returncode == 1, done.stderr
-        assert [path.name for path in tmp_path.rglob("*")] == existing
+    for folder in existing:
+        (tmp_path / folder).mkdir()
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", full)
+        patch.setattr(Path, "replace", full)
+        done = delvm(*(argument.format(fitted) for argument in arguments))
+    assert done.returncode == 1, done.stderr
+    assert [path.name for path in tmp_path.rglob("*")] == existing

@@ -1,5 +1,7 @@
 """A model goes to servers as it was fitted."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -58,8 +60,8 @@ class Floor(dv.detection.Criterion):
         return tf.reduce_sum(tf.floor(tf.cast(x, tf.float32)), axis=1) + self.offset_
 
 
-def test_an_exported_model_is_no_detector(delvm, delvm_json, fitted):
-    delvm_json("export", fitted / "model", "-o", "served")
+def test_an_exported_model_is_no_detector(delvm, fitted, tmp_path):
+    shutil.copytree(fitted / "model" / "serving", tmp_path / "served")
     done = delvm("export", "served", "-o", "again")
     assert done.returncode == 1
     assert "served is no detector; export takes a folder that delvm fit" in done.stderr

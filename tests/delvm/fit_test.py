@@ -1,6 +1,7 @@
 """A table becomes a model with a report, by an honest protocol, or nothing is written."""
 
 import errno
+import itertools
 import json
 import shlex
 import shutil
@@ -118,26 +119,30 @@ def test_a_large_table_is_read_in_parts(delvm_json, fitted, tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize(
-    ("small", "names", "normal"),
+    ("file", "small", "names", "normal"),
     [
-        (10**6, "good bad", "good"),
-        pytest.param(300, "good bad", "good", marks=pytest.mark.slow),
-        pytest.param(10**6, "1 2", "1", marks=pytest.mark.slow),
-        pytest.param(300, "1 2", "1", marks=pytest.mark.slow),
+        ("x.csv", 10**6, "good bad", "good"),
+        *(
+            pytest.param(file, *each, marks=pytest.mark.slow)
+            for file, each in itertools.product(
+                ("x.parquet", "x.csv"),
+                [(300, "good bad", "good"), (10**6, "1 2", "1"), (300, "1 2", "1")],
+            )
+        ),
+        pytest.param("x.parquet", 10**6, "good bad", "good", marks=pytest.mark.slow),
     ],
 )
-def test_labels_may_be_words(delvm_json, fitted, tmp_path, monkeypatch, names, normal, small):
+def test_labels_may_be_words(delvm_json, fitted, tmp_path, monkeypatch, file, names, normal, small):
     monkeypatch.setattr(table_rows, "SMALL", small)
     table = read_machines(fitted)
     table["defekt"] = np.array(names.split())[table["defekt"]]
     table.to_csv(tmp_path / "x.csv", index=False)
     table.to_parquet(tmp_path / "x.parquet")
-    for file in ("x.csv", "x.parquet"):
-        arguments = ["fit", file, "-o", "m", "--label", "defekt", "--normal", normal]
-        found = delvm_json(*arguments, "--recipe", fitted / "quick.toml")
-        assert (found["data"]["normal"], found["data"]["abnormal"]) == (300, 20)
-        assert [column["name"] for column in found["data"]["columns"]] == [*table][:3]
-        assert "60 normal and 20 abnormal rows" in found["protocol"]
+    arguments = ["fit", file, "-o", "m", "--label", "defekt", "--normal", normal]
+    found = delvm_json(*arguments, "--recipe", fitted / "quick.toml")
+    assert (found["data"]["normal"], found["data"]["abnormal"]) == (300, 20)
+    assert [column["name"] for column in found["data"]["columns"]] == [*table][:3]
+    assert "60 normal and 20 abnormal rows" in found["protocol"]
 
 
 def test_columns_to_leave_out_may_be_named_one_by_one(delvm_json, fitted):

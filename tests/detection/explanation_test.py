@@ -10,7 +10,10 @@ import delvm_tf as dv
 from delvm_tf.detection import NotExplainedError
 
 TREES = ["isolation forest", "isolation forest of images"]
-EXPLAINED = ["reconstruction error", "energy", "ensemble", "combination", "neighbours", "Gaussian"]
+EXPLAINED = [
+    "reconstruction error", "combination", "Gaussian",
+    *(pytest.param(k, marks=pytest.mark.slow) for k in ("energy", "ensemble", "neighbours")),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", [k for k in KINDS if k not in TREES and k != "noise levels"])

@@ -65,7 +65,9 @@ def test_an_ensemble_is_the_mean_of_its_models(x):
         {"model": "autoencoder", "objective": None, "objective_settings": {}},
         {"model": "dbn", "objective": "cd", "layerwise": True, "learning_rate": (1e-3, 1e-4),
          "model_settings": {"units": [6, 5]}, "objective_settings": {}},
-        {"detection": {"criterion": "reconstruction_error"}},
+        pytest.param(
+            {"detection": {"criterion": "reconstruction_error"}}, marks=pytest.mark.slow
+        ),
         {"detection": {"ensemble": 2}},
     ],
 )  # fmt: skip

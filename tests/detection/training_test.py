@@ -262,7 +262,15 @@ def test_grid_search_and_pipelines(data):
     )
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(
+            k, marks=pytest.mark.slow if k in ("model of features", "noise levels") else ()
+        )
+        for k in KINDS
+    ],
+)
 def test_detectors_of_every_kind_can_be_copied(kind):
     detector, x = fitted(kind)
     expected = detector.anomaly_score(x)

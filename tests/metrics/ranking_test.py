@@ -88,11 +88,16 @@ def ranked():
     return [dv.metrics.AUROC(), dv.metrics.AveragePrecision()]
 
 
-@pytest.mark.parametrize("argument", ["metrics", "weighted_metrics"])
 @pytest.mark.parametrize(
-    "arguments",
-    [{}, pytest.param({"jit_compile": True}, marks=pytest.mark.slow), {"run_eagerly": True}],
-)
+    ("argument", "arguments"),
+    [
+        ("weighted_metrics", {}), ("metrics", {"run_eagerly": True}),
+        *(pytest.param(*each, marks=pytest.mark.slow) for each in (
+            ("metrics", {}), ("weighted_metrics", {"run_eagerly": True}),
+            ("metrics", {"jit_compile": True}), ("weighted_metrics", {"jit_compile": True}),
+        )),
+    ],
+)  # fmt: skip
 def test_errors_above_one_are_ranked_in_fit_and_evaluate(argument, arguments):
     x, y = data()
     made = model(**{argument: ranked()}, **arguments)

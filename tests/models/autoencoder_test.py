@@ -40,6 +40,7 @@ VARIANTS = {
     "convolutional": lambda: convolutional(tied=True, objective=dv.Reconstruction(0.3)),
     "own decoder": with_own_decoder,
 }
+SOME_SLOW = [pytest.param("dense", marks=pytest.mark.slow), "convolutional", "own decoder"]
 
 
 def data(shape, n=40):
@@ -174,7 +175,7 @@ def test_a_linear_autoencoder_finds_the_principal_subspace(tied, rng):
     np.testing.assert_allclose(error, residual, rtol=0.05, atol=0.02)
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", SOME_SLOW)
 def test_fit_reduces_the_loss_and_evaluate_tells_the_error(variant):
     model, x, history = trained(variant)
     assert history["loss"][-1] < history["loss"][0]
@@ -256,7 +257,7 @@ def test_a_fresh_process_gives_equal_reconstructions(tmp_path):
             )
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", SOME_SLOW)
 def test_a_loaded_model_goes_on_training(variant, tmp_path):
     model, x, _ = trained(variant)
     model.save(tmp_path / "model.keras")

@@ -120,7 +120,7 @@ def test_loops_of_own_layers_functions_and_energies_are_found(rng):
         model.fit(x, verbose=0)
 
 
-@pytest.mark.parametrize("kind", some_slow(LAYERS, {"lstm", "both ways"}))
+@pytest.mark.parametrize("kind", some_slow(LAYERS, {"lstm"}))
 def test_denoising_has_the_gradients_of_the_unrolled_network(kind, rng):
     keras.config.set_dtype_policy("float64")
     shape, make = LAYERS[kind]
@@ -138,7 +138,7 @@ def test_denoising_has_the_gradients_of_the_unrolled_network(kind, rng):
         assert np.any(wanted)
 
 
-@pytest.mark.parametrize("objective", FIRST)
+@pytest.mark.parametrize("objective", some_slow(FIRST, {"denoising", "cd"}))
 def test_cheap_objectives_train_on_batches_of_several_sizes(objective, rng):
     x = data(SERIES, rng)
     model = adapted(sequential(SERIES, L.GRU(3)), FIRST[objective](), x)

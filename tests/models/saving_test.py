@@ -76,7 +76,10 @@ def test_a_fresh_process_gives_bit_equal_scores(variant, tmp_path):
         np.testing.assert_array_equal(scores[name], getattr(model, name)(x).numpy(), err_msg=name)
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize(
+    "variant",
+    [pytest.param(v, marks=pytest.mark.slow if v in ("dense", "deep") else ()) for v in VARIANTS],
+)
 def test_a_loaded_model_has_the_same_configuration_and_goes_on_training(variant, tmp_path):
     model, x = trained(variant)
     model.save(tmp_path / "model.keras")

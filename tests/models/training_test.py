@@ -1,6 +1,7 @@
 """`fit` with every kind of data and every habit of Keras."""
 
 import csv
+import functools
 
 import keras
 import numpy as np
@@ -30,6 +31,13 @@ def trained(*args, compile_arguments=None, network=None, **kwargs):
     return model, model.fit(*args, **kwargs).history
 
 
+@functools.cache
+def of_arrays(weighted=False):
+    """What others are compared with, made once."""
+    x, _, weights = data()
+    return trained(x, batch_size=BATCH, sample_weight=weights if weighted else None)
+
+
 def assert_same_weights(model, other, **tolerance):
     for a, b in zip(model.get_weights(), other.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, **{"rtol": 1e-5, "atol": 1e-6, **tolerance})
@@ -57,9 +65,7 @@ class Batches(keras.utils.PyDataset):
 )  # fmt: skip
 def test_every_source_and_element_gives_the_same_training(source, elements):
     arrays = data()[:elements]
-    expected, history = trained(
-        arrays[0], batch_size=BATCH, sample_weight=arrays[2] if elements == 3 else None
-    )
+    expected, history = of_arrays(weighted=elements == 3)
     if source == "arrays":
         weight = {"sample_weight": arrays[2]} if elements == 3 else {}
         model, got = trained(*arrays[:2], batch_size=BATCH, **weight)
@@ -122,7 +128,7 @@ def test_a_weight_of_two_counts_an_example_twice_also_without_labels():
 )
 def test_compile_options_do_not_change_the_result(arguments):
     x = data()[0]
-    expected, history = trained(x, batch_size=BATCH)
+    expected, history = of_arrays()
     model, got = trained(x, batch_size=BATCH, compile_arguments=arguments)
     assert_same_weights(model, expected, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(got["loss"], history["loss"], rtol=1e-4)

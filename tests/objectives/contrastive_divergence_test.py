@@ -62,7 +62,7 @@ def data(n=4000):
 
 @pytest.mark.parametrize(
     "sampler",
-    [samplers.Gibbs(), samplers.MALA(0.6)],
+    [samplers.Gibbs(), pytest.param(samplers.MALA(0.6), marks=pytest.mark.slow)],
     ids=["gibbs", "mala"],
 )
 def test_the_gradient_tends_to_that_of_the_likelihood(sampler):

@@ -271,7 +271,12 @@ class TestLearnedLevels:
         assert float(tape.gradient(nothing, log_sigma)) == 0
 
     @pytest.mark.parametrize(
-        "ladder", [{"sigma": 3.0}, {"sigma": 5.0, "smallest": 3.0, "levels": 4}], ids=str
+        "ladder",
+        [
+            pytest.param({"sigma": 3.0}, marks=pytest.mark.slow),
+            {"sigma": 5.0, "smallest": 3.0, "levels": 4},
+        ],
+        ids=str,
     )
     def test_sigma_converges_to_the_optimum_of_brute_force(self, ladder):
         x = self.data(40)

@@ -40,8 +40,8 @@ class Quartic(dv.EnergyModel):
     [
         (True, "gaussian", None),
         (False, "rademacher", "full"),
-        (False, "gaussian", None),
-        (True, "rademacher", "full"),
+        pytest.param(False, "gaussian", None, marks=pytest.mark.slow),
+        pytest.param(True, "rademacher", "full", marks=pytest.mark.slow),
         *(
             pytest.param(reduced, kind, precision, marks=pytest.mark.slow)
             for reduced, kind in FORMS

@@ -87,7 +87,9 @@ def test_gibbs_samples_a_linear_model_exactly():
 
 
 @pytest.mark.parametrize(
-    "sampler", [samplers.MALA(0.4), samplers.Langevin(0.03)], ids=["mala", "langevin"]
+    "sampler",
+    [pytest.param(samplers.MALA(0.4), marks=pytest.mark.slow), samplers.Langevin(0.03)],
+    ids=["mala", "langevin"],
 )
 def test_a_mixture_comes_out_with_its_weights(sampler):
     """Two-sample test against exact draws, and the share of each mode."""

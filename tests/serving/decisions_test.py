@@ -95,7 +95,7 @@ def test_rows_that_overflow_are_abnormal_on_every_path_and_the_others_are_not_to
     assert summary.drift.rows == len(rows)
 
 
-@pytest.mark.parametrize("offset", [False, True])
+@pytest.mark.parametrize("offset", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_threshold_set_by_hand_decides_on_every_path(model, x, tmp_path, offset):
     detector = dv.AnomalyDetector(model, "mean_std", "energy").fit(x)
     scores = detector.anomaly_score(x)
@@ -134,7 +134,7 @@ def test_arguments_changed_after_fit_change_neither_decisions_nor_the_card(model
     assert served.card.criterion == served.card.threshold["criterion"] == "energy"
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", [pytest.param("float32", marks=pytest.mark.slow), "float64"])
 def test_scores_at_the_threshold_are_normal_on_every_path(x, tmp_path, dtype):
     model = dv.DELVM(dv.networks.ffnn((3,), seed=0, dtype=dtype), dtype=dtype)
     model.adapt(x)

@@ -9,8 +9,11 @@ from parity_checks.ways import NOT_GIVEN, InC, NotAskedError, ways
 
 import delvm_tf as dv
 
-# Some kinds are asked each time, and all in the long tests.
-SOME = ("levels", "patches", "columns: all of these")
+# Some kinds are asked each time, and all in the long tests. The detector by default, which takes
+# longest, is asked each time where its tables are tested.
+SOME = ("patches", "columns: all of these")
+# Clients send images in their own tests, and each operation is tested as ONNX.
+ELSEWHERE = {("patches", "ONNX"), ("patches", "REST"), ("patches", "gRPC")}
 WAYS = ("TensorFlow", "session", "load", "ONNX", "score", "REST", "gRPC")
 NOT_ASKED = {("ONNX", SET), ("score", REASONS), ("score", REBUILT)}
 
@@ -36,8 +39,13 @@ def asked(cases, tmp_path_factory):
     return ways([*cases.values()], tmp_path_factory.mktemp("ways"))
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("kind", some_of(NAMES))
+@pytest.mark.parametrize(
+    ("kind", "way"),
+    [
+        pytest.param(k, w, marks=pytest.mark.slow if k not in SOME or (k, w) in ELSEWHERE else ())
+        for k in NAMES for w in WAYS
+    ],
+)  # fmt: skip
 def test_every_way_says_what_python_says(cases, asked, kind, way):
     case = cases[kind]
     for name, request in case.requests.items():

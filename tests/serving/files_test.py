@@ -22,7 +22,7 @@ def table(n, seed=0):
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
-    detector = dv.AnomalyDetector(epochs=2, contamination=0.1).fit(table(150))
+    detector = dv.AnomalyDetector(criterion="energy", epochs=2, contamination=0.1).fit(table(150))
     folder = dv.export_saved_model(detector, tmp_path_factory.mktemp("mixed"), explain=True)
     return detector, dv.serving.load(folder)
 
@@ -42,8 +42,15 @@ def feather_file(frame, path):
     return path.with_suffix(".feather")
 
 
-@pytest.mark.parametrize("write", [csv, parquet_file, feather_file])
-@pytest.mark.parametrize("batch_size", [7, None])
+@pytest.mark.parametrize(
+    ("write", "batch_size"),
+    [
+        (csv, 7), (parquet_file, None), (feather_file, 7),
+        *(pytest.param(*each, marks=pytest.mark.slow) for each in (
+            (csv, None), (parquet_file, 7), (feather_file, None)
+        )),
+    ],
+)  # fmt: skip
 def test_every_kind_of_file_gives_what_python_gives(served, tmp_path, write, batch_size):
     detector, model = served
     frame = table(40, seed=1)

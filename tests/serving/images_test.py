@@ -31,7 +31,10 @@ def encoded(image, kind="PNG", **settings):
     return file.getvalue()
 
 
-@pytest.mark.parametrize(("most", "white"), [(1, 1.0), (255, 255.0), (65535, 65535.0)])
+@pytest.mark.parametrize(
+    ("most", "white"),
+    [pytest.param(1, 1.0, marks=pytest.mark.slow), (255, 255.0), (65535, 65535.0)],
+)
 def test_files_and_bytes_are_scored_at_full_depth(most, white, tmp_path):
     model, served = exported(tmp_path / "m", most)
     assert served.card.white == white

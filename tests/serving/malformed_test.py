@@ -41,7 +41,7 @@ def first_of(first, *others):
 MISSING = ["", "nan", "NaN", "NA", "None", "NaT", "-", "--", ".", "?", "null", "NULL", "none"]
 TRUTH = {"True": 1, "False": 0}
 COLUMNS = ["heat", "count", "open", "site"]
-USUAL = 90  # rows of the pool, before odd ones
+USUAL = 50  # rows of the pool, before odd ones
 MOST = 8  # rows of a request
 
 

@@ -25,18 +25,23 @@ def detector(request):
     return dv.AnomalyDetector(criterion=request.param, epochs=2, contamination=0.1).fit(table(120))
 
 
+@pytest.fixture(scope="module")
+def of_tables(detector, tmp_path_factory):
+    """The file that takes the columns of a table."""
+    return dv.export_onnx(detector, tmp_path_factory.mktemp("onnx") / "a.onnx", "table")
+
+
 def run(path, inputs):
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     return dict(zip(names, session.run(names, inputs), strict=True))
 
 
-def test_named_columns_give_what_python_gives(detector, tmp_path):
-    path = dv.export_onnx(detector, tmp_path / "a.onnx", "table")
-    onnx.checker.check_model(str(path), full_check=True)
+def test_named_columns_give_what_python_gives(detector, of_tables):
+    onnx.checker.check_model(str(of_tables), full_check=True)
     frame = table(40, seed=1)
     for some in (frame, frame.iloc[:1]):
-        found = run(path, cells_of(detector.schema_, some))
+        found = run(of_tables, cells_of(detector.schema_, some))
         np.testing.assert_allclose(found["anomaly_score"], detector.anomaly_score(some), **FLOATS)
         np.testing.assert_array_equal(found["is_anomaly"], detector.is_anomaly(some))
         np.testing.assert_allclose(found["p_value"], detector.p_value(some), rtol=1e-6)
@@ -77,14 +82,13 @@ def test_explanations(detector, tmp_path):
     assert {*served["expected_colour"]} <= {"red", "blue", "another", ""}
 
 
-def test_rows_that_a_server_would_refuse_are_abnormal(detector, tmp_path):
-    path = dv.export_onnx(detector, tmp_path / "a.onnx", "table")
+def test_rows_that_a_server_would_refuse_are_abnormal(detector, of_tables):
     frame = table(20, seed=1)
     cells = {name: values.copy() for name, values in cells_of(detector.schema_, frame).items()}
     cells["when"][4] = np.inf
     cells["when"][5] = cells["on"][5] = np.nan
     cells["colour"][5] = ""
-    found = run(path, cells)
+    found = run(of_tables, cells)
     bad = np.isin(np.arange(20), [4, 5])
     assert np.isnan(found["anomaly_score"][bad]).all()
     assert found["is_anomaly"][bad].all()
@@ -92,8 +96,7 @@ def test_rows_that_a_server_would_refuse_are_abnormal(detector, tmp_path):
     np.testing.assert_allclose(found["anomaly_score"][~bad], expected, **FLOATS)
 
 
-def test_text_that_names_the_others_is_no_value(detector, tmp_path):
-    path = dv.export_onnx(detector, tmp_path / "a.onnx", "table")
+def test_text_that_names_the_others_is_no_value(detector, of_tables):
     frame = table(4, seed=2).assign(colour=["another", "violet", "red", "blue"])
-    found = run(path, cells_of(detector.schema_, frame))
+    found = run(of_tables, cells_of(detector.schema_, frame))
     np.testing.assert_allclose(found["anomaly_score"], detector.anomaly_score(frame), **FLOATS)

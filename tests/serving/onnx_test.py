@@ -38,7 +38,7 @@ def check(model_or_detector, x, folder, signatures=None):
                 assert_close(found[output], value, f"{name}/{output}, {rows} rows")
 
 
-FAST = ["dem, convolutions", "gaussian-rbm"]
+FAST = ["dem, convolutions"]
 
 
 @pytest.mark.parametrize("case", FAST)

@@ -26,7 +26,7 @@ def numbers(tmp_path_factory):
 def mixed(tmp_path_factory):
     """The same of mixed columns."""
     table = rows(120).drop(columns="when")
-    detector = dv.AnomalyDetector(epochs=2).fit(table)
+    detector = dv.AnomalyDetector(criterion="energy", epochs=2).fit(table)
     folder = dv.export_saved_model(detector, tmp_path_factory.mktemp("mixed"), explain=True)
     return detector, table.iloc[:40], dv.serving.load(folder)
 

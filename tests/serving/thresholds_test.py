@@ -89,7 +89,9 @@ def test_the_client(served, server):
         running.close()
 
 
-@pytest.mark.parametrize("signature", ["decide", "decide_table"])
+@pytest.mark.parametrize(
+    "signature", [pytest.param("decide", marks=pytest.mark.slow), "decide_table"]
+)
 def test_bare_tensorflow_decides_row_by_row(served, signature):
     detector, folder = served
     table = new_rows()
@@ -128,7 +130,7 @@ def test_thresholds_that_do_not_fit_are_refused_in_the_graph(served, threshold, 
 
 def test_a_column_of_that_name_keeps_it(tmp_path):
     table = rows(60).rename(columns={"when": "threshold"})
-    detector = dv.AnomalyDetector(epochs=1, contamination=0.1).fit(table)
+    detector = dv.AnomalyDetector(criterion="energy", epochs=1, contamination=0.1).fit(table)
     folder = dv.export_saved_model(detector, tmp_path)
     function = tf.saved_model.load(str(folder)).signatures["decide_table"]
     cells = {name: tf.constant(v) for name, v in cells_of(detector.schema_, table).items()}

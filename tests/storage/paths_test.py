@@ -159,7 +159,9 @@ def test_other_strange_names_work(name, model, x, tmp_path):
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["run[200]", "back\\slash", "a*b", "what?"])
+@pytest.mark.parametrize(
+    "name", ["run[200]", "back\\slash", "a*b", pytest.param("what?", marks=pytest.mark.slow)]
+)
 def test_weights_and_streams_work_in_folders_of_any_name(name, model, x, tmp_path):
     folder = tmp_path / name
     folder.mkdir()

@@ -99,6 +99,7 @@ def test_an_interrupted_run_leaves_nothing_half_written_and_goes_on(tmp_path):
     assert not (tmp_path / "out.partial").exists()
 
 
+@pytest.mark.slow  # others end in this one, and one is run to its end each time
 def test_a_mistake_ends_a_process_in_one_clear_line(tmp_path):
     done = run(tmp_path, "--protocol", "nonsense")
     assert done.returncode == 1

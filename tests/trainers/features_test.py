@@ -167,7 +167,13 @@ def test_every_model_gives_features_and_filters_to_look_at(tmp_path, features, m
     assert (tmp_path / "filters.png").exists()
 
 
-@pytest.mark.parametrize("objective", ["sliced", "denoising", "cd", "persistent-cd", "langevin-cd"])
+@pytest.mark.parametrize(
+    "objective",
+    [
+        "denoising", "langevin-cd",
+        *(pytest.param(o, marks=pytest.mark.slow) for o in ("sliced", "cd", "persistent-cd")),
+    ],
+)  # fmt: skip
 def test_other_objectives_train_too(tmp_path, features, objective):
     steps = ["--k", "2"] if objective == "langevin-cd" else []
     args = features.parse_arguments([*TINY, "--objective", objective, "--train-size", "60", *steps])

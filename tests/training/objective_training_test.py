@@ -22,9 +22,9 @@ def rows(n=20):
     return np.random.default_rng(0).normal(size=(n, D)) * [1.0, 2.0, 3.0] + [5.0, 0.0, -5.0]
 
 
-def model(normalization="zscore", adapted=True):
+def model(normalization="zscore", adapted=True, eager=False):
     made = dv.DELVM(dv.networks.ffnn((4,), "softplus", seed=0), normalization=normalization)
-    made.compile("sgd")
+    made.compile("sgd", run_eagerly=eager)
     if adapted:
         made.adapt(rows())
     return made
@@ -67,14 +67,23 @@ ENTRIES = {
     "sample": lambda m, x: m.sample(20, "gibbs", steps=1, initial=x, seed=0),
 }
 STREAMED = ["fit", "evaluate", "predict"]  # by Keras
+EAGER = ["fit", "validation", "evaluate"]  # read alike without a graph, which takes long to build
 every_entry = pytest.mark.parametrize("entry", ENTRIES)
 
 
 def crossed(kinds, everywhere, adapt=True):
-    """Some kinds at every entry, and the others at one that Keras reads and one of its own."""
+    """Some kinds at every entry, and the others at one that Keras reads and one of its own.
+
+    Of some kinds, the first is always at every entry and the others in the long tests.
+    """
     entries = [*ENTRIES, "adapt"] if adapt else [*ENTRIES]
     some = ["fit", "energy"]
-    return [(e, k) for k in kinds for e in (entries if k in everywhere else some)]
+    pairs = [(e, k) for k in kinds for e in (entries if k in everywhere else some)]
+    slow = [*everywhere][1:]
+    return [
+        pytest.param(e, k, marks=pytest.mark.slow if k in slow and e not in some else ())
+        for e, k in pairs
+    ]
 
 
 def call(entry, m, x):
@@ -84,8 +93,8 @@ def call(entry, m, x):
 # Names.
 
 
-def named_model():
-    made = model(adapted=False)
+def named_model(eager=False):
+    made = model(adapted=False, eager=eager)
     made.adapt(pd.DataFrame(rows(), columns=NAMES))
     assert made.feature_names_in_ == tuple(NAMES)
     return made
@@ -105,9 +114,9 @@ def test_other_columns_are_refused(entry, columns, message):
 def test_the_right_columns_pass_in_silence_and_none_with_a_warning(entry):
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message=".*feature names")
-        ENTRIES[entry](named_model(), pd.DataFrame(rows(), columns=NAMES))
+        ENTRIES[entry](named_model(entry in EAGER), pd.DataFrame(rows(), columns=NAMES))
     with pytest.warns(UserWarning, match="x does not have feature names, but DELVM was fitted"):
-        ENTRIES[entry](named_model(), rows())
+        ENTRIES[entry](named_model(entry in EAGER), rows())
 
 
 def test_validation_data_are_read_as_training_data_are():
@@ -174,7 +183,7 @@ LIKE_ARRAYS = {
 @pytest.mark.filterwarnings("ignore:x has feature names")
 def test_what_holds_numbers_gives_what_the_array_gives(entry, kind):
     keras.utils.set_random_seed(0)
-    expected, made = model(), model()
+    expected, made = (model(eager=entry in EAGER) for _ in range(2))
     value = call(entry, expected, rows())
     again = call(entry, made, LIKE_ARRAYS[kind](rows()))
     if entry == "adapt":
@@ -241,9 +250,9 @@ WIDE = {
 }
 
 
-def offset_pair(mode, convert):
+def offset_pair(mode, convert, eager=False):
     """A model of data without and one of data with the offset."""
-    pair = [model(mode, adapted=False), model(mode, adapted=False)]
+    pair = [model(mode, adapted=False, eager=eager) for _ in range(2)]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*spreads away from zero")
         pair[0].adapt(WHOLE)
@@ -254,7 +263,7 @@ def offset_pair(mode, convert):
 @pytest.mark.parametrize(("entry", "kind"), crossed(WIDE, ["float64", "int64"], adapt=False))
 def test_an_offset_changes_nothing(entry, kind):
     keras.utils.set_random_seed(0)
-    plain, moved = offset_pair("zscore", WIDE[kind])
+    plain, moved = offset_pair("zscore", WIDE[kind], eager=entry in EAGER and kind != "float64")
     expected = np.asarray(ENTRIES[entry](plain, WHOLE))
     got = np.asarray(ENTRIES[entry](moved, WIDE[kind](WHOLE + OFFSET)))
     if entry in ("predict", "predict_on_batch", "call", "reconstruct", "sample"):  # in raw units
@@ -333,8 +342,14 @@ def test_a_model_that_is_not_adapted_says_so(entry):
                     ENTRIES[entry](made, stream)
 
 
-@pytest.mark.parametrize("normalization", [None, "none"])
-@pytest.mark.parametrize("entry", [name for name in ENTRIES if name != "sample"])
+@pytest.mark.parametrize(
+    ("entry", "normalization"),
+    [
+        *((name, "none") for name in ENTRIES if name != "sample"), ("predict", None),
+        *(pytest.param(name, None, marks=pytest.mark.slow) for name in ENTRIES
+          if name not in ("predict", "sample")),
+    ],
+)  # fmt: skip
 def test_a_model_without_normalisation_is_built_by_any_data(entry, normalization):
     made = model(normalization, adapted=False)
     assert np.isfinite(np.asarray(ENTRIES[entry](made, rows()))).all()
@@ -383,8 +398,15 @@ NETWORKS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("network", NETWORKS)
-@pytest.mark.parametrize("entry", ["adapt", "fit", "predict", "energy"])
+@pytest.mark.parametrize(
+    ("entry", "network"),
+    [
+        pytest.param(
+            entry, network, marks=pytest.mark.slow if entry == "fit" and network != "cnn" else ()
+        )
+        for entry in ("adapt", "fit", "predict", "energy") for network in NETWORKS
+    ],
+)  # fmt: skip
 def test_data_that_a_network_cannot_take_leave_the_model_as_it_was(entry, network):
     made = dv.DELVM(NETWORKS[network](), normalization="none" if entry != "adapt" else "center")
     made.compile()

@@ -18,11 +18,16 @@ def rows():
     return np.random.default_rng(0).normal(size=(N, D)) * [1.0, 2.0, 3.0]
 
 
-def model():
+def model(eager=False):
     made = dv.DELVM(dv.networks.ffnn((4, 2), "softplus", seed=0))
     made.adapt(rows())
-    made.compile("adam")
+    made.compile("adam", run_eagerly=eager)
     return made
+
+
+def eager():
+    """Takes arrays alike, and looks at each step."""
+    return model(eager=True)
 
 
 def detector(**kwargs):
@@ -48,20 +53,20 @@ def looked(monkeypatch):
 
 ONCE = {
     "adapt": (model, lambda made, x: made.adapt(x)),
-    "fit": (model, lambda made, x: made.fit(x, epochs=2, verbose=0)),
+    "fit": (eager, lambda made, x: made.fit(x, epochs=2, verbose=0)),
     "fit, resumable": (
-        model, lambda made, x: made.fit(
+        eager, lambda made, x: made.fit(
             x, epochs=2, verbose=0, callbacks=[keras.callbacks.BackupAndRestore("backup")]
         ),
     ),
     "fit and validation by a split": (
-        model, lambda made, x: made.fit(x, epochs=2, validation_split=0.5, verbose=0)
+        eager, lambda made, x: made.fit(x, epochs=2, validation_split=0.5, verbose=0)
     ),
-    "fit with labels": (model, lambda made, x: made.fit(x, np.arange(N) % 2, verbose=0)),
+    "fit with labels": (eager, lambda made, x: made.fit(x, np.arange(N) % 2, verbose=0)),
     "layer by layer": (
-        model, lambda made, x: dv.fit_layerwise(made, x, epochs=1, joint_epochs=1, verbose=0)
+        eager, lambda made, x: dv.fit_layerwise(made, x, epochs=1, joint_epochs=1, verbose=0)
     ),
-    "evaluate": (model, lambda made, x: made.evaluate(x, verbose=0)),
+    "evaluate": (eager, lambda made, x: made.evaluate(x, verbose=0)),
     "predict": (model, lambda made, x: made.predict(x, verbose=0)),
     "test_on_batch": (model, lambda made, x: made.test_on_batch(x)),
     "predict_on_batch": (model, lambda made, x: made.predict_on_batch(x)),
@@ -98,7 +103,7 @@ def test_a_row_is_looked_through_once(way, kind, looked, tmp_path, monkeypatch):
 
 
 def test_validation_data_are_looked_through_once_and_not_every_epoch(looked):
-    made = model()
+    made = eager()
     looked.clear()
     made.fit(rows(), validation_data=(rows()[:5],), epochs=3, verbose=0)
     assert looked == [N, 5]

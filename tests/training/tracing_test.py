@@ -1,5 +1,6 @@
 import logging
 
+import pytest
 import tensorflow as tf
 
 import delvm_tf as dv
@@ -20,10 +21,12 @@ def test_functions_of_new_models_are_no_fault(caplog):
     assert "triggered tf.function retracing" in caplog.text
 
 
-def test_detectors_one_after_the_other_are_silent(caplog, rng):
+@pytest.mark.parametrize(
+    "model", [None, pytest.param(dv.catalog.default_recipe(), marks=pytest.mark.slow)]
+)
+def test_detectors_one_after_the_other_are_silent(caplog, rng, model):
     caplog.set_level(logging.WARNING, "tensorflow")
     x = rng.normal(size=(60, 3))
-    for model in (None, dv.catalog.default_recipe()):
-        for _ in range(6):
-            dv.AnomalyDetector(model, epochs=1, contamination=0.2).fit(x)
+    for _ in range(6):
+        dv.AnomalyDetector(model, epochs=1, contamination=0.2).fit(x)
     assert "retracing" not in caplog.text

@@ -93,7 +93,13 @@ def fit(model, *batches, **kwargs):
 MODELS = {**{name: lambda name=name, **k: energy_model(name, **k) for name in OBJECTIVES},
           "batch statistics and dropout": autoencoder}  # fmt: skip
 FAST = ("levels", "buffer", "batch statistics and dropout")
-ALL = [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in MODELS]
+
+
+def all_but_some_slow(fast):
+    return [n if n in fast else pytest.param(n, marks=pytest.mark.slow) for n in MODELS]
+
+
+ALL = all_but_some_slow(FAST)
 
 
 class TestAStepThatIsNotFinite:
@@ -105,12 +111,18 @@ class TestAStepThatIsNotFinite:
         assert model.health()["nonfinite_steps"] == 1
         assert_same(state(model), before)
 
-    @pytest.mark.parametrize("name", ["levels", "batch statistics and dropout"])
     @pytest.mark.parametrize(
-        "arguments",
-        [{"run_eagerly": True}, {"jit_compile": True}, {"steps_per_execution": 3}],
-        ids=["run_eagerly", "jit_compile", "steps_per_execution"],
-    )
+        ("name", "arguments"),
+        [
+            ("levels", {"jit_compile": True}),
+            ("batch statistics and dropout", {"run_eagerly": True}),
+            ("batch statistics and dropout", {"steps_per_execution": 3}),
+            *(pytest.param(*each, marks=pytest.mark.slow) for each in (
+                ("batch statistics and dropout", {"jit_compile": True}),
+                ("levels", {"run_eagerly": True}), ("levels", {"steps_per_execution": 3}),
+            )),
+        ],
+    )  # fmt: skip
     def test_a_bad_batch_in_between_is_as_if_it_had_not_been(self, name, arguments):
         with_bad = fit(MODELS[name](**arguments), rows(20), broken(), rows(30)[20:])
         without = fit(MODELS[name](**arguments), rows(30))
@@ -175,7 +187,7 @@ class TestAStepThatIsNotFinite:
 
 
 class TestEvaluation:
-    @pytest.mark.parametrize("name", ALL)
+    @pytest.mark.parametrize("name", all_but_some_slow(("buffer", "batch statistics and dropout")))
     def test_changes_nothing_and_gives_the_same_numbers_again(self, name):
         model = fit(MODELS[name](), rows())
         before = state(model)
@@ -183,7 +195,7 @@ class TestEvaluation:
         assert_same(state(model), before)
         assert model.evaluate(rows(), batch_size=BATCH, verbose=0) == first
 
-    @pytest.mark.parametrize("name", ALL)
+    @pytest.mark.parametrize("name", all_but_some_slow(("buffer", "batch statistics and dropout")))
     def test_training_is_the_same_with_and_without_validation(self, name):
         alone, watched = MODELS[name](), MODELS[name]()
         arguments = {"batch_size": BATCH, "epochs": 3, "verbose": 0}

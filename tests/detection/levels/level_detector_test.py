@@ -162,7 +162,7 @@ def test_the_column_that_is_wrong_is_blamed_and_told_what_it_should_be(fitted, r
     np.testing.assert_allclose(explained.expected[:, :2], x[:, :2], atol=1.0)
 
 
-@pytest.mark.parametrize("rows", [2, 3, 12])
+@pytest.mark.parametrize("rows", [2, pytest.param(3, marks=pytest.mark.slow), 12])
 def test_few_rows_are_enough_to_say_something(rng, rows):
     detector = LevelDetector(steps=5).fit(ring(rng, rows))
     assert np.isfinite(detector.score_samples(ring(rng, 7))).all()

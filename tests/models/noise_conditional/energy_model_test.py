@@ -140,8 +140,13 @@ def test_what_takes_no_level_is_at_sigma(rng):
     np.testing.assert_allclose(in_graph, model.errors(x), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("kind", MODELS)
-@pytest.mark.parametrize(("shape", "sigma"), [((3,), 0.1), ((4, 4, 1), 1.5)])
+@pytest.mark.parametrize(
+    ("kind", "shape", "sigma"),
+    [
+        *((kind, (3,), 0.1) for kind in MODELS), (MODELS[0], (4, 4, 1), 1.5),
+        *(pytest.param(kind, (4, 4, 1), 1.5, marks=pytest.mark.slow) for kind in MODELS[1:]),
+    ],
+)  # fmt: skip
 def test_exact_traces_of_a_level_are_those_of_nested_tapes(kind, shape, sigma, rng):
     """The trace of the whole Hessian of E(x, σ) by two tapes, without anything of `curvature`."""
     model, x = made(kind, shape), tf.constant(rng.normal(size=(2, *shape)))

@@ -34,7 +34,9 @@ def weights(probe):
     return kernel[:, 0].T, bias[0]
 
 
-@pytest.mark.parametrize(("l2", "steps"), [(1e-1, 600), (1e-3, 2000)])
+@pytest.mark.parametrize(
+    ("l2", "steps"), [(1e-1, 600), pytest.param(1e-3, 2000, marks=pytest.mark.slow)]
+)
 def test_it_finds_the_minimum_that_scikit_learn_finds(digits, l2, steps):
     """Weights to 0.02 of at most 1.4, probabilities to 0.02."""
     X, y, X_test, y_test = digits
@@ -66,7 +68,9 @@ def test_with_the_squared_hinge_it_is_the_support_vector_machine_of_scikit_learn
     assert np.abs(reference.coef_).max() > 0.15  # fifteen times the tolerance
 
 
-@pytest.mark.parametrize("loss", ["cross_entropy", "squared_hinge"])
+@pytest.mark.parametrize(
+    "loss", ["cross_entropy", pytest.param("squared_hinge", marks=pytest.mark.slow)]
+)
 def test_the_penalty_is_chosen_on_examples_held_out_and_all_are_fitted(noisy, loss):
     """No penalty overfits, a large one learns nothing."""
     probe = LinearProbe((1000.0, 0.3, 0.0), minimum_steps=500, loss=loss).fit(*noisy)

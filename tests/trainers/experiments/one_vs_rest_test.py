@@ -125,7 +125,7 @@ def test_norms_are_compared_with_the_mean_norm(digits):
     ("model", "settings", "extra"),
     [
         ("delvm", {"filters": [4, 4], "kernel_size": 3}, {"energies of layers"}),
-        ("dem", {"units": [8]}, set()),
+        pytest.param("dem", {"units": [8]}, set(), marks=pytest.mark.slow),
         ("autoencoder", {"units": [8]}, None),
     ],
 )
