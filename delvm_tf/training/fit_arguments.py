@@ -170,12 +170,16 @@ def require_one_tensor(x: Any) -> None:
 def unpacked(data: Any) -> tuple[tf.Tensor, Any, Any]:
     """The x, y and weights of a batch; weights (batch,).
 
+    Without a graph Keras hands over arrays of `train_on_batch` as they are; x becomes a tensor.
+
     Raises:
         TypeError: if x is not a single tensor, such as a dict of columns.
         ValueError: for weights of another shape.
     """
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     require_one_tensor(x)
+    if isinstance(x, np.ndarray):
+        x = tf.convert_to_tensor(x)
     if sample_weight is not None:
         sample_weight = tf.convert_to_tensor(sample_weight)
         shape = sample_weight.shape

@@ -134,6 +134,16 @@ def test_compile_options_do_not_change_the_result(arguments):
     np.testing.assert_allclose(got["loss"], history["loss"], rtol=1e-4)
 
 
+@pytest.mark.parametrize("entry", ["train_on_batch", "test_on_batch", "predict_on_batch"])
+def test_single_batches_are_the_same_without_a_graph(entry):
+    x = data()[0][:BATCH]
+    found = []
+    for eager in (False, True):
+        model, _ = trained(x, batch_size=BATCH, compile_arguments={"run_eagerly": eager})
+        found.append(np.asarray(getattr(model, entry)(x)))
+    np.testing.assert_allclose(*found, rtol=1e-4, atol=1e-5)
+
+
 def test_metrics_are_the_terms_of_the_objective():
     x = data()[0]
     model, history = trained(x, batch_size=BATCH, validation_data=(x, None))

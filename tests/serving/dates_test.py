@@ -95,7 +95,9 @@ def test_text_and_numbers_are_no_dates(served, way, kind):
 @pytest.mark.parametrize("way", ["load", "REST", "gRPC"])
 def test_dates_are_no_numbers(served, way):
     table = rows(3)
-    with pytest.raises(TypeError, match=r"'speed' held number .* holds date now; convert such columns"):
+    with pytest.raises(
+        TypeError, match=r"'speed' held number .* holds date now; convert such columns"
+    ):
         served[3][way].predict(table.assign(speed=table["at"]), "table")
 
 
