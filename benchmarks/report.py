@@ -28,21 +28,30 @@ SHORT = {
 Measurement = Callable[[argparse.Namespace, Console], tuple[str, Content]]
 
 
-def run_report(program: str, doc: str, measure: Measurement, **numbers: float) -> int:
+def run_report(
+    program: str, doc: str, measure: Measurement, output: Path | None = None,
+    **numbers: float | tuple[int, ...],
+) -> int:  # fmt: skip
     """Measure, and write what was found under the command that found it; the exit status.
 
     Args:
-        program: file of the measurement; the report has its name.
+        program: file of the measurement.
         doc: what it does; the first line is the help text.
         measure: gives what was measured, in words, and the report's paragraphs and tables.
-        **numbers: options and their defaults.
+        output: of the report, if it is not to have the program's name.
+        **numbers: options and their defaults, a number or several.
     """
     name = Path(program).stem
     parser = argparse.ArgumentParser(description=doc.splitlines()[0])
     for option, value in numbers.items():
         flag = "--" + option.replace("_", "-")
-        parser.add_argument(flag, type=type(value), default=value, metavar="N")
-    parser.add_argument("--output", type=Path, default=Path("results/benchmarks") / f"{name}.md")
+        many = isinstance(value, tuple)
+        kind = int if many else type(value)
+        parser.add_argument(
+            flag, type=kind, default=value, metavar="N", nargs="+" if many else None
+        )
+    usual = Path("results/benchmarks") / f"{name}.md"
+    parser.add_argument("--output", type=Path, default=output or usual)
 
     def run(args: argparse.Namespace, console: Console) -> None:
         output = local_path(args.output, "--output")
@@ -50,22 +59,25 @@ def run_report(program: str, doc: str, measure: Measurement, **numbers: float) -
         refuse_foreign_file(output, output.is_file() and command in output.read_text())
         make_folder(output.parent)  # before any measurement
         values = {o: getattr(args, o) for o in numbers}
-        given = [
-            f"--{o.replace('_', '-')} {v if isinstance(v, int) else format(v, 'g')}"
-            for o, v in values.items()
-        ]
+        given = [f"--{o.replace('_', '-')} {_as_typed(v)}" for o, v in values.items()]
         heading, content = measure(args, console)
         heading = f"{heading} {os.cpu_count()} CPU cores, {date.today()}."
         parts = [each if isinstance(each, str) else markdown_table(each) for each in content]
         write_text(output, "\n\n".join([heading, " ".join([command, *given]), *parts]) + "\n")
         for each in content:
             if isinstance(each, str):
-                console.print(each, highlight=False)
+                console.print(each, highlight=False, markup=False)
             else:
                 print_table(console, name, each)
         console.print(f"\nReport: {output}", soft_wrap=True, highlight=False)
 
     return run_program(parser.parse_args, run)
+
+
+def _as_typed(value: Any) -> str:
+    """A number or several, as on the command line."""
+    numbers = value if isinstance(value, (tuple, list)) else [value]
+    return " ".join(str(v) if isinstance(v, int) else format(v, "g") for v in numbers)
 
 
 class Rows:

@@ -56,20 +56,20 @@ PEERS = {
 }
 
 
-def installed() -> dict[str, Callable[[np.ndarray, int], Any]]:
-    """The methods whose packages are here, by name."""
+def installed(most_rows: int | None = MOST_ROWS) -> dict[str, Callable[[np.ndarray, int], Any]]:
+    """The methods whose packages are here, by name; fitted on all rows if `most_rows` is None."""
     return {
-        name: _method(peer) for name, peer in PEERS.items()
+        name: _method(peer, most_rows) for name, peer in PEERS.items()
         if importlib.util.find_spec(peer.package) is not None
     }  # fmt: skip
 
 
-def _method(peer: Peer) -> Callable[[np.ndarray, int], Any]:
+def _method(peer: Peer, most_rows: int | None) -> Callable[[np.ndarray, int], Any]:
     def fit(train: np.ndarray, seed: int) -> Any:
         if importlib.util.find_spec("torch") is not None:
             importlib.import_module("torch").manual_seed(seed)
-        if len(train) > MOST_ROWS:
-            train = train[np.random.default_rng(seed).permutation(len(train))[:MOST_ROWS]]
+        if most_rows is not None and len(train) > most_rows:
+            train = train[np.random.default_rng(seed).permutation(len(train))[:most_rows]]
         scaler = StandardScaler().fit(train)
         kind = getattr(importlib.import_module(peer.module), peer.name)
         made = kind(**peer.settings(train.shape[1], seed)).fit(scaler.transform(train))

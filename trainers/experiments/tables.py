@@ -187,11 +187,15 @@ class Scored(NamedTuple):
     megabytes: float
 
 
+def scorer(fitted: Any) -> Callable[[np.ndarray], np.ndarray]:
+    """The scores of rows by what a method has made, a function or an estimator."""
+    return fitted if not hasattr(fitted, "score_samples") else lambda x: -fitted.score_samples(x)
+
+
 def scored(method: Method, table: Table, seed: int) -> Scored:
     """Fit and score; scores that are not finite are the most abnormal."""
     started = time.perf_counter()
-    fitted = method(table.train, seed)
-    score = fitted if not hasattr(fitted, "score_samples") else lambda x: -fitted.score_samples(x)
+    score = scorer(method(table.train, seed))
     fitted_at = time.perf_counter()
     scores = np.asarray(score(table.test), np.float64)
     ended = time.perf_counter()
