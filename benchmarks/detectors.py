@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pandas as pd
 from detector_growth.charts import plot_growth
-from detector_growth.figures import Cell, Figures, Series
+from detector_growth.figures import KINDS, Cell, Figures, Series
 from detector_growth.step import step_rows
 from detector_growth.workers import LEFT_OUT, NEW_ROWS, Taken, Worker, chosen_methods
 from rich.console import Console
@@ -30,12 +30,12 @@ LABELS = {"rows": "rows of the training, {columns} columns", "columns": "columns
 PROTOCOL = f"""\
 Rows of correlated columns from a seed, in turn normal, rounded and lognormal. Each method has a
 process, where it has fitted a small table before; methods take turns, size by size. Seconds by the
-clock are medians of the rounds, and in brackets how many times those of the default detector in
-the same rounds; {NEW_ROWS:,} new rows are scored, and the first scoring may compile. results.csv
-has CPU time too. What takes up to {FEW:g} s is measured in each round, the rest in the first.
-Methods are as in trainers/tables.py, but all are given all rows. Of these they make their own
-choice: noise levels looks at 250,000 at most, isolation forest draws 256 a tree, and KCM keeps
-2,000."""
+clock and of CPU time of all threads are medians of the rounds, and in brackets how many times those
+of the default detector in the same rounds. {NEW_ROWS:,} new rows are scored, twice: the first time
+may compile, and is in results.csv only. What takes up to {FEW:g} s is measured in each round, the
+rest in the first. Methods are as in trainers/tables.py, but all are given all rows. Of these they
+make their own choice: noise levels looks at 250,000 at most, isolation forest draws 256 a tree, and
+KCM keeps 2,000."""
 STEP = """\
 A training step of the network, 256 rows. "Mflop of products" are the operations of its matrix
 products by the sizes of the layers, "in the graph" the same counted in TensorFlow's graph, where
@@ -101,8 +101,8 @@ def measure(args: argparse.Namespace, console: Console) -> tuple[str, Content]:
         titles = {"fit": "fit", "score": f"score {NEW_ROWS:,} new rows"}
         panels = {title: figures.lines(part, each) for part, title in titles.items()}
         plot_growth(panels, label, args.limit, folder / f"{each.name}.png")
-        content.append(f"## Seconds against {label}")
-        content += [figures.table(part, each) for part in ("fit", "first score", "score")]
+        content.append(f"## Against {label}")
+        content += [figures.table(part, kind, each) for part in titles for kind in KINDS]
         content.append(f"![{each.name}]({each.name}.png)")
     content += ["## A training step", STEP, pd.DataFrame(steps)]
     after = os.getloadavg()[0]

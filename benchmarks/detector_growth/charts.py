@@ -9,9 +9,10 @@ import numpy as np
 from delvm_tf.plots.figure import new_figure, save_figure
 
 # Colours that are told apart without red or green (Okabe and Ito 2008); markers say the same.
+THIN, THICK = 1.8, 3.2
 STYLES = [
-    ("#000000", "o", 3.2), ("#0072b2", "s", 1.8), ("#e69f00", "^", 1.8), ("#009e73", "D", 1.8),
-    ("#d55e00", "v", 1.8), ("#cc79a7", "P", 1.8), ("#56b4e9", "X", 1.8),
+    ("#000000", "o", THICK), ("#0072b2", "s", THIN), ("#e69f00", "^", THIN), ("#009e73", "D", THIN),
+    ("#d55e00", "v", THIN), ("#cc79a7", "P", THIN), ("#56b4e9", "X", THIN),
 ]  # fmt: skip
 TEXT = 15
 APART = 0.085  # of the height of a panel, from name to name
@@ -49,7 +50,7 @@ def _panel(axis: Any, lines: dict[str, Line], limit: float) -> None:
             axis.plot([stopped], [limit], marker, mfc="white", mew=2, **look)
             sizes, seconds = [*sizes, stopped], [*seconds, limit]
         if sizes:
-            ends[name] = (sizes[-1], seconds[-1], color)
+            ends[name] = (sizes[-1], seconds[-1], style)
     axis.set_xscale("log")
     axis.set_yscale("log")
     known = sorted({size for sizes, *_ in lines.values() for size in sizes})
@@ -61,13 +62,9 @@ def _panel(axis: Any, lines: dict[str, Line], limit: float) -> None:
         axis.axhline(limit, color="0.6", lw=1, zorder=0)
         place = (known[0], limit)
         axis.annotate(
-            f"limit, {limit:g} s",
-            place,
-            (0, 4),
-            textcoords="offset points",
-            fontsize=TEXT - 2,
+            f"limit, {limit:g} s", place, (0, 4), textcoords="offset points", fontsize=TEXT - 2,
             color="0.4",
-        )
+        )  # fmt: skip
     axis.grid(True, color="0.9")
     axis.set_axisbelow(True)
     axis.spines[["top", "right"]].set_visible(False)
@@ -75,8 +72,8 @@ def _panel(axis: Any, lines: dict[str, Line], limit: float) -> None:
     _name_ends(axis, ends)
 
 
-def _name_ends(axis: Any, ends: dict[str, tuple[float, float, str]]) -> None:
-    """Names at the right of the panel, in the order of the ends, with a line to each end."""
+def _name_ends(axis: Any, ends: dict[str, tuple[float, float, Any]]) -> None:
+    """Names at the right of the panel, in the order of the ends, each with a line to its end."""
     low, high = axis.get_xlim()
     to_axes = axis.transData + axis.transAxes.inverted()
     axis.set_xlim(low, high)
@@ -84,12 +81,17 @@ def _name_ends(axis: Any, ends: dict[str, tuple[float, float, str]]) -> None:
     names = sorted(ends, key=lambda name: ends[name][1])
     wanted = [to_axes.transform(ends[name][:2])[1] for name in names]
     for name, at in zip(names, spread(wanted, APART), strict=True):
-        x, y, color = ends[name]
+        x, y, (color, marker, width) = ends[name]
         axis.annotate(
-            name, (x, y), (1.05, at), xycoords="data", textcoords="axes fraction", color=color,
-            fontsize=TEXT, va="center", annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": color, "lw": 0.8, "shrinkB": 6},
-            fontweight="bold" if color == STYLES[0][0] else "normal",
+            "", (x, y), (1.04, at), xycoords="data", textcoords="axes fraction",
+            annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": "0.65", "lw": 0.8, "shrinkA": 0, "shrinkB": 7},
+        )  # fmt: skip
+        key = axis.plot([1.04], [at], marker, color=color, ms=8, transform=axis.transAxes)
+        key[0].set_clip_on(False)
+        axis.text(
+            1.06, at, name, transform=axis.transAxes, fontsize=TEXT, va="center_baseline",
+            fontweight="bold" if width > THIN else "normal",
         )  # fmt: skip
 
 

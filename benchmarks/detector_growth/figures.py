@@ -17,6 +17,7 @@ PARTS: dict[str, Part] = {
     "fit": lambda taken: taken.fit, "first score": lambda taken: taken.first,
     "score": lambda taken: taken.score,
 }  # fmt: skip
+KINDS = {"seconds": "clock", "CPU seconds": "cpu"}
 
 
 class Series(NamedTuple):
@@ -64,15 +65,21 @@ class Figures:
             for shape in series.sizes
         ]  # fmt: skip
 
-    def table(self, part: str, series: Series) -> pd.DataFrame:
-        """Seconds of a part, methods by sizes, and in brackets how many times the default's."""
+    def table(self, part: str, kind: str, series: Series) -> pd.DataFrame:
+        """Methods by sizes: seconds of a part, and in brackets how many times the default's.
+
+        Args:
+            part: of `PARTS`.
+            kind: of `KINDS`.
+            series: the sizes.
+        """
         return pd.DataFrame(
             [
                 {
-                    part: name,
+                    f"{part}, {kind}": name,
                     **{
                         f"{series.size(shape):,} {series.name}": self._text(
-                            part, name, series, shape
+                            part, kind, name, series, shape
                         )
                         for shape in series.sizes
                     },
@@ -112,26 +119,24 @@ class Figures:
     def _missing(self, part: str, name: str, series: Series, shape: tuple[int, int]) -> str:
         """Why there is no figure: what was stopped, or what came before it was."""
         taken = self._of(name, series, shape)[0]
-        parts = list(PARTS.values())
-        missing = next(i for i, each in enumerate(parts) if each(taken) is None)
-        return taken.outcome if missing >= list(PARTS).index(part) else LEFT_OUT
+        return taken.outcome if part == "fit" or taken.fit is not None else LEFT_OUT
 
     def _figures(
         self, part: str, name: str, series: Series, shape: tuple[int, int]
     ) -> dict[str, str]:
         ours, theirs = (self._seconds(part, each, series, shape) for each in (OURS, name))
         row = {}
-        for kind, end in (("clock", "s"), ("cpu", "CPU s")):
-            a, b = ([getattr(s, kind) for s in seconds] for seconds in (theirs, ours))
-            row[f"{part}, {end}"] = f"{statistics.median(a):.3g}" if a else ""
-            row[f"{part}, {end}, times ours"] = f"{median_ratio(a, b):.3g}" if a and b else ""
+        for kind, of in KINDS.items():
+            a, b = ([getattr(s, of) for s in seconds] for seconds in (theirs, ours))
+            row[f"{part}, {kind}"] = f"{statistics.median(a):.3g}" if a else ""
+            row[f"{part}, {kind}, times ours"] = f"{median_ratio(a, b):.3g}" if a and b else ""
         return row
 
     def _rate(self, name: str, series: Series, shape: tuple[int, int]) -> str:
         seconds = self._seconds("score", name, series, shape)
         return f"{NEW_ROWS / statistics.median(s.clock for s in seconds):.0f}" if seconds else ""
 
-    def _text(self, part: str, name: str, series: Series, shape: tuple[int, int]) -> str:
+    def _text(self, part: str, kind: str, name: str, series: Series, shape: tuple[int, int]) -> str:
         figures = self._figures(part, name, series, shape)
-        seconds, ratio = figures[f"{part}, s"], figures[f"{part}, s, times ours"]
+        seconds, ratio = (figures[f"{part}, {kind}{end}"] for end in ("", ", times ours"))
         return f"{seconds} ({ratio})" if seconds else self._missing(part, name, series, shape)
