@@ -60,9 +60,10 @@ def measured(
                     for name in methods:
                         cell = (name, *shape)
                         if cell not in done and _wanted(found.get(cell, []), index):
-                            console.print(f"{name}: {shape[0]:,} rows, {shape[1]} columns")
-                            left = Taken(outcome=LEFT_OUT)
-                            taken = left if name in stopped else workers[name].measure(*shape)
+                            taken = Taken(outcome=LEFT_OUT)
+                            if name not in stopped:
+                                console.print(f"{name}: {shape[0]:,} rows, {shape[1]} columns")
+                                taken = workers[name].measure(*shape)
                             found.setdefault(cell, []).append(taken)
                             done.add(cell)
                         if found[cell][0].outcome:
@@ -103,6 +104,7 @@ def measure(args: argparse.Namespace, console: Console) -> tuple[str, Content]:
         plot_growth(panels, label, args.limit, folder / f"{each.name}.png")
         content.append(f"## Against {label}")
         content += [figures.table(part, kind, each) for part in titles for kind in KINDS]
+        content.append(figures.rates(each))
         content.append(f"![{each.name}]({each.name}.png)")
     content += ["## A training step", STEP, pd.DataFrame(steps)]
     after = os.getloadavg()[0]

@@ -85,7 +85,7 @@ def _name_ends(axis: Any, ends: dict[str, tuple[float, float, Any]]) -> None:
         axis.annotate(
             "", (x, y), (1.04, at), xycoords="data", textcoords="axes fraction",
             annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": "0.65", "lw": 0.8, "shrinkA": 0, "shrinkB": 7},
+            arrowprops={"arrowstyle": "-", "color": "0.65", "lw": 0.8, "shrinkA": 0, "shrinkB": 7, "zorder": 0},
         )  # fmt: skip
         key = axis.plot([1.04], [at], marker, color=color, ms=8, transform=axis.transAxes)
         key[0].set_clip_on(False)

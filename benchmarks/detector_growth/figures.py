@@ -88,6 +88,22 @@ class Figures:
             ]
         )
 
+    def rates(self, series: Series) -> pd.DataFrame:
+        """Rows scored a second, methods by sizes."""
+        return pd.DataFrame(
+            [
+                {
+                    "rows scored a second": name,
+                    **{
+                        f"{series.size(shape):,} {series.name}": self._rate(name, series, shape)
+                        or self._missing("score", name, series, shape)
+                        for shape in series.sizes
+                    },
+                }
+                for name in self.methods
+            ]
+        )
+
     def lines(self, part: str, series: Series) -> dict[str, Line]:
         """Medians by method, as far as they go, and the size at which the method was stopped."""
         lines: dict[str, Line] = {}

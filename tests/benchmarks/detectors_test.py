@@ -87,6 +87,7 @@ def test_sizes_after_one_that_was_stopped_are_left_out():
     fit, score = (made.table(name, "seconds", series).iloc[1].tolist() for name in ("fit", "score"))
     assert fit == ["slow", "1 (1)", "3 (3)", "left out"]
     assert score == ["slow", "1 (1)", "over the limit", "left out"]
+    assert made.rates(series).iloc[1].tolist() == ["slow", "10000", *score[2:]]
     assert made.lines("score", series)["slow"] == ([10], [1.0], 100)
     outcomes = [row["outcome"] for row in made.rows(series)]
     assert outcomes == [*("" for _ in range(4)), "over the limit", "left out"]
