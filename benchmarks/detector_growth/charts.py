@@ -84,8 +84,8 @@ def _name_ends(axis: Any, ends: dict[str, tuple[float, float, Any]]) -> None:
         x, y, (color, marker, width) = ends[name]
         axis.annotate(
             "", (x, y), (1.04, at), xycoords="data", textcoords="axes fraction",
-            annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": "0.65", "lw": 0.8, "shrinkA": 0, "shrinkB": 7, "zorder": 0},
+            annotation_clip=False, zorder=0,
+            arrowprops={"arrowstyle": "-", "color": "0.65", "lw": 0.8, "shrinkA": 0, "shrinkB": 7},
         )  # fmt: skip
         key = axis.plot([1.04], [at], marker, color=color, ms=8, transform=axis.transAxes)
         key[0].set_clip_on(False)
