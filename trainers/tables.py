@@ -1,7 +1,8 @@
 """Anomaly detectors on many tables, side by side: AUROC, average precision, ranks and time.
 
 With no arguments: detectors of this library and simple methods on the 60 tables of OddBench,
-by whose results settings are chosen. `--protocol published` and `clean` are those of ADBench.
+by whose results settings are chosen. `--protocol published` and `clean` are those of ADBench,
+`mvtec` has embeddings of photographs.
 KCM and detectors of PyOD run beside them where `pip install -e './trainers[benchmarks]'` has
 brought these packages. Finished tables of an interrupted run are kept, and the same command goes
 on from there.
@@ -22,11 +23,11 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from delvm_tf.plots.figure import save_figure
 from trainers.arguments import new_parser, parse_seeds
 from trainers.evaluation.tables import Row, markdown_table, print_table
-from trainers.experiments.tables import METHODS, OURS, load_table, scored, sets_of
+from trainers.experiments.tables import FOLDERS, METHODS, OURS, load_table, scored, sets_of
 from trainers.plots.ranks import mean_ranks, plot_mean_ranks
 from trainers.results import Results
 
-PROTOCOLS = ("oddbench", "published", "clean")
+PROTOCOLS = tuple(FOLDERS)
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -40,7 +41,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         help=f"of {', '.join(METHODS)}",
     )  # fmt: skip
     parser.add_argument(
-        "--data-dir", type=Path, help="above adbench/ and oddbench/; DELVM_DATA_DIR"
+        "--data-dir", type=Path, help="above the folders of the sets; DELVM_DATA_DIR"
     )
     parser.add_argument("--output", type=Path, help="folder; runs/tables/<protocol>")
     return parser.parse_args(arguments)

@@ -52,6 +52,12 @@ def test_clean_sets_have_no_row_twice_and_halve_the_normal_rows(folder):
     assert not np.array_equal(other.train, table.train)
 
 
+def test_embeddings_are_split_as_clean_sets_are(folder):
+    (folder / "adbench").rename(folder / "mvtec_resnet18")
+    table = load_table("mvtec", "2_set", 1, folder)
+    assert (len(table.train), len(table.test), table.labels.sum()) == (44, 55, 10)
+
+
 def test_the_split_of_oddbench_is_its_own(folder):
     table = load_table("oddbench", "rings", 3, folder)
     assert (len(table.train), table.labels.sum()) == (60, 10)

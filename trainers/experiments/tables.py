@@ -22,6 +22,9 @@ from delvm_tf.detection import LevelDetector, PCAResidual
 from delvm_tf.detection.levels.views import ColumnViews
 from trainers.experiments.table_peers import installed
 
+FOLDERS = {
+    "oddbench": "oddbench", "published": "adbench", "clean": "adbench", "mvtec": "mvtec_resnet18",
+}  # fmt: skip
 LEAST, MOST = 1000, 50_000  # rows of a set under the protocol `published`
 NEIGHBOURS = 5
 SLOW_ROWS = 5000  # that methods of quadratic cost are fitted on
@@ -42,7 +45,7 @@ def data_folder(protocol: str, folder: Path | None = None) -> Path:
         FileNotFoundError: if it is not there.
     """
     base = folder or Path(os.environ.get("DELVM_DATA_DIR", "."))
-    found = base / ("oddbench" if protocol == "oddbench" else "adbench")
+    found = base / FOLDERS[protocol]
     if not found.is_dir():
         raise FileNotFoundError(
             f"{found} is no folder; put the .npz files of {found.name} there, or name the folder "
@@ -69,6 +72,7 @@ def load_table(protocol: str, name: str, seed: int, folder: Path | None = None) 
       50,000 are cut to 50,000. The first half of the normal rows trains.
     - `clean`: rows that occur twice count once, and sets over 50,000 are cut as well; half of the
       normal rows, drawn by the seed, train.
+    - `mvtec`: as `clean`; embeddings of photographs by a ResNet-18, 15 sets of 512 columns.
     - `oddbench`: the split of the set itself.
     """
     path = data_folder(protocol, folder) / f"{name}.npz"
@@ -76,7 +80,7 @@ def load_table(protocol: str, name: str, seed: int, folder: Path | None = None) 
         with np.load(path, allow_pickle=False) as file:
             train, test = (file[key].astype(np.float64) for key in ("train", "test"))
             return Table(train, test, file["test_labels"].astype(int))
-    x, y = _labelled_rows(path, distinct=protocol == "clean")
+    x, y = _labelled_rows(path, distinct=protocol != "published")
     rng = np.random.RandomState(seed)
     if len(x) > MOST:
         rows = rng.choice(len(x), MOST, replace=False)
