@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from delvm_tf.detection import NeighbourDistance, neighbours
 
@@ -44,3 +45,59 @@ def test_components_are_those_of_centred_rows_in_the_type_of_images_too(rng):
     few = [NeighbourDistance(3, n_components=2).fit(x.astype(kind)) for kind in ("f4", "f8")]
     scores = [each.score_samples(x[:50] + 1) for each in few]
     np.testing.assert_allclose(scores[0], scores[1], rtol=1e-3)
+
+
+def without_itself(x, k, components=None):
+    """Distances of rows to their k nearest others, slowly: each misses the place it has itself."""
+    z = x - x.mean(axis=0)
+    if components is not None:
+        z = z @ np.linalg.svd(z, full_matrices=False)[2][:components].T
+    expected = []
+    for i in range(len(z)):
+        distances = [np.sqrt(((z[i] - z[j]) ** 2).sum()) for j in range(len(z)) if j != i]
+        expected.append(np.mean(sorted(distances)[:k]))
+    return np.array(expected)
+
+
+@pytest.mark.parametrize("components", [None, 2])
+@pytest.mark.parametrize("k", [1, 3, 100])
+def test_examples_that_leave_themselves_out_are_scored_as_new_ones(rng, k, components):
+    x, new = rng.normal(5, size=(30, 4)), rng.normal(5, size=(9, 4))
+    x[10:12] = x[3]  # three that are the same: each has the two others
+    detector = NeighbourDistance(k, components, leave_out=True).fit(x)
+    found = -detector.score_samples(x)
+    np.testing.assert_allclose(found, without_itself(x, k, components), rtol=1e-5, atol=1e-6)
+    assert (found[[3, 10, 11]] < 1e-6).all() == (k == 1)
+    k = min(k, 29)
+    usual = NeighbourDistance(k, components).fit(x).score_samples(new)
+    np.testing.assert_allclose(detector.score_samples(new), usual, rtol=1e-12)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1000.0])
+def test_equal_is_what_is_equal_as_float32_numbers(rng, monkeypatch, offset):
+    monkeypatch.setattr(neighbours, "BLOCK", 7)
+    x = offset + rng.normal(size=(40, 5))
+    detector = NeighbourDistance(2, leave_out=True).fit(x)
+    expected = without_itself(x, 2)
+    for rows in (x, x.astype(np.float32), x.astype(np.float32).astype(np.float64)):
+        np.testing.assert_allclose(-detector.score_samples(rows), expected, rtol=1e-3)
+    graph = tf.function(detector.anomaly, input_signature=[tf.TensorSpec((None, 5), tf.float32)])
+    np.testing.assert_allclose(graph(tf.constant(x, tf.float32)), expected, rtol=1e-3)
+    beside = x + 1e-4 * np.maximum(1, offset)  # close, but another
+    usual = NeighbourDistance(2).fit(x).score_samples(beside)
+    np.testing.assert_allclose(detector.score_samples(beside), usual, rtol=1e-12)
+
+
+def test_one_example_has_no_others():
+    assert NeighbourDistance().fit(np.ones((1, 3))).score_samples(np.zeros((1, 3))) == -np.sqrt(3)
+    with pytest.raises(ValueError, match="a minimum of 2 is required by NeighbourDistance"):
+        NeighbourDistance(leave_out=True).fit(np.ones((1, 3)))
+
+
+def test_a_detector_saved_when_there_was_no_such_choice_scores_as_it_did(rng):
+    x = rng.normal(size=(20, 3))
+    detector = NeighbourDistance(2).fit(x)
+    scores = detector.score_samples(x)
+    del vars(detector)["leave_out"]
+    np.testing.assert_array_equal(detector.score_samples(x), scores)
+    assert detector.get_params()["leave_out"] is False
