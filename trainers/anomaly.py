@@ -120,7 +120,7 @@ def run_seed(args: argparse.Namespace, seed: int, folder: Path, console: Console
         for score, fitted in detectors_of(models[0], data, threshold).items()
     }
     if detection.together:
-        ensembles = ensembles_of(models, detection.power, data, threshold)
+        ensembles = ensembles_of(models, detection, data)
         for score, fitted in ensembles.items():
             name = method_name(args, score) + detection.together
             detectors[name] = (fitted, sum(seconds))

@@ -48,6 +48,9 @@ OF_TABLES = {
     "reconstruction error": lambda x: dv.AnomalyDetector(model(x)),
     "energy": lambda x: dv.AnomalyDetector(model(x), criterion="energy"),
     "ensemble": lambda x: detection.ModelEnsemble([model(x, 1), model(x, 2)], power=2.0).fit(x),
+    "ensemble and neighbours": lambda x: detection.ModelEnsemble(
+        [model(x)], power=3.0, beside=detection.NeighbourDistance(3, leave_out=True)
+    ).fit(x),
     "combination": lambda x: detection.ScoreCombination(
         [dv.AnomalyDetector(model(x), criterion="energy"), detection.NeighbourDistance(3).fit(x)],
         prefit=True,

@@ -23,6 +23,9 @@ class Detection:
     Attributes:
         ensemble: models of different seeds, whose scores are averaged.
         power: of an ensemble's mean excess; it moves the threshold and no ranking.
+        neighbours: normal rows, the nearest, whose mean distance is one more score of an ensemble;
+            0 for no such score.
+        principal: components to measure these distances in; None for all values.
         criterion: the model's method that gives the anomaly score; None for its energy, or its
             reconstruction error if it has none.
         threshold: the rule that sets the threshold.
@@ -30,6 +33,8 @@ class Detection:
 
     ensemble: int = 1
     power: float = 1.0
+    neighbours: int = 0
+    principal: int | None = None
     criterion: Literal["energy", "reconstruction_error"] | None = None
     threshold: Literal["contamination", "mean_std", "best_f1"] = "mean_std"
 
@@ -38,11 +43,16 @@ class Detection:
             raise ValueError(f"ensemble must be 1 or more, got {self.ensemble}")
         if not 0 < self.power < math.inf:
             raise ValueError(f"power must be positive and finite, got {self.power}")
+        if self.neighbours < 0:
+            raise ValueError(f"neighbours must be 0 or more, got {self.neighbours}")
+        if self.principal is not None and self.principal < 1:
+            raise ValueError(f"principal must be 1 or more, got {self.principal}")
 
     @property
     def together(self) -> str:
         """In words, what is made of several models or scores; empty for one model as it is."""
         members = f", ensemble of {self.ensemble}" if self.ensemble > 1 else ""
+        members += f", {self.neighbours} neighbours" if self.neighbours else ""
         return members + (f", power {self.power:g}" if self.power != 1 else "")
 
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from delvm_tf.catalog.models import MODELS
 from delvm_tf.catalog.recipe import Recipe, default_recipe
-from delvm_tf.detection.ensemble import ModelEnsemble
+from delvm_tf.detection.ensemble import ensemble_of
 from delvm_tf.detection.levels.level_detector import LevelDetector, rows_looked_at
 from delvm_tf.detection.levels.network import BATCH, STEPS
 from delvm_tf.detection.table_rows import TableRows
@@ -78,7 +78,7 @@ def of_recipe(
         models.append(model)
     if not several:
         return models[0]
-    return ModelEnsemble(models, (criterion,), recipe.detection.power).fit(X.values)
+    return ensemble_of(models, criterion, recipe.detection).fit(X.values)
 
 
 def of_levels(

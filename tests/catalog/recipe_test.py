@@ -133,6 +133,8 @@ def test_a_sampler_with_settings_of_its_own(read):
         ('detection = { threshold = "f1" }', "threshold: expected one of 'contamination'"),
         ("detection = { ensemble = 0 }", "r.toml: r.detection.ensemble must be 1 or more, got 0"),
         ("detection = { power = nan }", "r.detection.power must be positive and finite, got nan"),
+        ("detection = { neighbours = -1 }", "r.detection.neighbours must be 0 or more, got -1"),
+        ("detection = { principal = 0 }", "r.detection.principal must be 1 or more, got 0"),
         ("epochs = -3", "r.toml: r.epochs must be 0 or more, got -3"),
         ("batch_size = 0", "r.batch_size must be 1 or more, got 0"),
         ("learning_rate = nan", "r.learning_rate must be positive and finite, got nan"),
@@ -193,6 +195,7 @@ def test_the_words_for_thresholds_are_those_of_detectors():
 def test_names_of_detectors_in_tables():
     assert Detection().together == ""
     assert Detection(power=2.0).together == ", power 2"
+    assert Detection(power=3.0, neighbours=3).together == ", 3 neighbours, power 3"
     assert Detection(5).together == ", ensemble of 5"
     assert Detection(3, 2.5).together == ", ensemble of 3, power 2.5"
 

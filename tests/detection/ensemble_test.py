@@ -4,7 +4,9 @@ from sklearn.exceptions import NotFittedError
 from sklearn.metrics import roc_auc_score
 
 import delvm_tf as dv
-from delvm_tf.detection import ModelEnsemble
+from delvm_tf.catalog import Detection
+from delvm_tf.detection import ModelEnsemble, NeighbourDistance
+from delvm_tf.detection.ensemble import ensemble_of
 
 
 class Linear:
@@ -41,6 +43,52 @@ def test_the_score_is_the_power_of_the_mean_standardised_excess(rng, models):
             for i in range(20):
                 expected[i] += (max(values[i] - min(reference), 0) / np.std(reference)) / 6
     np.testing.assert_allclose(-ensemble.score_samples(x), expected**3, rtol=1e-10)
+
+
+def test_a_detector_beside_the_models_is_one_more_score(rng, models):
+    normal, x = rng.normal(size=(40, 3)), 2 * rng.normal(size=(20, 3))
+    given = NeighbourDistance(2, leave_out=True)
+    ensemble = ModelEnsemble(models, power=2.0, beside=given).fit(normal)
+
+    def nearest(row, others):
+        return np.mean(sorted(np.sqrt(np.square(row - other).sum()) for other in others)[:2])
+
+    itself = [nearest(row, np.delete(normal, i, axis=0)) for i, row in enumerate(normal)]
+    columns = [(model.energy(normal), model.energy(x)) for model in models]
+    columns.append((np.array(itself), np.array([nearest(row, normal) for row in x])))
+    for place, rows in enumerate((normal, x)):
+        excess = [
+            np.maximum(c[place] - np.min(c[0]), 0) / np.std(c[0], dtype=np.float64) for c in columns
+        ]
+        expected = np.mean(excess, axis=0) ** 2
+        np.testing.assert_allclose(-ensemble.score_samples(rows), expected, rtol=1e-5, atol=1e-6)
+    assert ensemble.floor_.shape == (4,)
+    assert not hasattr(given, "kept_")  # a copy of it was fitted
+
+
+def test_an_ensemble_saved_when_nothing_was_beside_it_scores_as_it_did(rng, models):
+    normal = rng.normal(size=(50, 3))
+    ensemble = ModelEnsemble(models).fit(normal)
+    scores = ensemble.score_samples(normal)
+    del vars(ensemble)["beside"], vars(ensemble)["beside_"]
+    np.testing.assert_array_equal(ensemble.score_samples(normal), scores)
+    assert ensemble.get_params()["beside"] is None
+
+
+def test_a_recipe_may_put_neighbours_beside_its_models_of_rows_of_any_shape(rng):
+    class Still:
+        def energy(self, x):
+            return np.asarray(x)[:, 0, 0]
+
+    x, new = rng.normal(size=(30, 2, 3)), rng.normal(size=(6, 2, 3))
+    detection = Detection(neighbours=2, principal=3, power=3.0)
+    found = ensemble_of([Still()], "energy", detection).fit(x)
+    near = NeighbourDistance(2, 3, leave_out=True).fit(x.reshape(30, 6))
+    scores = [-near.score_samples(rows.reshape(-1, 6)) for rows in (x, new)]
+    energies = [x[:, 0, 0], new[:, 0, 0]]
+    excess = [np.maximum(b - a.min(), 0) / a.std() for a, b in (scores, energies)]
+    np.testing.assert_allclose(-found.score_samples(new), np.mean(excess, axis=0) ** 3, rtol=1e-5)
+    assert ensemble_of([Still()], "energy", Detection(power=2.0)).beside is None
 
 
 def test_units_and_constants_of_an_energy_do_not_matter(rng, models):

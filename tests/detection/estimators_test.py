@@ -55,6 +55,9 @@ ESTIMATORS = {
     "features": lambda: FeatureDetector(squares, NeighbourDistance()),
     "combination": lambda: ScoreCombination([DistanceToMean(), NeighbourDistance()], holdout=0.3),
     "ensemble": lambda: ModelEnsemble([Norm()], ("reconstruction_error",)),
+    "ensemble and neighbours": lambda: ModelEnsemble(
+        [Norm()], ("reconstruction_error",), beside=NeighbourDistance(leave_out=True)
+    ),
     "Gaussian": lambda: PrincipalGaussian(2),
     "neighbours": NeighbourDistance,
     "distance to mean": DistanceToMean,

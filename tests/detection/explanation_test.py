@@ -11,7 +11,7 @@ from delvm_tf.detection import NotExplainedError
 
 TREES = ["isolation forest", "isolation forest of images"]
 EXPLAINED = [
-    "reconstruction error", "combination", "Gaussian",
+    "reconstruction error", "ensemble and neighbours", "combination", "Gaussian",
     *(pytest.param(k, marks=pytest.mark.slow) for k in ("energy", "ensemble", "neighbours")),
 ]  # fmt: skip
 

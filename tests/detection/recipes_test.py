@@ -69,6 +69,7 @@ def test_an_ensemble_is_the_mean_of_its_models(x):
             {"detection": {"criterion": "reconstruction_error"}}, marks=pytest.mark.slow
         ),
         {"detection": {"ensemble": 2}},
+        {"detection": {"neighbours": 2, "principal": 3, "power": 3.0}},
     ],
 )  # fmt: skip
 def test_all_that_a_recipe_says_is_done_saved_and_served(x, changes, tmp_path):

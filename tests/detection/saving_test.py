@@ -22,7 +22,9 @@ from delvm_tf.storage.ownership import DamagedModelError
 FOREIGN = [kind for kind in KINDS if "SVM" in kind or "forest" in kind]
 SAVABLE = [kind for kind in KINDS if kind not in FOREIGN]
 # Each of these has parts of another kind than the ones before; the others have the same parts.
-SOME = ["energy", "ensemble", "combination", "layers", "levels", "Gaussian", "patches"]
+SOME = [
+    "energy", "ensemble and neighbours", "combination", "layers", "levels", "Gaussian", "patches",
+]  # fmt: skip
 OTHERS = [kind for kind in SAVABLE if kind not in SOME]
 CHILD = """
 import json, sys
@@ -62,7 +64,7 @@ def test_every_kind_is_the_same_in_another_process(kinds, request, tmp_path):
             assert found["t"] == detector.threshold_
 
 
-@pytest.mark.parametrize("kind", ["energy", "ensemble", "layers"])
+@pytest.mark.parametrize("kind", ["energy", "ensemble and neighbours", "layers"])
 def test_a_loaded_detector_has_all_that_the_saved_one_had(saved, kind):
     detector, x, folder = saved[kind]
     loaded = dv.load_detector(folder)

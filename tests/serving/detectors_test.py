@@ -11,7 +11,7 @@ import delvm_tf as dv
 
 # Some kinds are asked each time, and all in the long tests. The detector by default, which takes
 # longest, is asked each time where its tables are tested.
-SOME = ("patches", "columns: all of these")
+SOME = ("patches", "columns: all of these", "ensemble and neighbours")
 # Clients send images in their own tests, and each operation is tested as ONNX.
 ELSEWHERE = {("patches", "ONNX"), ("patches", "REST"), ("patches", "gRPC")}
 WAYS = ("TensorFlow", "session", "load", "ONNX", "score", "REST", "gRPC")
@@ -119,7 +119,7 @@ def test_features_of_a_feature_detector_are_served(cases):
     )
 
 
-@pytest.mark.parametrize("kind", ["ensemble", "neighbours"])
+@pytest.mark.parametrize("kind", ["ensemble", "neighbours", "ensemble and neighbours"])
 def test_rows_that_overflow_are_abnormal(cases, kind):
     detector, x, folder = of(cases[kind])
     rows = np.concatenate([x[:3], np.full((1, 6), 3e38, np.float32), x[3:5]])

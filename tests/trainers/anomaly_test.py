@@ -55,7 +55,8 @@ def test_a_short_run_writes_everything_it_promises(tmp_path):
     served = dv.serving.load(tmp_path / "saved" / "ecg5000")
     about = served.card.about
     assert about["data"] == "ecg5000"
-    assert about["detector"] == "SM-DELVM, energy, power 2"  # what the recipe makes of the model
+    # What the recipe makes of the model.
+    assert about["detector"] == "SM-DELVM, energy, 3 neighbours, power 3"
     assert about["detector"] in done.stdout
     (line,) = (r for r in rows if r["method"] == about["detector"] and r["seed"] == "0")
     data = dv.datasets.load("ecg5000", protocol="standard", seed=0)

@@ -108,7 +108,7 @@ def test_a_setting_that_the_model_does_not_have_is_refused(parsed):
 def test_unknown_data_have_the_librarys_default_and_known_ones_their_own():
     nothing = parser().parse_args([])
     assert chosen_recipe(nothing, "unheard-of", "of") == default_recipe()
-    assert chosen_recipe(nothing, "ecg5000-standard", "ecg5000").detection.power == 2.0
+    assert chosen_recipe(nothing, "ecg5000-standard", "ecg5000").detection.power == 3.0
     dem = parser().parse_args(["--model", "dem", "--units", "4"])
     assert chosen_recipe(dem, "unheard-of").model_settings["units"] == [4]
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from delvm_tf.catalog import Detection
 from delvm_tf.datasets import Dataset, load
 from delvm_tf.detection.baselines import BASELINES
 from delvm_tf.detection.detector import AnomalyDetector
-from delvm_tf.detection.ensemble import ModelEnsemble
+from delvm_tf.detection.ensemble import ensemble_of
 from delvm_tf.metrics.anomaly import anomaly_metrics
 from trainers.arguments import add_dataset_arguments, parse_seeds
 from trainers.evaluation.tables import Row
@@ -83,15 +84,15 @@ def detectors_of(model: Any, data: Dataset, threshold: str) -> dict[str, Anomaly
 
 
 def ensembles_of(
-    models: Sequence[Any], power: float, data: Dataset, threshold: str
+    models: Sequence[Any], detection: Detection, data: Dataset
 ) -> dict[str, AnomalyDetector]:
     """A calibrated detector for each score that the models have, from all of them together."""
     fitted = {
-        score: ModelEnsemble(models, (score,), power).fit(data.x_train)
+        score: ensemble_of(models, score, detection).fit(data.x_train)
         for score in scores_of(models[0])
     }
     return {
-        score: calibrate(AnomalyDetector(ensemble, threshold, holdout=0), data)
+        score: calibrate(AnomalyDetector(ensemble, detection.threshold, holdout=0), data)
         for score, ensemble in fitted.items()
     }
 
