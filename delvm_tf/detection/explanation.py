@@ -83,8 +83,9 @@ def by_rows(explain: Callable[[Any], Explanation], x: np.ndarray) -> Explanation
     if not len(x):
         raise ValueError("there are no rows to explain; pass one or more")
     spec = tf.TensorSpec((None, *x.shape[1:]), x.dtype)
-    graph = tf.function(explain, input_signature=[spec], autograph=False)
+    traced = tf.function(explain, input_signature=[spec], autograph=False)
     with made_of_tensorflow(NotExplainedError, "there is no gradient"):
+        graph = traced.get_concrete_function()  # of which TensorFlow does not say it is one more
         parts = [graph(tf.constant(x[start : start + ROWS])) for start in range(0, len(x), ROWS)]
     joined = [
         None if values[0] is None else np.concatenate([np.asarray(v) for v in values])

@@ -1,5 +1,7 @@
 """Contributions sum to the score, are right where they are known, and are served."""
 
+import logging
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -113,3 +115,12 @@ def test_a_column_out_of_range_contributes_most(rng):
         strange = x[:20].copy()
         strange[:, 3] += 12
         assert (detector.explain(strange).contributions.argmax(axis=1) == 3).all()
+
+
+def test_detectors_explained_one_after_the_other_are_silent(caplog, rng):
+    caplog.set_level(logging.WARNING, "tensorflow")
+    x = rng.normal(size=(60, 3))
+    for _ in range(6):
+        fitted = DistanceToMean().fit(x)
+        dv.AnomalyDetector(fitted, contamination=0.2, holdout=0).fit(x).explain(x[:2])
+    assert "retracing" not in caplog.text
