@@ -9,7 +9,7 @@ from parity_checks.kinds import KINDS, fitted
 from sklearn.neighbors import LocalOutlierFactor
 
 import delvm_tf as dv
-from delvm_tf.detection import NotExplainedError
+from delvm_tf.detection import DistanceToMean, NotExplainedError
 
 TREES = ["isolation forest", "isolation forest of images"]
 EXPLAINED = [
@@ -121,6 +121,6 @@ def test_detectors_explained_one_after_the_other_are_silent(caplog, rng):
     caplog.set_level(logging.WARNING, "tensorflow")
     x = rng.normal(size=(60, 3))
     for _ in range(6):
-        fitted = DistanceToMean().fit(x)
-        dv.AnomalyDetector(fitted, contamination=0.2, holdout=0).fit(x).explain(x[:2])
+        simple = DistanceToMean().fit(x)
+        dv.AnomalyDetector(simple, contamination=0.2, holdout=0).fit(x).explain(x[:2])
     assert "retracing" not in caplog.text
