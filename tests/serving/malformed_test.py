@@ -41,7 +41,7 @@ def first_of(first, *others):
 MISSING = ["", "nan", "NaN", "NA", "None", "NaT", "-", "--", ".", "?", "null", "NULL", "none"]
 TRUTH = {"True": 1, "False": 0}
 COLUMNS = ["heat", "count", "open", "site"]
-USUAL = 50  # rows of the pool, before odd ones
+USUAL = 90  # rows of the pool, before odd ones
 MOST = 8  # rows of a request
 
 
@@ -159,6 +159,8 @@ def as_it_is(cells, names):
 
 
 def as_polars(cells, names):
+    if any(len({type(cell) for cell in column} & {str, float}) == 2 for column in cells):
+        raise TypeError("polars makes text of numbers beside text")
     return pl.DataFrame(as_it_is(cells, names), strict=False)
 
 
