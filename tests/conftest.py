@@ -17,8 +17,30 @@ import tensorflow as tf
 
 from delvm_tf.datasets import files
 
+# Folders of tests that build models, of whose cases the short run takes CASES of each test.
+BUILDING = {
+    "catalog", "curvature", "detection", "models", "networks", "objectives", "serving", "trainers",
+    "training",
+}  # fmt: skip
+CASES = 8
+
 tf.config.threading.set_intra_op_parallelism_threads(1)
 tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Of a test with many cases some, evenly spaced, are short; the others are long ones."""
+    cases = {}
+    for item in items:
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        if folder in BUILDING and item.get_closest_marker("slow") is None:
+            cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    for of_one in cases.values():
+        kept = {place * len(of_one) // CASES for place in range(CASES)}
+        for place, item in enumerate(of_one):
+            if len(of_one) > CASES and place not in kept:
+                item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(autouse=True)

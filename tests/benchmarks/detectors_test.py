@@ -58,7 +58,7 @@ def test_a_fit_that_takes_too_long_is_stopped():
         worker.close()
 
 
-@pytest.mark.parametrize("columns", [3, 40])
+@pytest.mark.parametrize("columns", [3, pytest.param(40, marks=pytest.mark.slow)])
 def test_products_of_a_step_are_those_of_the_graph(columns, rng):
     clock = step.StepClock()
     LevelDetector(steps=2).fit(rng.normal(size=(300, columns)), callbacks=[clock])

@@ -488,6 +488,7 @@ def test_another_function_of_the_same_name_is_another_function():
     np.testing.assert_allclose(made.apply("h", function, x), 5 * x)
 
 
+@pytest.mark.slow
 def test_fresh_functions_do_not_pile_up_and_own_ones_are_compiled_once():
     made = model("none", adapted=False)
     for _ in range(40):

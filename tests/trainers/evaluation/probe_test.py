@@ -92,6 +92,7 @@ def test_penalties_trained_side_by_side_do_not_touch_each_other(noisy, loss):
     assert np.abs(together[:, 0] - together[:, 1]).max() > 0.05
 
 
+@pytest.mark.slow
 def test_a_seed_makes_it_reproducible(noisy):
     first, again, other = (weights(LinearProbe(**QUICK, seed=s).fit(*noisy))[0] for s in (3, 3, 4))
     np.testing.assert_array_equal(first, again)
