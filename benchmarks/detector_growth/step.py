@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from rich.console import Console
-from steps import Step, matrix_product, training_step
+from steps import matrix_product, training_step
 from tensorflow.compat.v1 import profiler
 from timing import Times, median_ratio, rounds_of_times
 
@@ -58,16 +58,22 @@ def operations_of_products(model: Any) -> int:
     return 2 * BATCH * (5 * first + 6 * sum(others) + 2 * modulation)
 
 
-def operations_of_graph(step: Step, x: tf.Tensor) -> tuple[int, int]:
-    """What TensorFlow's profiler counts in a step: of matrix products, and of all it knows."""
-    graph = step.get_concrete_function(x).graph  # type: ignore[attr-defined]
+def operations_of_graph(step: Any, x: tf.Tensor) -> tuple[int, int]:
+    """What TensorFlow's profiler counts in a step: of matrix products, and of all it knows.
+
+    Args:
+        step: a `tf.function` of x.
+        x: a batch.
+    """
+    graph = step.get_concrete_function(x).graph
     builder = profiler.ProfileOptionBuilder
     options = builder(builder.float_operation()).with_empty_output().build()
     products = builder(options).with_accounted_types(["MatMul"]).build()
-    return tuple(
-        int(profiler.profile(graph, cmd="op", options=each).total_float_ops)
-        for each in (products, options)
-    )  # type: ignore[return-value]
+
+    def counted(of: Any) -> int:
+        return int(profiler.profile(graph, cmd="op", options=of).total_float_ops)
+
+    return counted(products), counted(options)
 
 
 def step_rows(

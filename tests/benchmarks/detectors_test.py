@@ -1,6 +1,5 @@
 """The benchmark of detectors runs, stops what takes too long, and counts arithmetic rightly."""
 
-import csv
 import subprocess
 import sys
 from pathlib import Path
@@ -8,17 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from csv_rows import csv_rows
 from detector_growth import charts, data, figures, step, workers
 from steps import training_step
 
 from delvm_tf.detection import LevelDetector
 
 PROGRAM = Path(__file__).parents[2] / "benchmarks" / "detectors.py"
-
-
-def rows(path):
-    with path.open() as file:
-        return list(csv.DictReader(file))
 
 
 @pytest.mark.slow
@@ -31,7 +26,7 @@ def test_every_method_is_timed_at_every_size(tmp_path):
         capture_output=True, text=True,
     )  # fmt: skip
     assert result.returncode == 0, result.stdout + result.stderr
-    found = rows(folder / "results.csv")
+    found = csv_rows(folder / "results.csv")
     measured = {(r["against"], r["rows"], r["columns"]) for r in found}
     assert measured == {("rows", "200", "4"), ("rows", "400", "4"), ("columns", "200", "3")}
     assert {"noise levels", "neighbours (5)", "isolation forest"} <= {r["method"] for r in found}
@@ -39,7 +34,7 @@ def test_every_method_is_timed_at_every_size(tmp_path):
     assert all(
         float(r["fit, seconds"]) > 0 and float(r["score, seconds, times ours"]) == 1 for r in ours
     )
-    (taken,) = rows(folder / "step.csv")
+    (taken,) = csv_rows(folder / "step.csv")
     assert taken["Mflop of products"] == taken["in the graph"]
     assert 0 < float(taken["share of the rate"].rstrip(" %")) < 150
     report = (folder / "results.md").read_text()

@@ -1,19 +1,14 @@
 """The benchmark runs, and fails when two methods disagree."""
 
-import csv
 import importlib
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from csv_rows import csv_rows
 
 PROGRAM = Path(__file__).parents[2] / "benchmarks" / "score_matching.py"
-
-
-def rows(path):
-    with path.open() as file:
-        return list(csv.DictReader(file))
 
 
 @pytest.mark.slow
@@ -23,12 +18,12 @@ def test_every_section_writes_its_table_and_plot(tmp_path):
         capture_output=True, text=True,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
-    methods = rows(tmp_path / "methods.csv")
+    methods = csv_rows(tmp_path / "methods.csv")
     exact = {r["loss"] for r in methods if r["exact"] == "yes" and r["network"].startswith("dense")}
     assert len(exact) == 1
     assert all(float(r["times the autoencoder"]) > 0 for r in methods)
     assert all(float(r["peak MB"]) > 100 for r in methods)
-    variances = [float(r["relative to spacing 1"]) for r in rows(tmp_path / "spacings.csv")]
+    variances = [float(r["relative to spacing 1"]) for r in csv_rows(tmp_path / "spacings.csv")]
     assert variances == sorted(variances, reverse=True)
     assert variances[-1] < 1e-6  # the receptive field is exact
     for name in ("methods.png", "growth.png", "spacings.png"):

@@ -24,7 +24,8 @@ class DenoisingMemory:
     A row of the training may be left out of its own energy, once. So it counts as new, and a
     strange one is as strange as if it had not been there. The level is the one at which rows that
     are left out are closest to their means x̂ (`choose_level`): a small one where values repeat, a
-    larger one where rows are few or smooth. Source for a width chosen so: KCM (2026).
+    larger one where rows are few or smooth. Source for the idea: kernel contraction
+    matching (CIKM 2026), which takes the mean.
 
     Cost: two products of the batch with all rows. Distances are in float64, for small levels divide
     what is left of them by σ².
