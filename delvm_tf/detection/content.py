@@ -250,6 +250,12 @@ class _Reader:
             return cls(**state)
         made: Any = object.__new__(cls)
         vars(made).update(state)
+        missing = [name for name in getattr(cls, "needed", ()) if name not in state]
+        if missing:
+            raise DamagedModelError(
+                f"the {name} of this detector has no {', '.join(missing)}: another version saved "
+                f"it, which computes other scores; load it with that one, or fit it again"
+            )
         return made
 
 

@@ -23,7 +23,11 @@ SAVABLE: dict[str, Savable] = {}
 
 
 def register(*arguments: str) -> Callable[[Class], Class]:
-    """Let saved detectors hold objects of a class; see `Savable`. A `Criterion` needs it not."""
+    """Let saved detectors hold objects of a class; see `Savable`. A `Criterion` needs it not.
+
+    A class may name `needed` attributes, without which a saved object is refused: those that came
+    when what it computes changed.
+    """
 
     def registered(cls: Class) -> Class:
         SAVABLE[name_of(cls)] = Savable(cls, arguments or None)

@@ -36,6 +36,8 @@ class DenoisingMemory:
         sigma: σ, the noise level.
     """
 
+    needed = ("sigma",)  # attributes without which a saved one is not what this is
+
     def __init__(self, rows: np.ndarray, counts: np.ndarray, sigma: float = LEVELS[0]):
         # Variables, for a graph holds two gigabytes of constants at most.
         self.rows = tf.Variable(rows, dtype=tf.float32, trainable=False)

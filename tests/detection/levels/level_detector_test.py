@@ -90,6 +90,14 @@ def test_served_scores_are_those_of_python(fitted, rng, tmp_path):
     np.testing.assert_array_equal(loaded.anomaly_score(new), detector.anomaly_score(new))
 
 
+def test_one_that_another_version_saved_with_other_levels_is_refused(rng, tmp_path):
+    detector = dv.AnomalyDetector(epochs=1, contamination=0.2).fit(ring(rng, 40))
+    del detector.model_.energies_.memories["ranks"].sigma
+    detector.save(tmp_path / "saved")
+    with pytest.raises(dv.serving.DamagedModelError, match="has no sigma: another version"):
+        dv.load_detector(tmp_path / "saved")
+
+
 def test_strange_rows_among_those_it_was_fitted_on_are_as_strange_as_new_ones(rng):
     x = ring(rng, 400)
     strange = np.array([[0.1, 0.0, 0.0], [6.0, 0.0, 2.0], [1.5, 1.4, 3.0]])
