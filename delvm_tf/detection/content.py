@@ -26,6 +26,7 @@ from delvm_tf.catalog.recipe import Detection, Recipe
 from delvm_tf.detection.registry import SAVABLE, name_of, register
 from delvm_tf.features.encoders import NamedEncoder
 from delvm_tf.features.patch_features import PatchFeatures
+from delvm_tf.features.pooling import Parts, Windows
 from delvm_tf.features.whitening import PatchWhitening
 from delvm_tf.schema import Category, Number, Schema
 from delvm_tf.storage.ownership import DamagedModelError
@@ -34,7 +35,9 @@ RECORD, ARRAYS, FORMAT = "detector.json", "arrays.npz", 1
 _OWN = re.compile(r"detector\.json|arrays\.npz|model-\d+\.keras")
 METHODS = ("features", "reconstruct", "reconstruction_error", "energy", "score")
 
-register("size", "whiten", "encode", "grid", "images_at_once")(PatchFeatures)
+register("size", "whiten", "encode", "pooling", "power", "mirrored", "images_at_once")(PatchFeatures)
+register("parts")(Parts)
+register("size", "stride")(Windows)
 register("name", "filters", "threshold")(NamedEncoder)
 register("columns", "most_missing")(Schema)
 register("name", "fill", "indicator", "date", "unit")(Number)

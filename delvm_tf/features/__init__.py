@@ -12,13 +12,16 @@ from delvm_tf.features.dictionaries import kmeans, random_filters, random_patche
 from delvm_tf.features.encoders import ENCODERS, Encoder, make_encoder
 from delvm_tf.features.extraction import sample_patches
 from delvm_tf.features.patch_features import PatchFeatures
+from delvm_tf.features.pooling import Parts, Windows
 from delvm_tf.features.whitening import PatchWhitening
 
 __all__ = [
     "ENCODERS",
     "Encoder",
+    "Parts",
     "PatchFeatures",
     "PatchWhitening",
+    "Windows",
     "kmeans",
     "make_encoder",
     "random_filters",

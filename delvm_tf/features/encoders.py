@@ -1,6 +1,6 @@
 """Encoders: from whitened patches to non-negative codes, given filters (d, filters).
 
-All but the triangle see the filters' directions alone, so that dictionaries of any origin, with
+All but the triangles see the filters' directions alone, so that dictionaries of any origin, with
 whatever norms and biases, are coded in the same way.
 """
 
@@ -38,8 +38,39 @@ def triangle(filters: Any, threshold: float = 0.0) -> Encoder:
     return partial(_nearer_than_usual, check_filters(filters), threshold)
 
 
+def signed_triangle(filters: Any, threshold: float = 0.0) -> Encoder:
+    """As `triangle`, with the filters' directions w/‖w‖ and −w/‖w‖, two codes of each filter."""
+    kernel = unit_norms(filters)
+    return triangle(np.concatenate([kernel, -kernel], axis=1), threshold)
+
+
+def relative(filters: Any, threshold: float = 0.0) -> Encoder:
+    """max(0, ±r − α·ρ), with r = pᵀw as in `rectifier` and ρ their root mean square for a patch."""
+    return partial(_beyond_usual, unit_norms(filters), threshold, False)
+
+
+def nearest(filters: Any, threshold: float = 0.0) -> Encoder:
+    """1 where `relative` is positive, and 0 elsewhere.
+
+    Of filters w and −w of norm 1, these are the nearest ones to the patch. Responses being close to
+    Gaussian, they are a share q of all for α = Φ⁻¹(1 − q): 0.25 for 40%. Sorting the distances
+    takes several times as long.
+
+    Source: Thiry, Arbel, Belilovsky and Oyallon (2021), The unreasonable effectiveness of patches
+    in deep convolutional kernels methods.
+    """
+    return partial(_beyond_usual, unit_norms(filters), threshold, True)
+
+
 def _rectified(kernel: np.ndarray, threshold: float, p: tf.Tensor) -> tf.Tensor:
     return tf.nn.relu(tf.matmul(p, kernel) - threshold)
+
+
+def _beyond_usual(kernel: np.ndarray, threshold: float, count: bool, p: tf.Tensor) -> tf.Tensor:
+    r = tf.matmul(p, kernel)
+    least = threshold * tf.sqrt(tf.reduce_mean(tf.square(r), axis=1, keepdims=True))
+    excess = tf.concat([r - least, -r - least], axis=1)
+    return tf.cast(excess > 0, p.dtype) if count else tf.nn.relu(excess)
 
 
 def _nearer_than_usual(kernel: np.ndarray, threshold: float, p: tf.Tensor) -> tf.Tensor:
@@ -56,6 +87,9 @@ ENCODERS: dict[str, Callable[[Any, float], Encoder]] = {
     "signed": signed,
     "competition": competition,
     "triangle": triangle,
+    "signed-triangle": signed_triangle,
+    "relative": relative,
+    "nearest": nearest,
 }
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy.stats import norm
 
 from delvm_tf.features import ENCODERS, make_encoder
 
@@ -25,7 +26,27 @@ def triangle(p, w, a):
     return [max(0, np.mean(distances) - a - z) for z in distances]
 
 
-REFERENCES = {f.__name__: f for f in (rectifier, signed, competition, triangle)}
+def signed_triangle(p, w, a):
+    units = w / np.linalg.norm(w, axis=0)
+    return triangle(p, np.concatenate([units, -units], axis=1), a)
+
+
+def relative(p, w, a):
+    responses = [p @ k / np.linalg.norm(k) for k in w.T]
+    usual = np.sqrt(np.mean(np.square(responses)))
+    return [max(0, r - a * usual) for r in responses + [-r for r in responses]]
+
+
+def nearest(p, w, a):
+    return [float(r > 0) for r in relative(p, w, a)]
+
+
+REFERENCES = {
+    f.__name__.replace("_", "-"): f
+    for f in (
+        rectifier, signed, competition, triangle, signed_triangle, relative, nearest,
+    )
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.3])
@@ -62,6 +83,20 @@ def test_norms_of_filters_play_no_part(rng, name):
         make_encoder(name, filters, 0.2)(patches), make_encoder(name, scaled, 0.2)(patches),
         atol=1e-5,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("share", [0.1, 0.4])
+def test_the_nearest_filters_are_about_the_share_that_was_meant(rng, share):
+    """Of filters and their opposites; against sorted distances, patch by patch."""
+    patches, filters = rng.normal(size=(50, 30)), rng.normal(size=(30, 200))
+    codes = make_encoder("nearest", filters, norm.ppf(1 - share))(tf.constant(patches, tf.float32))
+    codes = codes.numpy()
+    assert np.mean(codes) == pytest.approx(share, abs=0.01)
+    units = filters / np.linalg.norm(filters, axis=0)
+    both = np.concatenate([units, -units], axis=1)
+    for patch, code in zip(patches, codes, strict=True):
+        distances = np.linalg.norm(patch[:, np.newaxis] - both, axis=0)
+        assert set(np.argsort(distances)[: int(code.sum())]) == set(np.flatnonzero(code))
 
 
 @pytest.mark.parametrize(
