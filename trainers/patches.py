@@ -2,9 +2,9 @@
 
 With no arguments: SM-DELVM, k-means and random filters, 400 each, on 10,000 images of CIFAR-10.
 Random patches are contrast-normalised and whitened, each method learns filters on the same ones,
-every patch of an image is encoded by them, codes are summed over quadrants, and a linear SVM is
-trained on the sums. Writes tables and pictures of the filters. Finished methods of an interrupted
-run are kept, and the same command goes on from there.
+every patch of an image and of its mirror image is encoded by them, codes are summed over quadrants,
+and a linear classifier is fitted to square roots of the sums. Writes tables and pictures of the
+filters. Finished methods of an interrupted run are kept, and the same command goes on from there.
 """
 
 from trainers.program import run_program
@@ -19,7 +19,7 @@ from pathlib import Path
 from rich.console import Console
 
 from delvm_tf.datasets import Dataset
-from delvm_tf.features import PatchFeatures, PatchWhitening, sample_patches
+from delvm_tf.features import Encoder, PatchFeatures, PatchWhitening, Windows, sample_patches
 from delvm_tf.plots.figure import save_figure
 from delvm_tf.plots.filters import plot_filters
 from trainers.arguments import (
@@ -30,7 +30,6 @@ from trainers.arguments import (
     new_parser,
     parse_seeds,
 )
-from trainers.evaluation.probe import LinearProbe
 from trainers.evaluation.tables import Row, markdown_table, print_table, summarize
 from trainers.experiments.features import load_data, score_features
 from trainers.experiments.patches import (
@@ -42,12 +41,13 @@ from trainers.experiments.patches import (
     learn,
     patch_recipe,
 )
+from trainers.experiments.readouts import READOUTS, Probe, readout
 from trainers.recipes import recipes_in
 from trainers.results import Results
 
 FIGURES = {
     "accuracy": "accuracy", "features": "features", "train seconds": "train s",
-    "seconds": "features and SVM s",
+    "seconds": "features and classifier s",
 }  # fmt: skip
 
 
@@ -83,9 +83,22 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     layers = ("units", "filters", "kernel_size", "strides", "padding")
     add_setting_arguments(parser, without=(*layers, "normalization"))
     features = parser.add_argument_group("features and their classifier")
+    features.add_argument(
+        "--epsilon", type=float, default=1e-3, help="of the whitening of patches to be encoded"
+    )
     features.add_argument("--grid", type=int, default=2, help="parts of the image along each side")
-    features.add_argument("--l2", type=float, nargs="+", default=[0.01, 0.03, 0.1, 0.3, 1.0, 3.0])
-    features.add_argument("--probe-epochs", type=int, default=10)
+    features.add_argument(
+        "--windows", type=int, nargs=2, metavar=("SIDE", "STRIDE"),
+        help="in place of the grid, windows that may overlap",
+    )  # fmt: skip
+    features.add_argument("--power", type=float, default=0.5, help="of the sums over parts")
+    features.add_argument(
+        "--mirrored", action=argparse.BooleanOptionalAction, default=True,
+        help="sum over each image and its mirror image",
+    )  # fmt: skip
+    features.add_argument("--readout", default="ridge", choices=READOUTS)
+    features.add_argument("--l2", type=float, nargs="+", help="to choose from; by the read-out")
+    features.add_argument("--probe-epochs", type=int, default=10, help="of all but ridge")
     features.add_argument("--scratch", type=Path, help="folder for tables of features")
     output = parser.add_argument_group("output")
     output.add_argument("--output", type=Path, help="folder; runs/patches/<dataset>")
@@ -105,11 +118,17 @@ def encoders(args: argparse.Namespace, recipe: PatchRecipe) -> list[tuple[str, f
     return list(dict.fromkeys(pairs))
 
 
-def new_probe(args: argparse.Namespace, seed: int) -> LinearProbe:
-    """The linear SVM that all methods share."""
-    return LinearProbe(
-        args.l2, epochs=args.probe_epochs, minimum_steps=500, seed=seed, loss="squared_hinge"
-    )
+def new_probe(args: argparse.Namespace, seed: int, codes: int = 1) -> Probe:
+    """The linear classifier that all methods share."""
+    return readout(args.readout, args.l2, args.probe_epochs, codes, seed)
+
+
+def new_features(
+    args: argparse.Namespace, whiten: PatchWhitening, encode: Encoder
+) -> PatchFeatures:
+    """From images to features."""
+    pooling = Windows(*args.windows) if args.windows else args.grid
+    return PatchFeatures(args.patch_size, whiten, encode, pooling, args.power, args.mirrored)
 
 
 def run_method(
@@ -119,20 +138,23 @@ def run_method(
     recipe = args.recipes[name]
     data = load_data(args.dataset, args.train_size, args.validation, seed)
     raw = sample_patches(data.x_train, args.patch_size, args.patches, seed)
-    whiten = PatchWhitening(raw)
+    whiten, whiten_to_learn = (
+        PatchWhitening(raw, epsilon=epsilon) for epsilon in (args.epsilon, recipe.epsilon)
+    )
     started = time.perf_counter()
-    learned = learn(name, recipe, whiten(raw).numpy(), args.filters, seed)
+    learned = learn(name, recipe, whiten_to_learn(raw).numpy(), args.filters, seed)
     train_seconds = time.perf_counter() - started
+    learned = learned.after(whiten.change_to(whiten_to_learn))
     if learned.filters is not None and seed == args.seeds[0]:
         shape = (args.patch_size, args.patch_size, data.x_train.shape[-1])
         save_figure(plot_filters(learned.filters, shape), folder / f"filters-{name}.png")
     rows: list[Row] = []
     for encoder, threshold in encoders(args, recipe):
         started = time.perf_counter()
-        function = PatchFeatures(
-            args.patch_size, whiten, learned.encoder(encoder, threshold), args.grid
-        )
-        scored = score_features(function, data, new_probe(args, seed), args.scratch)
+        encode = learned.encoder(encoder, threshold)
+        codes = int(encode(whiten(raw[:1])).shape[-1])
+        function = new_features(args, whiten, encode)
+        scored = score_features(function, data, new_probe(args, seed, codes), args.scratch)
         label = f"{encoder} {threshold:g}" if threshold else encoder
         rows.append(
             {
@@ -176,7 +198,7 @@ def check_fit(args: argparse.Namespace, data: Dataset) -> None:
         ValueError: saying what fits.
     """
     raw = sample_patches(data.x_train, args.patch_size, 2, 0)
-    PatchFeatures(args.patch_size, PatchWhitening(raw), lambda p: p, args.grid)(data.x_train[:1])
+    new_features(args, PatchWhitening(raw, epsilon=args.epsilon), lambda p: p)(data.x_train[:1])
 
 
 def run(args: argparse.Namespace, console: Console) -> None:

@@ -35,7 +35,9 @@ RECORD, ARRAYS, FORMAT = "detector.json", "arrays.npz", 1
 _OWN = re.compile(r"detector\.json|arrays\.npz|model-\d+\.keras")
 METHODS = ("features", "reconstruct", "reconstruction_error", "energy", "score")
 
-register("size", "whiten", "encode", "pooling", "power", "mirrored", "images_at_once")(PatchFeatures)
+register("size", "whiten", "encode", "pooling", "power", "mirrored", "images_at_once")(
+    PatchFeatures
+)
 register("parts")(Parts)
 register("size", "stride")(Windows)
 register("name", "filters", "threshold")(NamedEncoder)

@@ -59,6 +59,18 @@ class PatchWhitening:
         mean = total / len(patches)
         return mean, products / len(patches) - np.outer(mean, mean)
 
+    def change_to(self, other: "PatchWhitening") -> np.ndarray:
+        """T with z′ = zT, from what this makes of patches, z, to what another makes of them, z′.
+
+        Filters w of z′ are so filters Tw of z. Both must come from the same patches, with the same
+        offset, and so differ in ε.
+
+        Returns:
+            T = (Λ + ε)^½(Λ + ε′)^(−½) in the directions of U, (d, d) float32.
+        """
+        change = np.linalg.solve(self.matrix.astype(np.float64), other.matrix.astype(np.float64))
+        return change.astype(np.float32)
+
     def __call__(self, patches: tf.Tensor) -> tf.Tensor:
         """Whitened patches, (n, d) float32, of raw ones."""
         p = tf.cast(patches, tf.float32)

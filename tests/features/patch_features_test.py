@@ -112,7 +112,7 @@ def test_bad_input_is_refused(images, whiten):
     features = PatchFeatures(3, whiten, encode, 4)
     with pytest.raises(ValueError, match="must have shape"):
         features(images[0])
-    with pytest.raises(ValueError, match="4 × 4 parts.*there are 3 patches"):
+    with pytest.raises(ValueError, match=r"4 × 4 parts.*there are 3 patches"):
         features(images[:, :5])
     with pytest.raises(ValueError, match=r"windows of 7 × 7 places.*there are 6 patches"):
         PatchFeatures(3, whiten, encode, Windows(7, 1))(images)

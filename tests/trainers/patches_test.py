@@ -121,7 +121,7 @@ def test_all_methods_see_the_same_patches_of_the_training_images(patches, monkey
         (["--patch-size", "9"], "patch size must lie between 1 and the sides"),
         (["--grid", "0"], "--grid must be a positive integer"),
         (["--grid", "6"], "a grid of 6 × 6 parts"),
-        (["--l2", "-1"], "l2 must be one or more numbers"),
+        (["--l2", "-1"], "l2 must be one or more positive numbers"),
         (["--encoder", "hidden"], "--encoder hidden needs a model, and kmeans is not one"),
         (["--scratch", "nowhere"], "--scratch must be a folder"),
         (["--method", "sm-delvm", "--activation", "nonsense"], "nonsense"),

@@ -11,8 +11,8 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import gen_batches
 
-BATCH = 256  # rows of a step
-STEPS_AT_ONCE = 20  # of Keras, whose work between steps is more than a step's on few features
+from trainers.evaluation.batches import BATCH, STEPS_AT_ONCE, TableBatches
+
 VALIDATION = 0.1  # share of the training rows to choose a penalty by
 
 
@@ -123,7 +123,7 @@ class LinearProbe:
             ),
         ])  # fmt: skip
         targets = np.eye(classes, dtype="float32")[y][:, np.newaxis].repeat(len(strengths), axis=1)
-        batches = _Batches(X, targets, order)
+        batches = TableBatches(X, targets, order)
         rate = keras.optimizers.schedules.CosineDecay(0.3 / math.sqrt(X.shape[1]), len(batches))
         model.compile(
             keras.optimizers.Adam(rate), LOSSES[self.loss], steps_per_execution=STEPS_AT_ONCE
@@ -142,18 +142,3 @@ def _logits(model: keras.Model, X: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Of some rows, (rows, strengths, classes)."""
     batches = [rows[batch] for batch in gen_batches(len(rows), BATCH)]
     return np.concatenate([keras.ops.convert_to_numpy(model(X[batch])) for batch in batches])
-
-
-class _Batches(keras.utils.PyDataset):
-    """Rows of a table and their targets, in a given order."""
-
-    def __init__(self, X: np.ndarray, targets: np.ndarray, order: np.ndarray):
-        super().__init__()
-        self._X, self._targets, self._order = X, targets, order
-
-    def __len__(self) -> int:
-        return math.ceil(len(self._order) / BATCH)
-
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        rows = self._order[index * BATCH : (index + 1) * BATCH]
-        return self._X[rows], self._targets[rows]

@@ -11,7 +11,7 @@ from sklearn.decomposition import PCA
 from delvm_tf.datasets import Dataset, load
 from delvm_tf.models.reconstruction_model import ReconstructionModel
 from trainers.evaluation.feature_table import feature_table
-from trainers.evaluation.probe import LinearProbe
+from trainers.experiments.readouts import Probe
 from trainers.experiments.subsets import subset
 
 FeatureFunction = Callable[[Any], Any]  # a batch of raw inputs to (batch, features)
@@ -40,7 +40,7 @@ class FeatureScore(NamedTuple):
 
 
 def score_features(
-    function: FeatureFunction, data: Dataset, probe: LinearProbe, scratch: Path | None = None
+    function: FeatureFunction, data: Dataset, probe: Probe, scratch: Path | None = None
 ) -> FeatureScore:
     """Fit the classifier on features of the training part, and score it on the test part.
 

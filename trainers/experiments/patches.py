@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from delvm_tf.catalog import MODELS, OBJECTIVES, Recipe, Recipes, Specification
 from delvm_tf.features import (
@@ -57,10 +58,12 @@ class PatchRecipe(Recipe):
     Attributes:
         encoder: one of `ENCODER_NAMES`, from filters to codes.
         threshold: of the encoder.
+        epsilon: of the whitening of the patches that the filters are learned on.
     """
 
     encoder: str = "signed"
     threshold: float = 0.5
+    epsilon: float = 0.1
 
 
 def patch_recipe(recipes: Recipes[PatchRecipe], method: str, filters: int) -> PatchRecipe:
@@ -94,6 +97,18 @@ class Learned(NamedTuple):
 
     filters: np.ndarray | None
     hidden: Encoder | None = None
+
+    def after(self, change: np.ndarray) -> "Learned":
+        """The same for other patches z, of which zT are those that were learned on.
+
+        Args:
+            change: T, (d, d).
+        """
+        filters, hidden = self.filters, self.hidden
+        return Learned(
+            None if filters is None else change @ filters,
+            None if hidden is None else lambda z: hidden(tf.matmul(z, change)),
+        )
 
     def encoder(self, name: str, threshold: float = 0.0) -> Encoder:
         """An encoder by name, one of `ENCODER_NAMES`.
