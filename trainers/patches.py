@@ -19,7 +19,15 @@ from pathlib import Path
 from rich.console import Console
 
 from delvm_tf.datasets import Dataset
-from delvm_tf.features import Encoder, PatchFeatures, PatchWhitening, Windows, sample_patches
+from delvm_tf.features import (
+    LayeredPatchFeatures,
+    Parts,
+    PatchFeatures,
+    PatchWhitening,
+    Windows,
+    sample_patches,
+)
+from delvm_tf.features.pooling import Pooling
 from delvm_tf.plots.figure import save_figure
 from delvm_tf.plots.filters import plot_filters
 from trainers.arguments import (
@@ -32,6 +40,7 @@ from trainers.arguments import (
 )
 from trainers.evaluation.tables import Row, markdown_table, print_table, summarize
 from trainers.experiments.features import load_data, score_features
+from trainers.experiments.patch_layers import UpperLayers
 from trainers.experiments.patches import (
     DICTIONARIES,
     ENCODER_NAMES,
@@ -100,6 +109,11 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     features.add_argument("--l2", type=float, nargs="+", help="to choose from; by the read-out")
     features.add_argument("--probe-epochs", type=int, default=10, help="of all but ridge")
     features.add_argument("--scratch", type=Path, help="folder for tables of features")
+    upper = parser.add_argument_group("layers above, each learned on the codes of the one below")
+    upper.add_argument("--upper-filters", type=int, nargs="+", default=[], metavar="FILTERS")
+    upper.add_argument("--upper-size", type=int, default=UpperLayers.size)
+    upper.add_argument("--upper-components", type=int, default=UpperLayers.components)
+    upper.add_argument("--upper-patches", type=int, default=UpperLayers.patches)
     output = parser.add_argument_group("output")
     output.add_argument("--output", type=Path, help="folder; runs/patches/<dataset>")
     args = parser.parse_args(arguments)
@@ -123,12 +137,21 @@ def new_probe(args: argparse.Namespace, seed: int, codes: int = 1) -> Probe:
     return readout(args.readout, args.l2, args.probe_epochs, codes, seed)
 
 
-def new_features(
-    args: argparse.Namespace, whiten: PatchWhitening, encode: Encoder
-) -> PatchFeatures:
-    """From images to features."""
-    pooling = Windows(*args.windows) if args.windows else args.grid
-    return PatchFeatures(args.patch_size, whiten, encode, pooling, args.power, args.mirrored)
+def new_pooling(args: argparse.Namespace) -> Pooling:
+    """The parts of an image."""
+    return Windows(*args.windows) if args.windows else Parts(args.grid)
+
+
+def upper_layers(args: argparse.Namespace) -> UpperLayers:
+    """What is above the filters of images."""
+    return UpperLayers(
+        tuple(args.upper_filters), args.upper_size, args.upper_components, args.upper_patches
+    )
+
+
+def layered(args: argparse.Namespace, layers: list[PatchFeatures]) -> LayeredPatchFeatures:
+    """From images to the features of all layers."""
+    return LayeredPatchFeatures(layers, power=args.power, mirrored=args.mirrored)
 
 
 def run_method(
@@ -153,8 +176,14 @@ def run_method(
         started = time.perf_counter()
         encode = learned.encoder(encoder, threshold)
         codes = int(encode(whiten(raw[:1])).shape[-1])
-        function = new_features(args, whiten, encode)
-        scored = score_features(function, data, new_probe(args, seed, codes), args.scratch)
+        pooling = new_pooling(args)
+        lowest = PatchFeatures(args.patch_size, whiten, encode, pooling)
+        layers = upper_layers(args).grown(
+            lowest, name, recipe, data.x_train, pooling, (encoder, threshold), seed
+        )
+        scored = score_features(
+            layered(args, layers), data, new_probe(args, seed, codes), args.scratch
+        )
         label = f"{encoder} {threshold:g}" if threshold else encoder
         rows.append(
             {
@@ -175,6 +204,11 @@ def check(args: argparse.Namespace) -> None:
         TypeError: if a model cannot be learned by its objective.
     """
     new_probe(args, 0)  # refuses wrong settings
+    upper_layers(args).check()
+    if args.upper_filters and args.readout == "low-rank":
+        raise ValueError(
+            "a low-rank read-out takes the codes of one layer, without --upper-filters"
+        )
     for name in ("filters", "patches", "grid"):
         if getattr(args, name) < 1:
             raise ValueError(f"--{name} must be a positive integer, got {getattr(args, name)}")
@@ -198,7 +232,10 @@ def check_fit(args: argparse.Namespace, data: Dataset) -> None:
         ValueError: saying what fits.
     """
     raw = sample_patches(data.x_train, args.patch_size, 2, 0)
-    new_features(args, PatchWhitening(raw, epsilon=args.epsilon), lambda p: p)(data.x_train[:1])
+    whiten = PatchWhitening(raw, epsilon=args.epsilon)
+    sizes = [args.patch_size, *(args.upper_size for _ in args.upper_filters)]
+    layers = [PatchFeatures(size, whiten, lambda p: p, new_pooling(args)) for size in sizes]
+    layered(args, layers).check(data.x_train.shape)
 
 
 def run(args: argparse.Namespace, console: Console) -> None:
@@ -224,8 +261,9 @@ def run(args: argparse.Namespace, console: Console) -> None:
 
 def heading(args: argparse.Namespace, data: Dataset) -> str:
     """What was measured, in one line."""
+    above = "".join(f", {n} above" for n in args.upper_filters)
     return (
-        f"{data.name}: {args.filters} filters of {args.patch_size}×{args.patch_size}, "
+        f"{data.name}: {args.filters} filters of {args.patch_size}×{args.patch_size}{above}, "
         f"{args.patches} patches, {len(data.x_train)} training images, {len(data.x_test)} scored"
     )
 

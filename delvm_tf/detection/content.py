@@ -25,6 +25,7 @@ from sklearn.preprocessing import StandardScaler
 from delvm_tf.catalog.recipe import Detection, Recipe
 from delvm_tf.detection.registry import SAVABLE, name_of, register
 from delvm_tf.features.encoders import NamedEncoder
+from delvm_tf.features.layered import LayeredPatchFeatures
 from delvm_tf.features.patch_features import PatchFeatures
 from delvm_tf.features.pooling import Parts, Windows
 from delvm_tf.features.whitening import PatchWhitening
@@ -38,6 +39,7 @@ METHODS = ("features", "reconstruct", "reconstruction_error", "energy", "score")
 register("size", "whiten", "encode", "pooling", "power", "mirrored", "images_at_once")(
     PatchFeatures
 )
+register("layers", "between", "power", "mirrored", "images_at_once")(LayeredPatchFeatures)
 register("parts")(Parts)
 register("size", "stride")(Windows)
 register("name", "filters", "threshold")(NamedEncoder)

@@ -11,6 +11,7 @@ learning; Coates and Ng (2011), The importance of encoding versus training, for 
 from delvm_tf.features.dictionaries import kmeans, random_filters, random_patches
 from delvm_tf.features.encoders import ENCODERS, Encoder, make_encoder
 from delvm_tf.features.extraction import sample_patches
+from delvm_tf.features.layered import LayeredPatchFeatures
 from delvm_tf.features.patch_features import PatchFeatures
 from delvm_tf.features.pooling import Parts, Windows
 from delvm_tf.features.whitening import PatchWhitening
@@ -18,6 +19,7 @@ from delvm_tf.features.whitening import PatchWhitening
 __all__ = [
     "ENCODERS",
     "Encoder",
+    "LayeredPatchFeatures",
     "Parts",
     "PatchFeatures",
     "PatchWhitening",

@@ -23,8 +23,7 @@ def rectifier(filters: Any, threshold: float = 0.0) -> Encoder:
 
 def signed(filters: Any, threshold: float = 0.0) -> Encoder:
     """max(0, pᵀw − α) and max(0, −pᵀw − α), two codes of each filter, as `rectifier`."""
-    kernel = unit_norms(filters)
-    return partial(_rectified, np.concatenate([kernel, -kernel], axis=1), threshold)
+    return partial(_rectified_both, unit_norms(filters), threshold)
 
 
 def competition(filters: Any, threshold: float = 0.0) -> Encoder:
@@ -64,6 +63,11 @@ def nearest(filters: Any, threshold: float = 0.0) -> Encoder:
 
 def _rectified(kernel: np.ndarray, threshold: float, p: tf.Tensor) -> tf.Tensor:
     return tf.nn.relu(tf.matmul(p, kernel) - threshold)
+
+
+def _rectified_both(kernel: np.ndarray, threshold: float, p: tf.Tensor) -> tf.Tensor:
+    r = tf.matmul(p, kernel)
+    return tf.nn.relu(tf.concat([r - threshold, -r - threshold], axis=1))
 
 
 def _beyond_usual(kernel: np.ndarray, threshold: float, count: bool, p: tf.Tensor) -> tf.Tensor:

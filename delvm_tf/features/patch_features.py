@@ -90,24 +90,41 @@ class PatchFeatures:
         return np.concatenate([self._compiled(tf.constant(chunk)).numpy() for chunk in chunks])
 
     def _features(self, images: tf.Tensor) -> tf.Tensor:
-        sums = self._sums(images)
+        sums = sums_over(self.pooling, self.codes(images))
         if self.mirrored:
-            sums += self._sums(tf.reverse(images, [2]))
+            sums += sums_over(self.pooling, self.codes(tf.reverse(images, [2])))
         if self.power != 1:
-            # Nothing has a slope of zero, and not an infinite one.
-            sums = tf.sign(sums) * tf.maximum(tf.abs(sums), 1e-12) ** self.power
+            sums = power_of(sums, self.power)
         return tf.reshape(sums, (tf.shape(images)[0], -1))
 
-    def _sums(self, images: tf.Tensor) -> tf.Tensor:
+    def codes(self, images: tf.Tensor) -> tf.Tensor:
+        """Codes at each place, (n, rows, columns, codes), of images with room for patches."""
         square = [1, self.size, self.size, 1]
         patches = tf.image.extract_patches(
             tf.cast(images, tf.float32), square, [1, 1, 1, 1], [1, 1, 1, 1], "VALID"
         )
         _, rows, columns, d = patches.shape
         codes = self.encode(self.whiten(tf.reshape(patches, (-1, d))))
-        codes = tf.reshape(codes, (-1, rows * columns, codes.shape[-1]))
-        # A product with zeros and ones is the fastest way to sum, and the sum is exact to rounding.
-        return tf.matmul(np.kron(self.pooling.along(rows), self.pooling.along(columns)), codes)
+        return tf.reshape(codes, (-1, rows, columns, codes.shape[-1]))
 
     # Of the class, for a graph can be neither copied nor pickled.
     _compiled = tf.function(_features, autograph=False, reduce_retracing=True)
+
+
+def sums_over(pooling: Pooling, codes: tf.Tensor) -> tf.Tensor:
+    """Codes summed over parts, (n, rows of parts, columns of parts, codes).
+
+    Args:
+        pooling: the parts.
+        codes: at each place, (n, rows, columns, codes).
+    """
+    rows, columns, number = codes.shape[1:]
+    down, across = pooling.along(rows), pooling.along(columns)
+    # A product with zeros and ones is the fastest way to sum, and the sum is exact to rounding.
+    sums = tf.matmul(np.kron(down, across), tf.reshape(codes, (-1, rows * columns, number)))
+    return tf.reshape(sums, (-1, len(down), len(across), number))
+
+
+def power_of(sums: tf.Tensor, power: float) -> tf.Tensor:
+    """sign(s)·|s|^power; of nothing the slope is zero, and not infinite."""
+    return tf.sign(sums) * tf.maximum(tf.abs(sums), 1e-12) ** power

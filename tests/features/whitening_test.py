@@ -37,6 +37,30 @@ def test_more_patches_than_a_block_give_the_same_as_one_block(patches):
     )
 
 
+@pytest.mark.parametrize("components", [1, 5, 12])
+def test_components_are_the_directions_of_most_variance(patches, components):
+    z = PatchWhitening(patches, 10, 0.05, components)(patches).numpy()
+    assert z.shape == (len(patches), components)
+    whole = reference(patches, patches, 10, 0.05)
+    covariance = np.cov(z.T, bias=True).reshape(components, components)
+    np.testing.assert_allclose(covariance, np.diag(np.diag(covariance)), atol=2e-3)
+    largest = np.sort(np.linalg.eigvalsh(np.cov(whole.T, bias=True)))[::-1]
+    np.testing.assert_allclose(np.diag(covariance), largest[:components], atol=2e-3)
+
+
+def test_a_change_of_epsilon_is_a_product(patches):
+    fine, coarse = PatchWhitening(patches, epsilon=1e-3), PatchWhitening(patches, epsilon=0.1)
+    change = fine.change_to(coarse)
+    np.testing.assert_allclose(fine(patches) @ change, coarse(patches), atol=2e-3)
+    assert np.abs(coarse(patches).numpy() - fine(patches)).max() > 0.5
+
+
+def test_components_out_of_range_are_refused(patches):
+    for components in (0, 13):
+        with pytest.raises(ValueError, match="between 1 and the 12 values"):
+            PatchWhitening(patches, components=components)
+
+
 def test_whitened_patches_have_equal_variances_where_epsilon_is_small(patches):
     z = PatchWhitening(patches, epsilon=1e-6)(patches).numpy()
     values = np.linalg.eigvalsh(np.cov(z.T))

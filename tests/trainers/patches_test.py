@@ -84,6 +84,28 @@ def test_an_interrupted_run_goes_on_after_the_last_method(patches, monkeypatch, 
     assert len(read(tmp_path)) == 2
 
 
+def test_layers_are_grown_one_upon_another(patches, monkeypatch, tmp_path):
+    assert run(
+        patches, monkeypatch, tmp_path, "--method", "random", "--upper-filters", "5", "3",
+        "--upper-size", "1", "--upper-patches", "200", "--patch-size", "3", "--grid", "1",
+    ) == 0  # fmt: skip
+    (row,) = read(tmp_path)
+    assert int(row["features"]) == 2 * (6 + 5 + 3)
+    assert float(row["accuracy"]) > 0.6
+    assert "6 filters of 3×3, 5 above, 3 above" in (tmp_path / "out" / "results.md").read_text()
+
+
+@pytest.mark.parametrize("readout", ["svm", "logistic", "low-rank"])
+def test_classifiers_are_exchangeable(patches, monkeypatch, tmp_path, readout):
+    assert run(
+        patches, monkeypatch, tmp_path, "--method", "random", "--readout", readout,
+        "--probe-epochs", "60", "--windows", "3", "1",
+    ) == 0  # fmt: skip
+    (row,) = read(tmp_path)
+    assert float(row["accuracy"]) > 0.6
+    assert int(row["features"]) == 9 * 12
+
+
 def test_arguments_change_the_recipe_of_every_model(patches):
     args = patches.parse_arguments(
         ["--method", "sm-dem", "dsm-delvm", "kmeans", "--scale", "4", "--epochs", "3",
@@ -121,6 +143,11 @@ def test_all_methods_see_the_same_patches_of_the_training_images(patches, monkey
         (["--patch-size", "9"], "patch size must lie between 1 and the sides"),
         (["--grid", "0"], "--grid must be a positive integer"),
         (["--grid", "6"], "a grid of 6 × 6 parts"),
+        (["--windows", "6", "1"], "windows of 6 × 6 places do not fit"),
+        (["--upper-filters", "0"], "filters of upper layers must be positive"),
+        (["--upper-filters", "3", "--readout", "low-rank"], "the codes of one layer"),
+        (["--upper-filters", "3", "--upper-size", "5"], "layer 2 has patches of 5 × 5"),
+        (["--readout", "low-rank", "--l2", "0.1", "0.2"], "a low-rank read-out takes one l2"),
         (["--l2", "-1"], "l2 must be one or more positive numbers"),
         (["--encoder", "hidden"], "--encoder hidden needs a model, and kmeans is not one"),
         (["--scratch", "nowhere"], "--scratch must be a folder"),
