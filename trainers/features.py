@@ -21,7 +21,7 @@ from rich.console import Console
 
 import delvm_tf as dv
 from delvm.progress import TrainingProgress
-from delvm_tf.catalog import Specification
+from delvm_tf.catalog import OBJECTIVES, Specification
 from delvm_tf.datasets import Dataset
 from delvm_tf.plots.figure import save_figure
 from delvm_tf.plots.filters import plot_filters
@@ -69,6 +69,10 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add_recipe_arguments(parser, "SM-DELVM")
     features = parser.add_argument_group("features and their classifier")
     features.add_argument("--layers", default="all", choices=["all", "last"])
+    features.add_argument(
+        "--feature-levels", type=float, nargs="+", default=[], metavar="SIGMA",
+        help="of noise, whose features stand side by side; of a noise-conditional model",
+    )  # fmt: skip
     features.add_argument("--pool", type=int, default=2, help="side of the max-pooling; 1 for none")
     features.add_argument("--l2", type=float, nargs="+", default=[1e-4, 1e-3, 1e-2, 0.03, 0.1, 0.3])
     features.add_argument("--probe-epochs", type=int, default=10)
@@ -118,9 +122,10 @@ def feature_functions(
     started = time.perf_counter()
     components = principal_components(data.x_train, COMPONENTS, seed)
     elapsed = time.perf_counter() - started
+    settings = (images, args.pool, args.layers, args.feature_levels)
     return {
-        spec.title: (model_features(model, images, args.pool, args.layers), seconds),
-        RANDOM: (model_features(untrained, images, args.pool, args.layers), 0.0),
+        spec.title: (model_features(model, *settings), seconds),
+        RANDOM: (model_features(untrained, *settings), 0.0),
         "raw pixels": (raw_pixels, 0.0),
         f"PCA ({COMPONENTS})": (components, elapsed),
     }
@@ -173,6 +178,10 @@ def run(args: argparse.Namespace, console: Console) -> None:
     new_probe(args, 0)  # refuses wrong settings
     if args.pool < 1:
         raise ValueError(f"--pool must be a positive integer, 1 for no pooling, got {args.pool}")
+    if args.feature_levels and not OBJECTIVES[spec.objective].noise_conditional:
+        raise ValueError(
+            f"--feature-levels are those of a noise-conditional model, and not of {spec.title}"
+        )
     if args.scratch is not None and not args.scratch.is_dir():
         raise ValueError(f"--scratch must be a folder, and {args.scratch} is not a folder")
     output = args.output or Path("runs/features") / f"{args.dataset}-{spec.model}"

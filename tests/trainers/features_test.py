@@ -100,6 +100,7 @@ def test_an_interrupted_run_leaves_nothing_half_written_and_goes_on(tmp_path):
     [
         (["--train-size", "5"], "the training part must lie between 20 and 1427, or be 0"),
         (["--pool", "0"], "--pool must be a positive integer"),
+        (["--feature-levels", "0.5"], "--feature-levels are those of a noise-conditional model"),
         (["--l2", "-1"], "l2 must be one or more numbers, none negative"),
         (["--scratch", "nowhere"], "--scratch must be a folder"),
         (["--model", "dbn", "--filters", "4"], "'dbn' has no setting filters"),
@@ -181,6 +182,19 @@ def test_other_objectives_train_too(tmp_path, features, objective):
     title, *_ = features.feature_functions(args, data, 0, tmp_path, Console(quiet=True))
     assert title.endswith("-DELVM")
     assert not title.startswith("SM-")
+
+
+def test_features_at_noise_levels_stand_side_by_side(tmp_path, features):
+    args = features.parse_arguments(
+        [*TINY, "--model", "nc-delvm", "--filters", "3", "4", "--strides", "2", "--train-size",
+         "60", "--feature-levels", "0.1", "1"]
+    )  # fmt: skip
+    data = load_data(args.dataset, args.train_size, args.validation, 0)
+    methods = features.feature_functions(args, data, 0, tmp_path, Console(quiet=True))
+    trained, random = (np.asarray(f(data.x_test[:9])) for f, _ in list(methods.values())[:2])
+    assert trained.shape == random.shape
+    low, high = np.split(trained, 2, axis=1)
+    assert not np.allclose(low, high, atol=1e-4)
 
 
 def test_the_gain_is_taken_seed_by_seed(features):

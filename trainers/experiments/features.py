@@ -1,7 +1,7 @@
 """Scoring features by a linear classifier: what the programs on features share."""
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.decomposition import PCA
 
 from delvm_tf.datasets import Dataset, load
+from delvm_tf.models.noise_conditional.energy_model import NoiseConditionalEnergyModel
 from delvm_tf.models.reconstruction_model import ReconstructionModel
 from trainers.evaluation.feature_table import feature_table
 from trainers.experiments.readouts import Probe
@@ -61,8 +62,9 @@ def score_features(
 
 
 def model_features(
-    model: ReconstructionModel, images: bool, pool: int = 2, layers: str = "all"
-) -> FeatureFunction:
+    model: ReconstructionModel, images: bool, pool: int = 2, layers: str = "all",
+    levels: Sequence[float] = (),
+) -> FeatureFunction:  # fmt: skip
     """The features of a model.
 
     Args:
@@ -70,8 +72,17 @@ def model_features(
         images: whether it takes images as they are, and not as vectors.
         pool: side of the max-pooling; 1 for none.
         layers: `"all"` or `"last"`.
+        levels: of noise, whose features stand side by side; of a model that knows them.
     """
-    return lambda batch: model.features(as_inputs(batch, images), pool=pool, layers=layers)
+
+    def features(batch: Any) -> np.ndarray:
+        x = as_inputs(batch, images)
+        if not isinstance(model, NoiseConditionalEnergyModel) or not levels:
+            return np.asarray(model.features(x, pool=pool, layers=layers))
+        found = [model.features(x, pool=pool, layers=layers, sigma=sigma) for sigma in levels]
+        return np.concatenate([np.asarray(each) for each in found], axis=1)
+
+    return features
 
 
 def as_inputs(x: np.ndarray, images: bool) -> np.ndarray:
