@@ -1,6 +1,7 @@
 """Filters of image patches by any method, and features by any encoder."""
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from delvm_tf.features import (
     random_patches,
 )
 from delvm_tf.keras_private import all_layers
+from delvm_tf.models.noise_conditional.energy_model import NoiseConditionalEnergyModel
 from delvm_tf.models.reconstruction_model import ReconstructionModel
 
 HIDDEN = "hidden"  # the encoder that a model brings along, E[h|p]
@@ -92,7 +94,8 @@ class Learned(NamedTuple):
 
     Attributes:
         filters: linear filters of whitened patches, (d, filters), or None for a model without.
-        hidden: whitened patches to the model's E[h|p], or None without a model.
+        hidden: whitened patches to the model's E[h|p], at each of its noise levels if it knows
+            any, or None without a model.
     """
 
     filters: np.ndarray | None
@@ -152,8 +155,12 @@ def learn_model(specification: Specification, patches: np.ndarray, seed: int) ->
     """
     model = specification.train(patches, seed)
 
-    def hidden(p):
-        return model.normalized_hidden(model.normalization(p))
+    def hidden(p: tf.Tensor) -> tf.Tensor:
+        z = model.normalization(p)
+        if not isinstance(model, NoiseConditionalEnergyModel):
+            return model.normalized_hidden(z)
+        levels = [tf.constant(math.log(sigma), z.dtype) for sigma in model.noise_levels]
+        return tf.concat([model.normalized_hidden(z, level) for level in levels], axis=1)
 
     return Learned(linear_filters(model), hidden)
 

@@ -57,6 +57,16 @@ def test_every_method_learns_something_to_encode_by(patches, name):
     assert codes.std(axis=0).min() > 0
 
 
+def test_a_model_that_knows_levels_encodes_at_each_of_them(patches):
+    recipe = patch_recipe(RECIPES, "dsm-nc-delvm", 6).changed({"epochs": 2})
+    codes = learn_model(recipe, patches, seed=0).encoder("hidden")(tf.constant(patches)).numpy()
+    model = recipe.train(patches, 0)
+    assert model.noise_levels == (1.0, 0.5, 0.25)
+    for sigma, found in zip(model.noise_levels, np.split(codes, 3, axis=1), strict=True):
+        np.testing.assert_allclose(found, model.hidden(patches, sigma=sigma), atol=1e-5)
+    assert not np.allclose(codes[:, :6], codes[:, 12:], atol=1e-3)
+
+
 def test_encoders_that_a_method_cannot_have_are_refused(patches):
     with pytest.raises(ValueError, match=r"'hidden' is that of a model.*rectifier"):
         Learned(patches.T).encoder("hidden")
