@@ -16,6 +16,7 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 
+import tensorflow as tf
 from rich.console import Console
 
 from delvm_tf.datasets import Dataset
@@ -44,10 +45,11 @@ from trainers.experiments.patch_layers import UpperLayers
 from trainers.experiments.patches import (
     DICTIONARIES,
     ENCODER_NAMES,
+    EPSILON,
     HIDDEN,
     METHODS,
     PatchRecipe,
-    learn,
+    learn_from_images,
     patch_recipe,
 )
 from trainers.experiments.readouts import READOUTS, Probe, readout
@@ -93,7 +95,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add_setting_arguments(parser, without=(*layers, "normalization"))
     features = parser.add_argument_group("features and their classifier")
     features.add_argument(
-        "--epsilon", type=float, default=1e-3, help="of the whitening of patches to be encoded"
+        "--epsilon", type=float, default=EPSILON, help="of the whitening of patches to be encoded"
     )
     features.add_argument("--grid", type=int, default=2, help="parts of the image along each side")
     features.add_argument(
@@ -160,14 +162,11 @@ def run_method(
     """Learn by one method and measure it under each encoder; the first seed gives a picture."""
     recipe = args.recipes[name]
     data = load_data(args.dataset, args.train_size, args.validation, seed)
-    raw = sample_patches(data.x_train, args.patch_size, args.patches, seed)
-    whiten, whiten_to_learn = (
-        PatchWhitening(raw, epsilon=epsilon) for epsilon in (args.epsilon, recipe.epsilon)
-    )
     started = time.perf_counter()
-    learned = learn(name, recipe, whiten_to_learn(raw).numpy(), args.filters, seed)
+    whiten, learned = learn_from_images(
+        name, recipe, data.x_train, args.patch_size, args.filters, args.patches, seed, args.epsilon
+    )
     train_seconds = time.perf_counter() - started
-    learned = learned.after(whiten.change_to(whiten_to_learn))
     if learned.filters is not None and seed == args.seeds[0]:
         shape = (args.patch_size, args.patch_size, data.x_train.shape[-1])
         save_figure(plot_filters(learned.filters, shape), folder / f"filters-{name}.png")
@@ -175,7 +174,7 @@ def run_method(
     for encoder, threshold in encoders(args, recipe):
         started = time.perf_counter()
         encode = learned.encoder(encoder, threshold)
-        codes = int(encode(whiten(raw[:1])).shape[-1])
+        codes = int(encode(tf.zeros((1, len(whiten.shift)))).shape[-1])
         pooling = new_pooling(args)
         lowest = PatchFeatures(args.patch_size, whiten, encode, pooling)
         layers = upper_layers(args).grown(

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from trainers.experiments import patches as experiments
 from trainers.experiments.patches import Learned
 
 PROGRAM = Path(__file__).parents[2] / "trainers" / "patches.py"
@@ -67,7 +68,7 @@ def test_it_tries_every_encoder_and_threshold_that_is_asked_for(patches, monkeyp
 
 
 def test_an_interrupted_run_goes_on_after_the_last_method(patches, monkeypatch, tmp_path, capsys):
-    learn = patches.learn
+    learn = experiments.learn
 
     def interrupted(name, *rest):
         if name == "random":
@@ -75,10 +76,10 @@ def test_an_interrupted_run_goes_on_after_the_last_method(patches, monkeypatch, 
         return learn(name, *rest)
 
     methods = ("--method", "random-patches", "random")
-    monkeypatch.setattr(patches, "learn", interrupted)
+    monkeypatch.setattr(experiments, "learn", interrupted)
     assert run(patches, monkeypatch, tmp_path, *methods) == 130
     assert not (tmp_path / "out").exists()
-    monkeypatch.setattr(patches, "learn", learn)
+    monkeypatch.setattr(experiments, "learn", learn)
     assert run(patches, monkeypatch, tmp_path, *methods) == 0
     assert "random-patches, seed 0: done before the interruption" in capsys.readouterr().out
     assert len(read(tmp_path)) == 2
@@ -127,7 +128,7 @@ def test_all_methods_see_the_same_patches_of_the_training_images(patches, monkey
         seen.append(whitened)
         return Learned(whitened[:filters].T)
 
-    monkeypatch.setattr(patches, "learn", learn)
+    monkeypatch.setattr(experiments, "learn", learn)
     assert run(patches, monkeypatch, tmp_path) == 0
     np.testing.assert_array_equal(seen[0], seen[1])
     np.testing.assert_array_equal(seen[0], seen[2])

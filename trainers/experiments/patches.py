@@ -13,10 +13,12 @@ from delvm_tf.catalog import MODELS, OBJECTIVES, Recipe, Recipes, Specification
 from delvm_tf.features import (
     ENCODERS,
     Encoder,
+    PatchWhitening,
     kmeans,
     make_encoder,
     random_filters,
     random_patches,
+    sample_patches,
 )
 from delvm_tf.keras_private import all_layers
 from delvm_tf.models.noise_conditional.energy_model import NoiseConditionalEnergyModel
@@ -24,6 +26,7 @@ from delvm_tf.models.reconstruction_model import ReconstructionModel
 
 HIDDEN = "hidden"  # the encoder that a model brings along, E[h|p]
 ENCODER_NAMES = (*ENCODERS, HIDDEN)
+EPSILON = 1e-3  # of the whitening of patches to be encoded
 
 
 class Dictionary(NamedTuple):
@@ -145,6 +148,32 @@ def learn(
     if method in DICTIONARIES:
         return Learned(DICTIONARIES[method].learn(patches, filters, seed))
     return learn_model(recipe, patches, seed)
+
+
+def learn_from_images(
+    method: str, recipe: PatchRecipe, images: np.ndarray, size: int, filters: int, patches: int,
+    seed: int, epsilon: float = EPSILON,
+) -> tuple[PatchWhitening, Learned]:  # fmt: skip
+    """What a method makes of patches of images, and the whitening it encodes patches in.
+
+    Args:
+        method: as of `learn`.
+        recipe: of the method, with the whitening that it learns in.
+        images: (n, height, width, channels), with values between 0 and 255.
+        size: side of a patch.
+        filters: how many.
+        patches: to learn on.
+        seed: of all draws.
+        epsilon: of the whitening for the encoder.
+
+    Raises:
+        TrainingDiverged: if a model ran away.
+    """
+    raw = sample_patches(images, size, patches, seed)
+    whiten = PatchWhitening(raw, epsilon=epsilon)
+    to_learn = PatchWhitening(raw, epsilon=recipe.epsilon)
+    learned = learn(method, recipe, to_learn(raw).numpy(), filters, seed)
+    return whiten, learned.after(whiten.change_to(to_learn))
 
 
 def learn_model(specification: Specification, patches: np.ndarray, seed: int) -> Learned:

@@ -11,10 +11,12 @@ import delvm_tf.datasets as datasets
 from delvm_tf.datasets.dataset import Dataset
 from delvm_tf.detection import AnomalyDetector
 from delvm_tf.detection.baselines import BASELINES
+from delvm_tf.features import PatchFeatures
 from delvm_tf.models.reconstruction_model import ReconstructionModel
 from delvm_tf.objectives.score_matching import PrintedSignWarning
 from delvm_tf.training.divergence import TrainingDiverged
 from trainers.evaluation.probe import LinearProbe
+from trainers.evaluation.ridge import RidgeProbe
 from trainers.experiments import anomaly, features
 from trainers.experiments.paper.cells import Cell
 from trainers.experiments.paper.tables import (
@@ -22,10 +24,13 @@ from trainers.experiments.paper.tables import (
     COMPONENTS,
     PCA_FEATURES,
     RAW_PIXELS,
+    TODAY,
     Probe,
     Protocol,
 )
+from trainers.experiments.patches import PatchRecipe, learn_from_images, patch_recipe
 from trainers.experiments.subsets import subset
+from trainers.recipes import recipes_in
 
 MEASURES = ("f1", "auroc", "precision", "recall", "average_precision")
 Numbers = dict[str, float]
@@ -141,8 +146,21 @@ def _chosen(row: Any) -> Numbers:
     return {name: float(row[name]) for name in MEASURES}
 
 
+def _codes_of_patches(data: Dataset, seed: int) -> Numbers:
+    """The pipeline of `trainers/patches.py`, with its usual settings, on the same images."""
+    method, filters = "dsm-delvm", 400
+    recipe = patch_recipe(recipes_in("patches", PatchRecipe), method, filters)
+    count = min(100_000, 50 * len(data.x_train))
+    whiten, learned = learn_from_images(method, recipe, data.x_train, 6, filters, count, seed)
+    encode = learned.encoder(recipe.encoder, recipe.threshold)
+    function = PatchFeatures(6, whiten, encode, pooling=3, power=0.5, mirrored=True)
+    return features.score_features(function, data, RidgeProbe(seed=seed))._asdict()
+
+
 def _baseline(cell: Cell, data: Dataset) -> Numbers:
     if cell.probe is not None:
+        if cell.method == TODAY:
+            return _codes_of_patches(data, cell.seed)
         functions = {
             RAW_PIXELS: lambda: features.raw_pixels,
             PCA_FEATURES: lambda: features.principal_components(

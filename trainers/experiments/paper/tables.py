@@ -10,7 +10,8 @@ RAW_PIXELS = "raw pixels"
 COMPONENTS = 256
 PCA_FEATURES = f"PCA ({COMPONENTS})"
 ALL_ABNORMAL = "all abnormal"
-FEATURE_BASELINES = (RAW_PIXELS, PCA_FEATURES)
+TODAY = "what wins today (codes of patches)"  # 400 filters of DSM-DELVM
+FEATURE_BASELINES = (RAW_PIXELS, PCA_FEATURES, TODAY)
 ANOMALY_BASELINES = (
     ALL_ABNORMAL, "distance to mean", "PCA residual (4)", "PCA residual (16)", "isolation forest",
 )  # fmt: skip

@@ -10,7 +10,7 @@ from delvm_tf.detection.baselines import PCAResidual
 from delvm_tf.metrics.anomaly import anomaly_metrics
 from trainers.experiments.paper.cells import Cell, Maker
 from trainers.experiments.paper.compute import compute, load
-from trainers.experiments.paper.tables import BEATS, SCALES, Probe, Protocol
+from trainers.experiments.paper.tables import BEATS, SCALES, TODAY, Probe, Protocol
 
 
 def changed(cell, **settings):
@@ -95,3 +95,6 @@ def test_features_are_scored_at_every_depth(monkeypatch):
     pixels = compute(Cell(protocol, "raw pixels", 0, probe=probe), data)["results"]["1"]
     assert pixels["features"] == 64
     assert np.isfinite(pixels["accuracy"])
+    today = compute(Cell(protocol, TODAY, 0, probe=probe), data)["results"]["1"]
+    assert today["features"] == 9 * 800
+    assert today["accuracy"] > 0.8
