@@ -22,6 +22,7 @@ from delvm_tf.detection.conformal import raised, selected
 from delvm_tf.detection.criteria import STREAMS, criterion_function, resolved_criterion
 from delvm_tf.detection.criterion import Criterion, Decision, InPython, Scores, anomaly_function
 from delvm_tf.detection.explanation import Explanation, by_rows, explanation_function
+from delvm_tf.detection.images.image_detector import ImageDetector, are_images
 from delvm_tf.detection.labels import NO_CLASSES, read_labels, training_labels
 from delvm_tf.detection.levels.level_detector import LevelDetector
 from delvm_tf.detection.registry import register
@@ -256,6 +257,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         self.__dict__.pop("mean_", None)
         if isinstance(model, LevelDetector):
             self.mean_ = model.views_.mean
+        elif isinstance(model, ImageDetector):
+            self.mean_ = model.mean_
         if not isinstance(X, STREAMS):
             self.mean_ = array.mean(axis=0, dtype=np.float64)
         self.normal_scores_ = np.sort(scores if abnormal is None else scores[~abnormal])
@@ -630,6 +633,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             return fitting.of_levels(
                 rows, names, trusted, self.epochs, seed, self.verbose, callbacks
             )
+        if self.model is None and self.criterion is None and are_images(shape):
+            return fitting.of_images(_values(data)[0], seed)
         if given is None or isinstance(given, Recipe):
             return self._of_recipe(data, shape, seed, callbacks)
         # A copy: training may fail, and scores and threshold must agree.

@@ -6,7 +6,8 @@ import numpy as np
 import tensorflow as tf
 
 from delvm_tf.detection.images.areas import area_means, shrunk
-from delvm_tf.detection.images.symmetries import COUNT, moved, orbit
+from delvm_tf.detection.images.moved_filters import moved_filters
+from delvm_tf.detection.images.symmetries import orbit, patch_orders
 from delvm_tf.detection.levels.compiled import Compiled
 from delvm_tf.detection.registry import register
 from delvm_tf.features.extraction import sample_patches
@@ -31,11 +32,10 @@ class PooledCodes:
     """h = mean over a part of max(0, zᵀw − 0.25), for 4 × 4 parts and 256 unit filters w.
 
     z = (q − m)U(Λ + 0.1)^(−½)Uᵀ is a whitened patch, with q = (p − mean p)/√(var p + ν), their mean
-    m and covariance UΛUᵀ, and ν = 10 on a range of 255. The filters are 32 whitened patches of the
-    training, drawn at random, each in the eight versions that turns and mirrors make of it; mean and
-    covariance are means over these too. So the codes of a turned or mirrored image are those of the
-    image in another order (`code_orders`), and need not be computed. Source of the rest: Coates, Lee
-    and Ng (2011).
+    m and covariance UΛUᵀ, and ν = 10 on a range of 255. The filters are 32 `moved_filters`, each in
+    the eight versions that turns and mirrors make of it; mean and covariance are means over these
+    too. So the codes of a turned or mirrored image are those of the image in another order
+    (`code_orders`), and need not be computed. Source of the rest: Coates, Lee and Ng (2011).
 
     Cost: 512·d multiply-adds for each place of a patch of d values. Memory: that of 16 images'
     patches and codes, some 20 MB for 32 × 32 pixels, whatever the number of images.
@@ -55,9 +55,8 @@ class PooledCodes:
         q = patches - patches.mean(axis=1, keepdims=True)
         q /= np.sqrt(np.square(q).mean(axis=1, keepdims=True) + self.noise)
         mean, whitening = self._whitening(q)
-        kernel = self._filters((q - mean) @ whitening, seed)
-        norms = np.linalg.norm(kernel, axis=1, keepdims=True)
-        kernel = orbit(kernel / np.where(norms > 0, norms, 1), self.size).T
+        filters = moved_filters((q - mean) @ whitening, FILTERS, self.size, seed)
+        kernel = orbit(filters, self.size).T
         # All of it is one product with the patch, its mean taken off, and a shift.
         self.kernel = tf.Variable(whitening @ kernel, dtype=tf.float32, trainable=False)
         shift = -(mean @ whitening) @ kernel - THRESHOLD
@@ -110,15 +109,10 @@ class PooledCodes:
         small = np.concatenate(parts)
         return sample_patches(small, self.size, PATCHES, seed).astype(np.float64)
 
-    def _filters(self, whitened: np.ndarray, seed: int) -> np.ndarray:
-        rng = np.random.default_rng(seed)
-        return whitened[rng.choice(len(whitened), FILTERS, replace=False)]
-
     def _whitening(self, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and whitening matrix of patches and all their versions, (d,) and (d, d)."""
         mean, covariance = q.mean(axis=0), np.cov(q, rowvar=False, bias=True)
-        places = np.arange(q.shape[1]).reshape(1, self.size, self.size, -1)
-        orders = [moved(a, places).ravel() for a in range(COUNT)]
+        orders = patch_orders(self.size, q.shape[1])
         mean = np.mean([mean[order] for order in orders], axis=0)
         covariance = np.mean([covariance[np.ix_(order, order)] for order in orders], axis=0)
         eigenvalues, vectors = np.linalg.eigh(covariance)

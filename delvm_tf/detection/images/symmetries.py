@@ -25,15 +25,20 @@ def products() -> np.ndarray:
     ])  # fmt: skip
 
 
+def patch_orders(size: int, d: int) -> np.ndarray:
+    """How the values of square patches of d values are those of the moved ones, (8, d) of places."""
+    places = np.arange(d).reshape(1, size, size, -1)
+    return np.stack([moved(a, places).ravel() for a in range(COUNT)])
+
+
 def orbit(filters: Any, size: int) -> np.ndarray:
     """All moved versions of filters of square patches, (n, size·size·channels) to (8n, ...).
 
     Version a of filter k has the number 8k + a.
     """
     filters = np.asarray(filters)
-    square = filters.reshape(len(filters), size, size, -1)
-    versions = [moved(a, square).reshape(filters.shape) for a in range(COUNT)]
-    return np.stack(versions, axis=1).reshape(COUNT * len(filters), -1)
+    d = filters.shape[1]
+    return filters[:, patch_orders(size, d)].reshape(COUNT * len(filters), d)
 
 
 def code_orders(grid: int, filters: int) -> np.ndarray:
