@@ -5,7 +5,7 @@ import numpy as np
 from delvm_tf.detection.images.symmetries import patch_orders
 
 ROUNDS = 10
-MOST_PATCHES = 20_000
+MOST_PATCHES = 10_000
 
 
 def moved_filters(patches: np.ndarray, count: int, size: int, seed: int) -> np.ndarray:
