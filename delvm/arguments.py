@@ -41,7 +41,8 @@ def new_parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
     parser = argparse.ArgumentParser(
         prog="delvm",
-        description="Find abnormal rows in tables, and abnormal images: learn what is normal, then score new files.",
+        description="Find abnormal rows in tables, and abnormal images: learn what is normal, then "
+        "score new files.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -13,7 +13,7 @@ import numpy as np
 import delvm_tf as dv
 from delvm.arguments import table_options
 from delvm.folder import CARD, FIT, REPORT, SERVING
-from delvm.images import Images, are_images, read_images
+from delvm.images import FOLDER, Images, are_images, read_images
 from delvm.judging import judged, scores_by_kind, scores_of
 from delvm.protocol import Parts, parted
 from delvm.reading import Given, read
@@ -62,6 +62,11 @@ def _fitted(output: Path, args: argparse.Namespace, talk: Talk) -> dict[str, Any
     warnings.filterwarnings("ignore", ".*constant over the training data")  # of places for text
     if isinstance(given, Given):
         _note_doubtful(data["columns"], given, talk)
+    elif given.label is None and len(folders := sorted({f.parent.name for f in given.files})) > 1:
+        talk.note(
+            f"images of all folders are taken as normal; if some are not, name those that are: "
+            f"--label {FOLDER} --normal {folders[0]}"
+        )
     detector = detector_of(recipe, args)
     parts = parted(given.abnormal, given.rows, detector.threshold == "best_f1", args.seed)
     train(detector, given, parts, talk)

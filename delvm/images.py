@@ -29,12 +29,14 @@ class Images(NamedTuple):
         x: (n, height, width, channels), uint8 or uint16.
         abnormal: which are, (n,) bool; None without labels.
         label: `FOLDER`, or None.
+        pattern: that the files fit.
     """
 
     files: list[Path]
     x: np.ndarray
     abnormal: np.ndarray | None
     label: str | None
+    pattern: str
 
     @property
     def white(self) -> float:
@@ -50,7 +52,7 @@ class Images(NamedTuple):
         """What was understood, as JSON."""
         abnormal = 0 if self.abnormal is None else int(self.abnormal.sum())
         return {
-            "files": [str(file) for file in self.files[:3]], "rows": self.rows, "columns": [],
+            "files": [self.pattern], "rows": self.rows, "columns": [],
             "image": [*self.x.shape[1:]], "left_out": [], "label": self.label,
             "normal": self.rows - abnormal, "abnormal": abnormal, "reading": {},
         }  # fmt: skip
@@ -119,7 +121,7 @@ def read_images(
             known = ", ".join(sorted({*names})[:5])
             raise ValueError(f"no image is in a folder {lost[0]!r}; there are {known}")
         abnormal = np.array([name not in normal for name in names])
-    return Images(files, _pixels(files), abnormal, label)
+    return Images(files, _pixels(files), abnormal, None if label is None else FOLDER, pattern)
 
 
 def _pixels(files: list[Path]) -> np.ndarray:

@@ -32,10 +32,11 @@ def card(summary: Mapping[str, Any]) -> str:
         summary: what `delvm fit` knows of a model.
     """
     image = summary["data"].get("image")
+    found = "images of this size" if image else "rows in tables with these columns"
     facts = {**data_facts(summary["data"]), **model_facts(summary)}
     parts = [
         "# Model card\n",
-        f"Finds abnormal {'images of this size' if image else 'rows in tables with these columns'}.\n",
+        f"Finds abnormal {found}.\n",
         *(f"- **{name}**: {_escaped(value)}" for name, value in facts.items()),
     ]
     if not image:

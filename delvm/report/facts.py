@@ -48,9 +48,8 @@ def data_facts(data: Mapping[str, Any]) -> dict[str, str]:
     if data["left_out"]:
         facts["left out"] = ", ".join(data["left_out"])
     if data["label"] is not None:
-        facts["labels"] = (
-            f"{'' if image else 'column '}{data['label']}: {data['normal']:,} normal, {data['abnormal']:,} abnormal"
-        )
+        label = f"{'' if image else 'column '}{data['label']}"
+        facts["labels"] = f"{label}: {data['normal']:,} normal, {data['abnormal']:,} abnormal"
     return facts
 
 

@@ -19,11 +19,14 @@ def principal_components(z: np.ndarray, count: int, seed: int) -> tuple[np.ndarr
         seed: of the start.
 
     Returns:
-        (d, count) float32 and (count,) float64.
+        (d, count) float32 and (count,) float64; zeros where the variance is below a millionth of
+        the greatest, and random directions where there is none at all.
     """
     n, d = z.shape
     start = np.random.default_rng(seed).standard_normal((d, min(count + MORE, n, d)))
     found = start.astype(np.float32)
+    if not z.any():
+        return _orthogonal(found)[:, :count], np.zeros(count)
     for _ in range(ROUNDS):
         found = _orthogonal(z.T @ _orthogonal(z @ found))
     seen = z @ found

@@ -26,7 +26,7 @@ def products() -> np.ndarray:
 
 
 def patch_orders(size: int, d: int) -> np.ndarray:
-    """How the values of square patches of d values are those of the moved ones, (8, d) of places."""
+    """How the values of square patches of d values are those of the moved ones, (8, d) places."""
     places = np.arange(d).reshape(1, size, size, -1)
     return np.stack([moved(a, places).ravel() for a in range(COUNT)])
 

@@ -65,7 +65,7 @@ class Uprightness:
 
 
 def discriminant(codes: np.ndarray, orders: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """w and m̄ of `Uprightness`, (d,) float32 each, by conjugate gradients."""
+    """The w and m̄ of `Uprightness`, (d,) float32 each, by conjugate gradients."""
     mean = codes.mean(axis=0, dtype=np.float64)
     usual = np.mean([mean[order] for order in orders], axis=0)
     z = codes - usual.astype(np.float32)
