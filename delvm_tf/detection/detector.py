@@ -65,7 +65,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         model: anything with `reconstruction_error(x)` or `energy(x)`, a `Criterion`, or a
             scikit-learn outlier detector with `score_samples(x)`. A `Recipe` trains its models;
             the rule of the threshold remains the argument below. None for a `LevelDetector` of
-            rows of a table, and for images or with a `criterion` the DELVM of
+            rows of a table, an `ImageDetector` of images (arrays with sides of 8 or more, and
+            perhaps channels), and for other arrays or with a `criterion` the DELVM of
             `dv.catalog.default_recipe()`.
         threshold: a number; or a rule: `"contamination"`; `"mean_std"`, mean plus one standard
             deviation of the normal scores; or `"best_f1"`, the best F1 on the labelled data given
@@ -77,8 +78,9 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             that a new normal row is called abnormal is at most this, on average over the rows that
             set the threshold, if it is exchangeable with them.
         epochs: how often `fit` shows the model each row before it sets the threshold; None for 0,
-            or of a recipe for what it says. Without a model None is 1,000 steps of 256 rows, and of
-            images 30 epochs, but no more than a million rows in all.
+            or of a recipe for what it says. Without a model None is 1,000 steps of 256 rows, and
+            with a `criterion` 30 epochs, but no more than a million rows in all; for images it
+            plays no part.
         batch_size: examples per training step; a recipe that is given has its own.
         warm_start: go on from the weights that `model_` has, or, at the first `fit`, from those of
             a copy of `model`, instead of starting anew.

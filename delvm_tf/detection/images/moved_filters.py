@@ -12,8 +12,8 @@ def moved_filters(patches: np.ndarray, count: int, size: int, seed: int) -> np.n
     """Unit vectors that patches resemble in one of eight versions, (count, d) float32.
 
     Spherical k-means in which each patch may be turned and mirrored until it fits best: a filter is
-    the mean of its patches, divided by its norm. It begins with random patches. Cost: 16·n·d·count
-    multiply-adds a round.
+    the mean of its patches, divided by its norm. It begins with random patches; a filter that is
+    null in the end becomes a random direction. Cost: 16·n·d·count multiply-adds a round.
 
     Args:
         patches: whitened, (n, size·size·channels), n at least `count`.
@@ -22,7 +22,8 @@ def moved_filters(patches: np.ndarray, count: int, size: int, seed: int) -> np.n
         seed: of the start.
     """
     z = unit(patches[:MOST_PATCHES].astype(np.float32))
-    filters = z[np.random.default_rng(seed).choice(len(z), count, replace=False)]
+    rng = np.random.default_rng(seed)
+    filters = z[rng.choice(len(z), count, replace=False)]
     orders = patch_orders(size, z.shape[1])
     versions = np.stack([z[:, order] for order in orders], axis=1)
     for _ in range(ROUNDS):
@@ -34,7 +35,9 @@ def moved_filters(patches: np.ndarray, count: int, size: int, seed: int) -> np.n
         found = unit(sums)
         # One that no patch is like stays where it is.
         filters = np.where(np.any(sums, axis=1, keepdims=True), found, filters)
-    return filters
+    # Of flat patches there are no directions to be found.
+    drawn = unit(rng.standard_normal(filters.shape)).astype(np.float32)
+    return np.where(np.any(filters, axis=1, keepdims=True), filters, drawn)
 
 
 def unit(rows: np.ndarray) -> np.ndarray:

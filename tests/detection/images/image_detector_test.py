@@ -54,9 +54,8 @@ def test_images_of_a_stream_and_without_channels_get_it_too(digits, detector):
     ds = tf.data.Dataset.from_tensor_slices(x).batch(32)
     streamed = dv.AnomalyDetector(contamination=0.1).fit(ds)
     assert isinstance(streamed.model_, ImageDetector)
-    assert np.corrcoef(streamed.anomaly_score(digits.x_test), detector.anomaly_score(digits.x_test))[
-        0, 1
-    ] > 0.95  # fmt: skip
+    both = [each.anomaly_score(digits.x_test) for each in (streamed, detector)]
+    assert np.corrcoef(both)[0, 1] > 0.95
     assert streamed.explain(x[:1]).contributions.shape == (1, 8, 8, 1)
 
 
@@ -71,7 +70,8 @@ def test_units_do_not_matter(digits, detector):
 def test_heat_maps_add_up_to_the_scores(digits, detector):
     x = digits.x_test[:3]
     contributions, baseline, expected = detector.explain(x)
-    assert contributions.shape == x.shape and expected is None
+    assert contributions.shape == x.shape
+    assert expected is None
     total = contributions.sum(axis=(1, 2, 3)) + baseline
     np.testing.assert_allclose(total, detector.anomaly_score(x), rtol=1e-4, atol=1e-4)
     of_mean = detector.anomaly_score(detector.mean_[np.newaxis])
@@ -86,7 +86,8 @@ def test_a_heat_map_shows_where_a_spot_is():
     detector = dv.AnomalyDetector(holdout=0, contamination=0.1).fit(x)
     heat = detector.explain(spotted).contributions[0]
     quarters = heat.reshape(2, 8, 2, 8).sum(axis=(1, 3))
-    assert quarters[1, 0] > 1 and quarters[1, 0] == quarters.max()
+    assert quarters[1, 0] > 1
+    assert quarters[1, 0] == quarters.max()
 
 
 def test_saved_and_pickled_ones_score_the_same(digits, detector, tmp_path):
@@ -125,7 +126,8 @@ def test_sizes_and_channels(shape):
     assert max(detector.seen_[0]) <= image_detector.LONGEST
     assert len(detector.seen_) == (2 if min(detector.seen_[0]) >= 16 else 1)
     scores = detector.anomaly(x).numpy()
-    assert scores.shape == (shape[0],) and np.isfinite(scores).all()
+    assert scores.shape == (shape[0],)
+    assert np.isfinite(scores).all()
 
 
 @pytest.mark.parametrize("value", [0, 255])
@@ -164,7 +166,8 @@ def test_folders_of_images_are_streams(tmp_path):
     for k, image in enumerate(png(rng.integers(0, 256, (20, 12, 12, 3)))):
         (tmp_path / f"{k}.png").write_bytes(image)
     detector = dv.AnomalyDetector(contamination=0.5).fit(stream(str(tmp_path)))
-    assert isinstance(detector.model_, ImageDetector) and detector.mean_.shape == (12, 12, 3)
+    assert isinstance(detector.model_, ImageDetector)
+    assert detector.mean_.shape == (12, 12, 3)
     (tmp_path / "99.png").write_bytes(png(np.zeros((1, 12, 13, 3)))[0])
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"99\.png"):
         dv.AnomalyDetector(contamination=0.5).fit(stream(str(tmp_path)))

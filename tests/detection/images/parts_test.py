@@ -132,8 +132,11 @@ def test_shrunk_images_are_means_over_areas():
 
 
 def test_what_counts_as_an_image():
-    assert are_images((8, 8)) and are_images((96, 64, 4))
-    assert not are_images((7, 9)) and not are_images((140,)) and not are_images((8, 8, 8, 1))
+    assert are_images((8, 8))
+    assert are_images((96, 64, 4))
+    assert not are_images((7, 9))
+    assert not are_images((140,))
+    assert not are_images((8, 8, 8, 1))
 
 
 def test_components_are_those_of_a_whole_decomposition():
@@ -147,7 +150,9 @@ def test_components_are_those_of_a_whole_decomposition():
     np.testing.assert_allclose(directions.T @ directions, np.eye(10), atol=1e-4)
     line = z[:, :3] * np.float32([1, 0, 0])
     few, none = principal_components(line, 3, seed=0)
-    assert np.isfinite(few).all() and none[0] > 0.1 and np.all(none[1:] < 1e-6)
+    assert np.isfinite(few).all()
+    assert none[0] > 0.1
+    assert np.all(none[1:] < 1e-6)
 
 
 def test_filters_are_found_in_whatever_version_their_patches_come():
@@ -191,12 +196,14 @@ def test_the_discriminant_is_that_of_all_eight_versions():
 def test_what_stands_upright_is_told_from_what_does_not():
     codes, orders = oriented(200, 0)
     score = Uprightness(codes, orders, seed=0)
-    assert score.weight == 1 and score.told > 0.9
+    assert score.weight == 1
+    assert score.told > 0.9
     new, _ = oriented(100, 1)
     upright, fallen = score(new).numpy(), score(new[:, orders[2]]).numpy()
     assert np.mean(upright < fallen) > 0.95
     held = np.quantile(upright, [0.05, 0.95])
-    assert 0.5 < held[1] - held[0] < 2 and abs(np.median(upright)) < 0.5
+    assert 0.5 < held[1] - held[0] < 2
+    assert abs(np.median(upright)) < 0.5
 
 
 def test_what_has_no_direction_counts_nothing():
@@ -212,7 +219,8 @@ def test_what_has_no_direction_counts_nothing():
 def test_constant_codes_have_no_direction():
     codes, orders = oriented(10, 0)
     score = Uprightness(np.ones_like(codes), orders, seed=0)
-    assert score.weight == 0 and np.all(score(codes).numpy() == 0)
+    assert score.weight == 0
+    assert np.all(score(codes).numpy() == 0)
 
 
 def test_nearness_is_the_standardised_log_distance_to_three():
@@ -242,4 +250,5 @@ def test_nearness_is_the_standardised_log_distance_to_three():
 def test_nearness_of_codes_that_are_all_the_same_is_finite():
     score = Nearness(np.ones((10, 6), np.float32), 0)
     found = score(np.stack([np.ones(6), 2 * np.ones(6)]).astype(np.float32)).numpy()
-    assert np.isfinite(found).all() and found[1] > found[0] + 1
+    assert np.isfinite(found).all()
+    assert found[1] > found[0] + 1
