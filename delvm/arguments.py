@@ -41,7 +41,8 @@ def new_parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
     parser = argparse.ArgumentParser(
         prog="delvm",
-        description="Find abnormal rows in tables: learn what is normal, then score new files.",
+        description="Find abnormal rows in tables, and abnormal images: learn what is normal, then "
+        "score new files.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -68,7 +69,9 @@ def _new_command(commands: Any, name: str, text: str) -> argparse.ArgumentParser
 
 def _add_fit(commands: Any) -> None:
     parser = _new_command(
-        commands, "fit", "learn what is normal from a table, and write a model with a report"
+        commands,
+        "fit",
+        "learn what is normal from a table or images, and write a model with a report",
     )
     _add_data(parser, "of normal rows, or with --label of both kinds")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="MODEL", help="folder")
@@ -167,7 +170,10 @@ def add_table_arguments(parser: Any) -> None:
         ("index", "numbers of rows, left out too"),
     ):
         group.add_argument(f"--{name}", nargs="+", action="extend", metavar="COLUMN", help=text)
-    group.add_argument("--label", metavar="COLUMN", help="column of labels, left out too")
+    group.add_argument(
+        "--label", metavar="COLUMN",
+        help="column of labels, left out too; of images 'folder', the one that a file is in",
+    )  # fmt: skip
     group.add_argument(
         "--header", action=argparse.BooleanOptionalAction,
         help="whether the first line of .csv names the columns; settled by types if it can be",

@@ -13,7 +13,7 @@ from delvm_tf.metrics.anomaly import anomaly_metrics
 
 
 def simple_methods(width: int, seed: int) -> dict[str, Any]:
-    """Estimators of rows of `width` standardised numbers, by name."""
+    """Estimators of rows with `width` standardised numbers or components, by name."""
     methods: dict[str, Any] = {
         "isolation forest": IsolationForest(n_estimators=200, random_state=seed),
         "nearest neighbours (5)": NeighbourDistance(5),
@@ -44,7 +44,9 @@ def compared(
         name: of the detector.
     """
     yield {"method": name, **anomaly_metrics(abnormal, scores, detector.threshold_)}
-    for method, estimator in simple_methods(x.shape[1], detector.random_state or 0).items():
+    # Of more numbers than rows there are no more components than rows.
+    width = min(x.shape[1], int(np.sum(y > 0)) // 2)
+    for method, estimator in simple_methods(width, detector.random_state or 0).items():
         simple = AnomalyDetector(
             make_pipeline(StandardScaler(), estimator), threshold=detector.threshold_rule_,
             contamination=detector.contamination, epochs=1, holdout=detector.holdout,

@@ -1,4 +1,4 @@
-"""`delvm fit`: learn what is normal from a table, and write a model with a report."""
+"""`delvm fit`: learn what is normal from a table or images, and write a model with a report."""
 
 import argparse
 import math
@@ -13,6 +13,7 @@ import numpy as np
 import delvm_tf as dv
 from delvm.arguments import table_options
 from delvm.folder import CARD, FIT, REPORT, SERVING
+from delvm.images import FOLDER, Images, are_images, read_images
 from delvm.judging import judged, scores_by_kind, scores_of
 from delvm.protocol import Parts, parted
 from delvm.reading import Given, read
@@ -48,13 +49,24 @@ def _fitted(output: Path, args: argparse.Namespace, talk: Talk) -> dict[str, Any
     arrays_only = recipe is not None and recipe.arrays_only
     most = math.inf if arrays_only else table_rows.SMALL
     options = table_options(args)
-    given = read(args.data[0], options, dict(args.kind), most, args.dates, args.normal)
+    given: Given | Images
+    if are_images(args.data[0]):
+        given = read_images(args.data[0], options, args.kind, args.normal)
+    else:
+        given = read(args.data[0], options, dict(args.kind), most, args.dates, args.normal)
     data = given.summary()
     talk.facts(data_facts(data))
-    talk.table(*column_table(data["columns"]))
-    talk.say()
+    if data["columns"]:
+        talk.table(*column_table(data["columns"]))
+        talk.say()
     warnings.filterwarnings("ignore", ".*constant over the training data")  # of places for text
-    _note_doubtful(data["columns"], given, talk)
+    if isinstance(given, Given):
+        _note_doubtful(data["columns"], given, talk)
+    elif given.label is None and len(folders := sorted({f.parent.name for f in given.files})) > 1:
+        talk.note(
+            f"images of all folders are taken as normal; if some are not, name those that are: "
+            f"--label {FOLDER} --normal {folders[0]}"
+        )
     detector = detector_of(recipe, args)
     parts = parted(given.abnormal, given.rows, detector.threshold == "best_f1", args.seed)
     train(detector, given, parts, talk)
@@ -64,12 +76,12 @@ def _fitted(output: Path, args: argparse.Namespace, talk: Talk) -> dict[str, Any
         talk.note(f"{refused:,} rows miss too many cells to be scored, and are left out of tests")
         parts = parts.without(np.isnan(scores))
     with talk.errors.status("comparing with simple methods"):
-        comparison = judged(detector, given, parts, scores, method_of(recipe))
+        comparison = judged(detector, given, parts, scores, method_of(recipe, given))
     summary = {
         "model": str(output),
         "data": data,
         **_summary(detector, parts, args.seed),
-        "method": method_of(recipe),
+        "method": method_of(recipe, given),
         "comparison": comparison,
         "above": int(np.sum(scores > detector.threshold_)),
     }
@@ -79,7 +91,10 @@ def _fitted(output: Path, args: argparse.Namespace, talk: Talk) -> dict[str, Any
         talk.say()
     strangest = _write(output, detector, summary, given, parts, scores)
     talk.say(f"written: {output}, with {CARD}, {REPORT} and {SERVING}/")
-    talk.say(f"next:    delvm score {output} 'new/*.csv' -o scores.csv --explain {REASONS}")
+    files, more = (
+        ("new/", "") if isinstance(given, Images) else ("'new/*.csv'", f" --explain {REASONS}")
+    )
+    talk.say(f"next:    delvm score {output} {files} -o scores.csv{more}")
     return {**summary, "strangest": strangest}
 
 
@@ -102,7 +117,7 @@ def _summary(detector: dv.AnomalyDetector, parts: Parts, seed: int) -> dict[str,
 
 
 def _write(
-    output: Path, detector: dv.AnomalyDetector, summary: dict[str, Any], given: Given,
+    output: Path, detector: dv.AnomalyDetector, summary: dict[str, Any], given: Given | Images,
     parts: Parts, scores: np.ndarray,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Write all of the folder at once; the strangest rows, which the report shows."""
@@ -111,8 +126,9 @@ def _write(
     def beside(folder: Path) -> None:
         # The card of the served model goes to servers, and holds no rows.
         version = dv.export_saved_model(
-            detector, folder / SERVING, about={FIT: summary}, explain=True
-        )
+            detector, folder / SERVING, about={FIT: summary}, explain=True,
+            white=given.white if isinstance(given, Images) else None,
+        )  # fmt: skip
         strangest.extend(strangest_rows(dv.serving.load(version), given, parts, scores))
         report = page({**summary, "strangest": strangest}, scores_by_kind(detector, parts, scores))
         (folder / CARD).write_text(card(summary), encoding="utf-8")

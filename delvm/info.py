@@ -31,7 +31,8 @@ def run(args: argparse.Namespace, talk: Talk) -> dict[str, Any]:
     if summary is not None:
         value = dict(summary)
         talk.facts({**data_facts(summary["data"]), **model_facts(summary), **_others(card)})
-        talk.table(*column_table(summary["data"]["columns"]))
+        if summary["data"]["columns"]:
+            talk.table(*column_table(summary["data"]["columns"]))
         if summary["comparison"]:
             talk.say()
             talk.table(*comparison_table(summary["comparison"]))

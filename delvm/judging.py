@@ -6,6 +6,7 @@ import numpy as np
 
 import delvm_tf as dv
 from delvm.comparison import compared
+from delvm.images import Images
 from delvm.protocol import Parts
 from delvm.reading import Given
 from delvm_tf.inputs.ahead import computed_ahead
@@ -14,8 +15,10 @@ from delvm_tf.schema import arrow
 MOST_ROWS = 20_000  # that simple methods learn from
 
 
-def scores_of(detector: dv.AnomalyDetector, given: Given) -> np.ndarray:
+def scores_of(detector: dv.AnomalyDetector, given: Given | Images) -> np.ndarray:
     """Anomaly scores of all rows; NaN where too many cells are missing."""
+    if isinstance(given, Images):
+        return detector.anomaly_score(given.x)
     most = 0 if detector.schema_ is None else detector.schema_.most_missing
 
     def scored(table: Any) -> np.ndarray:
@@ -29,7 +32,11 @@ def scores_of(detector: dv.AnomalyDetector, given: Given) -> np.ndarray:
 
 
 def judged(
-    detector: dv.AnomalyDetector, given: Given, parts: Parts, scores: np.ndarray, method: str
+    detector: dv.AnomalyDetector,
+    given: Given | Images,
+    parts: Parts,
+    scores: np.ndarray,
+    method: str,
 ) -> list[dict[str, Any]]:
     """Figures of merit of the detector and of simple methods; none without rows of both kinds."""
     if not parts.tested or given.abnormal is None:
@@ -39,7 +46,11 @@ def judged(
         fit = fit[np.random.default_rng(detector.random_state).permutation(len(fit))[:MOST_ROWS]]
     labels = np.where(given.abnormal[fit], -1, 1)
     # Both in one pass over the files.
-    numbers = _numbers(detector, given.take(np.concatenate([fit, test])))
+    both = np.concatenate([fit, test])
+    if isinstance(given, Images):
+        numbers = given.pixels(both)
+    else:
+        numbers = _numbers(detector, given.take(both))
     return [
         *compared(
             detector, numbers[: len(fit)], labels, numbers[len(fit) :],

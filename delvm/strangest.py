@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from delvm.images import Images
 from delvm.protocol import Parts
 from delvm.reading import Given
 from delvm_tf.serving import ServedModel
@@ -13,17 +14,25 @@ ROWS, REASONS = 10, 3  # shown, and columns told of each
 
 
 def strangest_rows(
-    served: ServedModel, given: Given, parts: Parts, scores: np.ndarray
+    served: ServedModel, given: Given | Images, parts: Parts, scores: np.ndarray
 ) -> list[dict[str, Any]]:
     """File, number, part, score and reasons of each, as JSON.
 
     Args:
         served: the model, with explanations.
-        given: the table.
+        given: the table, or the images, of which parts are told in place of columns.
         parts: its rows.
         scores: of all rows, (n,); NaN of those that have none.
     """
     order = np.argsort(-scores, kind="stable")[: min(ROWS, int(np.sum(~np.isnan(scores))))]
+    if isinstance(given, Images):
+        return [
+            {
+                "file": str(given.files[row]), "row": 0, "score": float(scores[row]),
+                "part": _part(parts, row), "reasons": told,
+            }
+            for row, told in zip(map(int, order), given.told(served, order, REASONS), strict=True)
+        ]  # fmt: skip
     table = given.take(order)
     count = min(REASONS, len(table.column_names))
     told = {k: v.to_pylist() for k, v in reasons(served, table, count).items()}

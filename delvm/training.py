@@ -1,4 +1,4 @@
-"""A detector trained on the rows of a table that it may see."""
+"""A detector trained on the rows of a table, or the images, that it may see."""
 
 import argparse
 
@@ -6,6 +6,7 @@ import numpy as np
 
 import delvm_tf as dv
 from delvm.chosen_rows import ChosenRows
+from delvm.images import Images
 from delvm.progress import TrainingProgress
 from delvm.protocol import Parts
 from delvm.reading import Given
@@ -15,7 +16,7 @@ from delvm_tf.detection.fitting import criterion_of
 from delvm_tf.schema.learning import all_refused
 
 CONTAMINATION = 0.01
-LEVELS = "energies at noise levels"
+LEVELS, IMAGES = "energies at noise levels", "codes of patches"
 
 
 def recipe_of(asked: str | None) -> Recipe | None:
@@ -48,27 +49,29 @@ def detector_of(recipe: Recipe | None, args: argparse.Namespace) -> dv.AnomalyDe
     )
 
 
-def train(detector: dv.AnomalyDetector, given: Given, parts: Parts, talk: Talk) -> None:
+def train(detector: dv.AnomalyDetector, given: Given | Images, parts: Parts, talk: Talk) -> None:
     """Fit the detector, with a bar of progress."""
     rows, labels = _shown(given, parts)
     with TrainingProgress(talk.errors) as progress:
         callbacks = [progress.callback("training")]
-        if given.in_memory:
+        if isinstance(given, Images):
+            detector.fit(given.x[rows], labels, callbacks=callbacks)
+        elif given.in_memory:
             with all_refused(given.source, detector.dates):
                 detector.fit(given.sample.take(rows), labels, callbacks=callbacks)
         else:
             detector.fit(ChosenRows(given.source, rows, given.abnormal), callbacks=callbacks)
 
 
-def method_of(recipe: Recipe | None) -> str:
+def method_of(recipe: Recipe | None, given: Given | Images) -> str:
     """What tables call the detector of a recipe, or that without one."""
     if recipe is None:
-        return LEVELS
+        return IMAGES if isinstance(given, Images) else LEVELS
     criterion = criterion_of(recipe, None).replace("_", " ")
     return f"{recipe.title}, {criterion}{recipe.detection.together}"
 
 
-def _shown(given: Given, parts: Parts) -> tuple[np.ndarray, np.ndarray | None]:
+def _shown(given: Given | Images, parts: Parts) -> tuple[np.ndarray, np.ndarray | None]:
     """Rows for the detector to fit on, and their labels, +1 for normal and −1 for abnormal.
 
     It sees all abnormal rows, unless labels choose the threshold. They then decide nothing but

@@ -33,6 +33,7 @@ from trainers.experiments.one_vs_rest import (
     baseline_scores,
     class_table,
     contrast_normalized,
+    default_scores,
     load_one_vs_rest,
     model_scores,
     norm_scores,
@@ -43,7 +44,8 @@ from trainers.experiments.one_vs_rest import (
 from trainers.plots.classes import plot_class_scores
 from trainers.results import Results
 
-PARTS = ("baselines", "model", "patches")
+PARTS = ("baselines", "model", "patches", "default")
+USUAL_PARTS = ("baselines", "model", "patches")
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -66,8 +68,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "are normalised each for itself",
     )  # fmt: skip
     parser.add_argument(
-        "--parts", nargs="+", default=list(PARTS), choices=PARTS, help="in the order to be run in"
-    )
+        "--parts", nargs="+", default=list(USUAL_PARTS), choices=PARTS,
+        help="in the order to be run in; 'default' is the detector of images without settings",
+    )  # fmt: skip
     add_recipe_arguments(parser, "SM-DELVM")
     features = parser.add_argument_group("features and their detectors")
     features.add_argument("--pool", type=int, default=8, help="of the model's feature maps")
@@ -103,6 +106,8 @@ def run_part(
         found.update(norm_scores(data) | baseline_scores(seen, seed))
     elif part == "model":
         found.update(model_scores(args.recipe, seen, seed, args.pool))
+    elif part == "default":
+        found.update(default_scores(data, seed))
     else:
         for name, recipe in args.patch_recipes.items():
             found.update(patch_scores(name, recipe, data, seen, seed, patch_settings(args)))

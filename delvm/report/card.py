@@ -9,11 +9,11 @@ from delvm.talk import shown
 
 USE = """## Use
 
-    delvm score {model} 'new/*.csv' -o scores.csv --explain 3
+    delvm score {model} {files} -o scores.csv{more}
     delvm info {model}
     delvm export {model} -o saved_models/mine
 
-In Python: `dv.load_detector(folder).is_anomaly(table)`, or without this library's models
+In Python: `dv.load_detector(folder).is_anomaly({kind})`, or without this library's models
 `dv.serving.load(folder / "serving")`. `serving/` is what TensorFlow Serving mounts, and
 `report.html` has figures.
 
@@ -31,20 +31,33 @@ def card(summary: Mapping[str, Any]) -> str:
     Args:
         summary: what `delvm fit` knows of a model.
     """
+    image = summary["data"].get("image")
+    found = "images of this size" if image else "rows in tables with these columns"
     facts = {**data_facts(summary["data"]), **model_facts(summary)}
     parts = [
         "# Model card\n",
-        "Finds abnormal rows in tables with these columns.\n",
+        f"Finds abnormal {found}.\n",
         *(f"- **{name}**: {_escaped(value)}" for name, value in facts.items()),
-        "\n## Columns\n",
-        _table(column_table(summary["data"]["columns"])),
     ]
+    if not image:
+        parts += ["\n## Columns\n", _table(column_table(summary["data"]["columns"]))]
     if summary["comparison"]:
         parts += [
             "\n## Against simple methods\n",
             _table(comparison_table(summary["comparison"])),
         ]
-    return "\n".join([*parts, "", USE.format(model=summary["model"])])
+    return "\n".join(
+        [
+            *parts,
+            "",
+            USE.format(
+                model=summary["model"],
+                files="new/" if image else "'new/*.csv'",
+                more="" if image else " --explain 3",
+                kind="images" if image else "table",
+            ),
+        ]
+    )
 
 
 def _table(table: Table) -> str:

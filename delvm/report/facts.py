@@ -34,18 +34,22 @@ def data_facts(data: Mapping[str, Any]) -> dict[str, str]:
     """What was understood of the files."""
     files = data["files"]
     names = ", ".join(files[:3]) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
-    rows = f"{data['rows']:,} rows, {len(data['columns'])} columns"
+    image = data.get("image")
+    if image:
+        rows = f"{data['rows']:,} images of {image[0]} × {image[1]} pixels, {image[2]} channels"
+    else:
+        rows = f"{data['rows']:,} rows, {len(data['columns'])} columns"
     facts = {"data": f"{names}: {rows}"}
     missing = sum(column["missing"] for column in data["columns"])
-    facts["missing cells"] = f"{missing:,}" if missing else "none"
+    if not image:
+        facts["missing cells"] = f"{missing:,}" if missing else "none"
     if data.get("sampled", data["rows"]) < data["rows"]:
         facts["values"] = f"those of the columns are of {data['sampled']:,} random rows"
     if data["left_out"]:
         facts["left out"] = ", ".join(data["left_out"])
     if data["label"] is not None:
-        facts["labels"] = (
-            f"column {data['label']}: {data['normal']:,} normal, {data['abnormal']:,} abnormal"
-        )
+        label = f"{'' if image else 'column '}{data['label']}"
+        facts["labels"] = f"{label}: {data['normal']:,} normal, {data['abnormal']:,} abnormal"
     return facts
 
 

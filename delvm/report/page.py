@@ -32,6 +32,11 @@ REASONS = (
     "row. Rows are counted from 0, without header and blank lines. Scores of rows that were "
     "trained on are a little too low."
 )
+IMAGE_REASONS = (
+    "The ninths of an image that raise its score most, with the mean value of their pixels; the "
+    "numbers in parentheses say how much they add to the score, above that of the mean image. "
+    "Scores of images that were trained on are a little too low."
+)
 
 
 def page(summary: Mapping[str, Any], scores: Mapping[str, np.ndarray]) -> str:
@@ -42,6 +47,7 @@ def page(summary: Mapping[str, Any], scores: Mapping[str, np.ndarray]) -> str:
         scores: anomaly scores by the kind of row, for the histogram; see `histogram`.
     """
     title = f"What is normal in {', '.join(summary['data']['files'][:3])}"
+    image = summary["data"].get("image")
     facts = {**data_facts(summary["data"]), **model_facts(summary)}
     parts = [
         f"<h1>{html.escape(title)}</h1>",
@@ -59,9 +65,10 @@ def page(summary: Mapping[str, Any], scores: Mapping[str, np.ndarray]) -> str:
         ]
     parts += [
         "<h2>The strangest rows</h2>", _table(strangest_table(summary["strangest"])),
-        f"<p class=small>{REASONS}</p>",
-        "<h2>Columns</h2>", _table(column_table(summary["data"]["columns"])),
+        f"<p class=small>{IMAGE_REASONS if image else REASONS}</p>",
     ]  # fmt: skip
+    if not image:
+        parts += ["<h2>Columns</h2>", _table(column_table(summary["data"]["columns"]))]
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f"<title>{html.escape(title)}</title><style>{STYLE}</style></head>\n"

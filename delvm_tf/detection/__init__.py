@@ -7,6 +7,7 @@ from delvm_tf.detection.detector import AnomalyDetector
 from delvm_tf.detection.ensemble import ModelEnsemble
 from delvm_tf.detection.explanation import Explanation, NotExplainedError
 from delvm_tf.detection.feature_detector import FeatureDetector
+from delvm_tf.detection.images.image_detector import ImageDetector
 from delvm_tf.detection.levels.level_detector import LevelDetector
 from delvm_tf.detection.neighbours import NeighbourDistance
 from delvm_tf.detection.principal import PCAResidual, PrincipalGaussian
@@ -24,6 +25,7 @@ __all__ = [
     "Explanation",
     "FeatureDetector",
     "Flatten",
+    "ImageDetector",
     "LayerScores",
     "LevelDetector",
     "ModelEnsemble",

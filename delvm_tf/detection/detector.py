@@ -22,6 +22,7 @@ from delvm_tf.detection.conformal import raised, selected
 from delvm_tf.detection.criteria import STREAMS, criterion_function, resolved_criterion
 from delvm_tf.detection.criterion import Criterion, Decision, InPython, Scores, anomaly_function
 from delvm_tf.detection.explanation import Explanation, by_rows, explanation_function
+from delvm_tf.detection.images.image_detector import ImageDetector, are_images
 from delvm_tf.detection.labels import NO_CLASSES, read_labels, training_labels
 from delvm_tf.detection.levels.level_detector import LevelDetector
 from delvm_tf.detection.registry import register
@@ -64,7 +65,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         model: anything with `reconstruction_error(x)` or `energy(x)`, a `Criterion`, or a
             scikit-learn outlier detector with `score_samples(x)`. A `Recipe` trains its models;
             the rule of the threshold remains the argument below. None for a `LevelDetector` of
-            rows of a table, and for images or with a `criterion` the DELVM of
+            rows of a table, an `ImageDetector` of images (arrays with sides of 8 or more, and
+            perhaps channels), and for other arrays or with a `criterion` the DELVM of
             `dv.catalog.default_recipe()`.
         threshold: a number; or a rule: `"contamination"`; `"mean_std"`, mean plus one standard
             deviation of the normal scores; or `"best_f1"`, the best F1 on the labelled data given
@@ -76,8 +78,9 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             that a new normal row is called abnormal is at most this, on average over the rows that
             set the threshold, if it is exchangeable with them.
         epochs: how often `fit` shows the model each row before it sets the threshold; None for 0,
-            or of a recipe for what it says. Without a model None is 1,000 steps of 256 rows, and of
-            images 30 epochs, but no more than a million rows in all.
+            or of a recipe for what it says. Without a model None is 1,000 steps of 256 rows, and
+            with a `criterion` 30 epochs, but no more than a million rows in all; for images it
+            plays no part.
         batch_size: examples per training step; a recipe that is given has its own.
         warm_start: go on from the weights that `model_` has, or, at the first `fit`, from those of
             a copy of `model`, instead of starting anew.
@@ -256,6 +259,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         self.__dict__.pop("mean_", None)
         if isinstance(model, LevelDetector):
             self.mean_ = model.views_.mean
+        elif isinstance(model, ImageDetector):
+            self.mean_ = model.mean_
         if not isinstance(X, STREAMS):
             self.mean_ = array.mean(axis=0, dtype=np.float64)
         self.normal_scores_ = np.sort(scores if abnormal is None else scores[~abnormal])
@@ -630,6 +635,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             return fitting.of_levels(
                 rows, names, trusted, self.epochs, seed, self.verbose, callbacks
             )
+        if self.model is None and self.criterion is None and are_images(shape):
+            return fitting.of_images(_values(data)[0], seed)
         if given is None or isinstance(given, Recipe):
             return self._of_recipe(data, shape, seed, callbacks)
         # A copy: training may fail, and scores and threshold must agree.

@@ -11,6 +11,7 @@ import tensorflow as tf
 from delvm_tf.catalog.models import MODELS
 from delvm_tf.catalog.recipe import Recipe, default_recipe
 from delvm_tf.detection.ensemble import ensemble_of
+from delvm_tf.detection.images.image_detector import MOST_IMAGES, ImageDetector
 from delvm_tf.detection.levels.level_detector import LevelDetector, rows_looked_at
 from delvm_tf.detection.levels.network import BATCH, STEPS
 from delvm_tf.detection.table_rows import TableRows
@@ -96,7 +97,7 @@ def of_levels(
         verbose: as in Keras.
         callbacks: of Keras.
     """
-    rows = X if isinstance(X, np.ndarray) else _some_rows(X, seed)
+    rows = X if isinstance(X, np.ndarray) else _some_rows(X, seed, rows_looked_at)
     steps = STEPS if epochs is None else max(1, math.ceil(epochs * len(rows) / BATCH))
     detector = LevelDetector(trusted, steps, seed, verbose).fit(rows, callbacks=callbacks)
     if names is not None:
@@ -104,7 +105,18 @@ def of_levels(
     return detector
 
 
-def _some_rows(X: Any, seed: int) -> np.ndarray:
+def of_images(X: Any, seed: int) -> ImageDetector:
+    """The detector of images that was given no model.
+
+    Args:
+        X: images to train on, an array or a stream.
+        seed: of everything that is drawn.
+    """
+    images = X if isinstance(X, np.ndarray) else _some_rows(X, seed, lambda _: MOST_IMAGES)
+    return ImageDetector(seed).fit(images)
+
+
+def _some_rows(X: Any, seed: int, most_of: Callable[[int], int]) -> np.ndarray:
     """Random rows of a stream, as many as are looked at, in one pass: those of the least keys."""
     rng = np.random.default_rng(seed)
     rows, keys, most = np.empty(0), np.empty(0), 0
@@ -121,7 +133,7 @@ def _some_rows(X: Any, seed: int) -> np.ndarray:
 
     for batch in X.rows if isinstance(X, TableRows) else X:
         waiting.append(np.asarray(inputs_of(batch)))
-        most = rows_looked_at(waiting[0].shape[1])
+        most = most_of(waiting[0].shape[1])
         if sum(map(len, waiting)) >= most:
             take()
     if not waiting and not len(rows):

@@ -17,6 +17,7 @@ from delvm_tf.datasets import Dataset, load
 from delvm_tf.detection import (
     AnomalyDetector,
     FeatureDetector,
+    ImageDetector,
     LayerScores,
     NeighbourDistance,
     NoiseScores,
@@ -40,6 +41,7 @@ HELD_OUT = 0.2
 NOISE_LEVELS = (0.0, 0.3, 1.0, 3.0)
 COMPONENTS = 256  # of features, that distances are measured in
 BEST = "neighbours and pixels"  # by held-out training images
+DEFAULT = "default detector of images"
 PIXELS = (1.0, 0.5)  # weights of the standardised scores by features and by pixels
 
 
@@ -154,6 +156,11 @@ def baseline_scores(data: Dataset, seed: int) -> dict[str, Scored]:
     return {
         name: _fitted(make(seed), data.x_train, data.x_test) for name, make in BASELINES.items()
     }
+
+
+def default_scores(data: Dataset, seed: int) -> dict[str, Scored]:
+    """Scores of the detector that images get without any settings, on the images as they are."""
+    return {DEFAULT: _fitted(ImageDetector(seed), data.x_train, data.x_test)}
 
 
 def norm_scores(data: Dataset) -> dict[str, Scored]:

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 
 class Compiled:
-    """A method of rows, (batch, d), as a compiled function of any number of them.
+    """A method of rows, (batch, ...), as a compiled function of any number of them.
 
     A `tf.function` alone would warn of tracing when several objects of the class are called.
 
@@ -25,4 +25,4 @@ class Compiled:
     @staticmethod
     def _call(traced: Any, x: Any) -> Any:
         x = tf.convert_to_tensor(x)
-        return traced.get_concrete_function(tf.TensorSpec((None, x.shape[1]), x.dtype))(x)
+        return traced.get_concrete_function(tf.TensorSpec((None, *x.shape[1:]), x.dtype))(x)

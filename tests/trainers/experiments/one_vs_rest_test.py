@@ -12,6 +12,7 @@ from trainers.experiments.one_vs_rest import (
     baseline_scores,
     class_table,
     contrast_normalized,
+    default_scores,
     feature_detectors,
     load_one_vs_rest,
     model_scores,
@@ -175,3 +176,11 @@ def test_the_table_of_classes_has_means():
     ]  # fmt: skip
     assert list(table[0]) == ["method", "seed", "0 cat", "1 dog", "mean"]
     assert table[3]["mean"] == pytest.approx(0.26)
+
+
+def test_the_default_detector_is_that_of_images_without_settings(digits):
+    found = default_scores(digits, seed=0)
+    (scored,) = found.values()
+    expected = dv.detection.ImageDetector(0).fit(digits.x_train).anomaly(digits.x_test)
+    np.testing.assert_allclose(scored.scores, expected, rtol=1e-5, atol=1e-5)
+    assert roc_auc_score(digits.y_test, scored.scores) > 0.98

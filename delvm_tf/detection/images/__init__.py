@@ -1,0 +1,1 @@
+"""The detector of images that was given no model."""
