@@ -24,6 +24,7 @@ from delvm.strangest import REASONS, strangest_rows
 from delvm.talk import Talk
 from delvm.training import detector_of, method_of, recipe_of, train
 from delvm_tf.detection import saving, table_rows
+from delvm_tf.detection.conformal import kept_rate
 from delvm_tf.serving import model_card
 from delvm_tf.storage.ownership import made_folder
 from delvm_tf.storage.paths import check_checkpoint_path, local_path
@@ -110,6 +111,7 @@ def _summary(detector: dv.AnomalyDetector, parts: Parts, seed: int) -> dict[str,
             "value": detector.threshold_,
             "rule": detector.threshold_rule_,
             "contamination": detector.contamination,
+            "rate": kept_rate(len(detector.normal_scores_), detector.contamination),
         },
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": model_card.versions(),

@@ -17,6 +17,7 @@ from delvm.report.facts import (
 )
 from delvm.talk import Talk
 from delvm_tf.detection import content
+from delvm_tf.detection.conformal import kept_rate
 from delvm_tf.schema import Category, Schema
 from delvm_tf.serving import ModelCard
 
@@ -71,6 +72,7 @@ def _of_detector(model: Path) -> dict[str, Any]:
             "value": detector.threshold_,
             "rule": detector.threshold_rule_,
             "contamination": detector.contamination,
+            "rate": kept_rate(len(detector.normal_scores_), detector.contamination),
             "criterion": detector.criterion_,
         },
         "threshold_rows": len(detector.normal_scores_),

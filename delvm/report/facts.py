@@ -16,7 +16,7 @@ FIGURES = {
     "recall": "recall",
 }  # fmt: skip
 LISTED = 10  # of a list of values
-PROMISE = "which at most {:g} % of new normal rows exceed, if they are drawn as these were"
+PROMISE = "which at most {:.3g} % of new normal rows exceed, if they are drawn as these were"
 
 Table = tuple[Sequence[str], Sequence[Sequence[Any]]]
 
@@ -26,7 +26,7 @@ def threshold_text(threshold: Mapping[str, Any]) -> str:
     rule = threshold["rule"]
     meaning = RULES.get(rule, rule)
     if rule == "contamination" and threshold.get("contamination") is not None:
-        meaning = PROMISE.format(100 * threshold["contamination"])
+        meaning = PROMISE.format(100 * threshold.get("rate", threshold["contamination"]))
     return f"{threshold['value']:.6g}, {meaning}"
 
 

@@ -31,6 +31,11 @@ def score_of_rate(normal: np.ndarray, rate: float) -> float:
     return float(raised(np.sort(normal))[m - max(above, 1)])
 
 
+def kept_rate(normal: int, rate: float) -> float:
+    """What rate `score_of_rate` keeps with m normal scores: 1/(m + 1) where they are too few."""
+    return max(rate, 1 / (normal + 1))
+
+
 def raised(normal: np.ndarray) -> np.ndarray:
     """Normal scores that no rounding of their own rows reaches, where a detector is served.
 

@@ -5,6 +5,7 @@ import pytest
 from sklearn.metrics import f1_score
 
 from delvm_tf.detection import THRESHOLDS
+from delvm_tf.detection.conformal import kept_rate
 from delvm_tf.detection.thresholds import best_f1, contamination, mean_std
 
 
@@ -30,6 +31,16 @@ def test_contamination_bounds_the_rate_of_new_normal_scores(rng, rate):
     ties = np.round(scores)
     above = [new > contamination(np.delete(ties, i), None, rate) for i, new in enumerate(ties)]
     assert np.mean(above) <= rate
+
+
+@pytest.mark.parametrize(("m", "kept"), [(24, 1 / 25), (98, 1 / 99), (99, 0.01), (500, 0.01)])
+@pytest.mark.filterwarnings("ignore:.*too few")
+def test_the_rate_that_is_kept_is_told_where_the_one_asked_for_takes_more_scores(rng, m, kept):
+    """Of all m + 1 exchangeable scores, as above."""
+    assert kept_rate(m, 0.01) == pytest.approx(kept)
+    scores = rng.normal(size=m + 1)
+    above = [new > contamination(np.delete(scores, i), None, 0.01) for i, new in enumerate(scores)]
+    assert np.mean(above) == pytest.approx(kept, rel=0.01)
 
 
 def test_too_few_scores_for_a_rate_are_told():
