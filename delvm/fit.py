@@ -18,13 +18,12 @@ from delvm.judging import judged, scores_by_kind, scores_of
 from delvm.protocol import Parts, parted
 from delvm.reading import Given, read
 from delvm.report.card import card
-from delvm.report.facts import column_table, comparison_table, data_facts, model_facts
+from delvm.report.facts import column_table, comparison_table, data_facts, model_facts, rate_of
 from delvm.report.page import page
 from delvm.strangest import REASONS, strangest_rows
 from delvm.talk import Talk
 from delvm.training import detector_of, method_of, recipe_of, train
 from delvm_tf.detection import saving, table_rows
-from delvm_tf.detection.conformal import kept_rate
 from delvm_tf.serving import model_card
 from delvm_tf.storage.ownership import made_folder
 from delvm_tf.storage.paths import check_checkpoint_path, local_path
@@ -111,7 +110,7 @@ def _summary(detector: dv.AnomalyDetector, parts: Parts, seed: int) -> dict[str,
             "value": detector.threshold_,
             "rule": detector.threshold_rule_,
             "contamination": detector.contamination,
-            "rate": kept_rate(len(detector.normal_scores_), detector.contamination),
+            "rate": rate_of(detector),
         },
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": model_card.versions(),

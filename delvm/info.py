@@ -13,11 +13,11 @@ from delvm.report.facts import (
     comparison_table,
     data_facts,
     model_facts,
+    rate_of,
     threshold_text,
 )
 from delvm.talk import Talk
 from delvm_tf.detection import content
-from delvm_tf.detection.conformal import kept_rate
 from delvm_tf.schema import Category, Schema
 from delvm_tf.serving import ModelCard
 
@@ -72,7 +72,7 @@ def _of_detector(model: Path) -> dict[str, Any]:
             "value": detector.threshold_,
             "rule": detector.threshold_rule_,
             "contamination": detector.contamination,
-            "rate": kept_rate(len(detector.normal_scores_), detector.contamination),
+            "rate": rate_of(detector),
             "criterion": detector.criterion_,
         },
         "threshold_rows": len(detector.normal_scores_),

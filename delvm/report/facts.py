@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import delvm_tf as dv
 from delvm.talk import shown
+from delvm_tf.detection.conformal import kept_rate
 
 RULES = {
     "mean_std": "mean plus one standard deviation of normal scores",
@@ -19,6 +21,13 @@ LISTED = 10  # of a list of values
 PROMISE = "which at most {:.3g} % of new normal rows exceed, if they are drawn as these were"
 
 Table = tuple[Sequence[str], Sequence[Sequence[Any]]]
+
+
+def rate_of(detector: dv.AnomalyDetector) -> float | None:
+    """The false-alarm rate that a threshold keeps; None if it was set by another rule."""
+    if detector.threshold_rule_ != "contamination":
+        return None
+    return kept_rate(len(detector.normal_scores_), detector.contamination)
 
 
 def threshold_text(threshold: Mapping[str, Any]) -> str:

@@ -186,12 +186,14 @@ def test_a_recipe_may_choose_the_threshold_by_labels(delvm, delvm_json, fitted, 
     arguments = ["fit", fitted / "machines.csv", "-o", "m", *READ, "--recipe", "f1.toml"]
     found = delvm_json(*arguments, "--label", "defekt")
     assert found["threshold"]["rule"] == "best_f1"
+    assert found["threshold"]["rate"] is None
     assert "with 10 abnormal ones; tested on 60 normal and 10 abnormal" in found["protocol"]
     done = delvm(*arguments, "--drop", "defekt")
     assert done.returncode == 1
     assert "'best_f1' needs labels" in done.stderr
     found = delvm_json(*arguments, "--drop", "defekt", "--contamination", "0.1")
     assert found["threshold"]["rule"] == "contamination"
+    assert found["threshold"]["rate"] == 0.1
 
 
 @pytest.mark.slow
