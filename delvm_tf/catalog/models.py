@@ -9,7 +9,7 @@ import keras
 from delvm_tf.catalog.objectives import OBJECTIVES, make_objective
 from delvm_tf.catalog.settings import Setting, imported, parameters_of, settings_of
 from delvm_tf.models.reconstruction_model import ReconstructionModel
-from delvm_tf.networks import LevelNetwork, cnn, ffnn, level_cnn, level_ffnn
+from delvm_tf.networks import LevelNetwork, LevelUNet, cnn, ffnn, level_cnn, level_ffnn
 from delvm_tf.objectives.objective import Objective
 
 OF_ONE_ENERGY = tuple(name for name, kind in OBJECTIVES.items() if not kind.noise_conditional)
@@ -69,6 +69,9 @@ MODELS = {
     "nc-dsebm": _nc("NC-DSEBM", "dsebm.NoiseConditionalDSEBM"),
     "density-delvm": ModelKind(
         "density DELVM", "noise_conditional.density.DensityDELVM", ("dual",), "smooth_network"
+    ),
+    "image-delvm": ModelKind(
+        "U-Net DELVM", "noise_conditional.density.DensityDELVM", ("dual",), "level_unet"
     ),
     "autoencoder": ModelKind("AE", "autoencoder.Autoencoder", ("reconstruction",)),
     "conv-autoencoder": ModelKind("CAE", "conv_autoencoder.ConvAutoencoder", ("reconstruction",)),
@@ -170,6 +173,7 @@ def level_network(
 NETWORKS: dict[str, Callable[..., Any]] = {
     "network": network, "level_network": level_network,
     "smooth_network": partial(level_network, activation="silu", kernel_initializer="he_normal"),
+    "level_unet": LevelUNet,
 }  # fmt: skip
 
 

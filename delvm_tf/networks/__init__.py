@@ -5,9 +5,11 @@ from delvm_tf.networks.cnn import cnn
 from delvm_tf.networks.constraints import NonPositive, SpectralNorm
 from delvm_tf.networks.ffnn import ffnn
 from delvm_tf.networks.level_network import LevelNetwork, level_cnn, level_ffnn
+from delvm_tf.networks.level_unet import LevelUNet
 
 __all__ = [
     "LevelNetwork",
+    "LevelUNet",
     "NonPositive",
     "SpectralNorm",
     "cebm_cnn",

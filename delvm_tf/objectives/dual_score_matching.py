@@ -9,7 +9,7 @@ import tensorflow as tf
 from delvm_tf import noise
 from delvm_tf.curvature.differentiability import require_differentiable
 from delvm_tf.curvature.sums import sum_per_example
-from delvm_tf.objectives.noise_levels import drawn_levels
+from delvm_tf.objectives.noise_levels import drawn_levels, levels_around
 from delvm_tf.objectives.objective import Objective, ObjectiveValue
 from delvm_tf.samplers.sampler import positive
 
@@ -29,7 +29,8 @@ class DualScoreMatching(Objective):
 
     The error of U(x, t) in nats a value is that of t∂ₜU/d, integrated over log t from t up.
 
-    Levels are drawn log-uniformly between the ends of the model's ladder. While training, the
+    Levels are drawn between the ends of the model's ladder, log-uniformly, or around a typical one:
+    of images most is learned at levels where they are half seen. While training, the
     reconstruction error that is reported is that of the noisy input, ‖σ∇U(x + σε)‖²; in `evaluate`
     it is that of x at the model's `default_sigma`.
 
@@ -38,11 +39,14 @@ class DualScoreMatching(Objective):
 
     Args:
         time_weight: w.
+        typical_noise: the level around which log σ is normal, or None for log-uniform levels.
+        noise_spread: the standard deviation of log σ around it.
         seed: seed of noise and levels.
 
     Raises:
         TypeError: for a model without densities at all levels, which `dv.DensityDELVM` has.
-        ValueError: if w is not positive.
+        ValueError: if w or the spread is not positive, or the typical level none that the model
+            learns.
 
     Example:
         >>> objective = dv.DualScoreMatching(seed=0)
@@ -52,9 +56,20 @@ class DualScoreMatching(Objective):
     term_names = ("space", "time")
     noise_conditional = True
 
-    def __init__(self, time_weight: float = 1.0, seed: int | None = None, **kwargs: Any):
+    def __init__(
+        self,
+        time_weight: float = 1.0,
+        typical_noise: float | None = None,
+        noise_spread: float = 1.4,
+        seed: int | None = None,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         self.time_weight = positive("time_weight", time_weight)
+        self.typical_noise = (
+            None if typical_noise is None else positive("typical_noise", typical_noise)
+        )
+        self.noise_spread = positive("noise_spread", noise_spread)
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
@@ -82,7 +97,7 @@ class DualScoreMatching(Objective):
             require_differentiable(type(self).__name__, derivatives, specs)
         d = math.prod(z.shape[1:])
         seed = noise.next_seed(self.seed_generator)
-        levels = drawn_levels(model.noise_levels, True, z, noise.fold(seed, 0))
+        levels = self._levels(model, z, noise.fold(seed, 0))
         drawn = tf.ensure_shape(noise.normal(tf.shape(z), noise.fold(seed, 1), z.dtype), z.shape)
         sigma = tf.reshape(tf.exp(levels), (-1,) + (1,) * (z.shape.rank - 1))
         _, gradient, slope = model.normalized_energy_and_derivatives(z + sigma * drawn, levels)
@@ -103,9 +118,27 @@ class DualScoreMatching(Objective):
             watched=(space, weight * squares),
         )
 
+    def _levels(self, model: Any, z: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """Log σ of each example, (batch,)."""
+        if self.typical_noise is None:
+            return drawn_levels(model.noise_levels, True, z, seed)
+        largest, *_, smallest = model.noise_levels
+        if not smallest < self.typical_noise < largest:
+            raise ValueError(
+                f"typical_noise must lie between the levels that the model learns, {smallest:g} and "
+                f"{largest:g}, got {self.typical_noise:g}"
+            )
+        return levels_around(model.noise_levels, self.typical_noise, self.noise_spread, z, seed)
+
     def get_config(self) -> dict[str, Any]:
         """Configuration for saving."""
-        return {**super().get_config(), "time_weight": self.time_weight, "seed": self.seed}
+        return {
+            **super().get_config(),
+            "time_weight": self.time_weight,
+            "typical_noise": self.typical_noise,
+            "noise_spread": self.noise_spread,
+            "seed": self.seed,
+        }
 
 
 def _spared_slope(model: Any, log_sigma: tf.Tensor) -> tf.Tensor:

@@ -64,6 +64,31 @@ def drawn_levels(
     return tf.gather(tf.constant([math.log(level) for level in ladder], z.dtype), index)
 
 
+def levels_around(
+    ladder: tuple[float, ...], typical: float, spread: float, z: tf.Tensor, seed: tf.Tensor
+) -> tf.Tensor:
+    """Log σ of each example, (batch,): normal around log `typical`, between the ends of the ladder.
+
+    Those of a batch are spread evenly over its quantiles, for less variance.
+
+    Source: Karras et al. (2022), Elucidating the design space of diffusion-based generative models,
+    for the normal distribution.
+
+    Args:
+        ladder: levels from the largest to the smallest.
+        typical: e to the mean of log σ.
+        spread: the standard deviation of log σ.
+        z: examples, (batch, ...).
+        seed: of the draw.
+    """
+    u = noise.spread(tf.shape(z)[0], seed, z.dtype)
+    middle = math.log(typical)
+    ends = [(math.log(level) - middle) / spread for level in (ladder[-1], ladder[0])]
+    low, high = (0.5 * math.erfc(-end / math.sqrt(2)) for end in ends)
+    quantile = tf.math.ndtri(low + (high - low) * u)
+    return middle + spread * tf.clip_by_value(quantile, *ends)
+
+
 def leave_one_out_loss(z: tf.Tensor, log_sigma: tf.Tensor) -> tf.Tensor:
     """Minus the leave-one-out log-likelihood of a Parzen window, per value, (batch,).
 
