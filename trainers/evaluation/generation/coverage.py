@@ -46,7 +46,7 @@ def coverage(real: np.ndarray, drawn: np.ndarray, k: int = 5) -> Coverage:
 
 def _share_within(x: np.ndarray, manifold: np.ndarray, k: int) -> float:
     radii = nearest(manifold, manifold, k, own=np.arange(len(manifold))).distances[:, -1]
-    x, manifold = np.float64(x), np.float64(manifold)
+    x, manifold = x.astype(np.float64), manifold.astype(np.float64)
     within = [
         (cdist(x[rows], manifold) <= radii).any(axis=1) for rows in gen_batches(len(x), BLOCK)
     ]

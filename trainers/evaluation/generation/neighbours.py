@@ -40,13 +40,14 @@ def nearest(x: np.ndarray, among: np.ndarray, k: int, own: np.ndarray | None = N
         raise ValueError(
             f"{k} neighbours of each row need {more} rows to be found among, got {len(among)}"
         )
-    flat = np.float32(x.reshape(len(x), -1))
-    others = np.float32(among.reshape(len(among), -1))
+    flat = x.reshape(len(x), -1).astype(np.float32)
+    others = among.reshape(len(among), -1).astype(np.float32)
     center = others.mean(axis=0)
     search = NearestNeighbors(n_neighbors=more, algorithm="brute").fit(others - center)
     rows = search.kneighbors(flat - center, return_distance=False)
     distances = np.stack(
-        [np.linalg.norm(np.float64(flat) - others[rows[:, j]], axis=1) for j in range(more)], axis=1
+        [np.linalg.norm(flat.astype(np.float64) - others[rows[:, j]], axis=1) for j in range(more)],
+        axis=1,
     )
     if own is not None:  # last, at an infinite distance; where it is not found, the farthest goes
         distances[rows == np.asarray(own)[:, np.newaxis]] = np.inf

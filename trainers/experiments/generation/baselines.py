@@ -94,7 +94,7 @@ class Subspace:
     """
 
     def __init__(self, x: np.ndarray):
-        x = np.float64(x)
+        x = x.astype(np.float64)
         self.mean = x.mean(axis=0)
         values, vectors = np.linalg.eigh(np.cov(x, rowvar=False))
         self.variances, self.directions = np.maximum(values[::-1], 0), vectors[:, ::-1]
@@ -110,7 +110,7 @@ class Subspace:
 
     def log_likelihood(self, x: np.ndarray, components: int) -> float:
         """Mean log-density of rows under the Gaussian that keeps so many components, in nats."""
-        squared = np.square((np.float64(x) - self.mean) @ self.directions).mean(axis=0)
+        squared = np.square((x - self.mean) @ self.directions).mean(axis=0)
         variances = np.maximum(self.variances, self.rest(components))
         variances[components:] = self.rest(components)
         return float(-0.5 * np.sum(squared / variances + np.log(2 * math.pi * variances)))
@@ -171,7 +171,7 @@ class PrincipalMixture:
         flat = x.reshape(len(x), -1)
         self.subspace = Subspace(flat)
         size = min(self.subspace.explaining(EXPLAINED), MOST_COMPONENTS, len(flat) // 4)
-        codes = (np.float64(flat) - self.subspace.mean) @ self.subspace.directions[:, :size]
+        codes = (flat - self.subspace.mean) @ self.subspace.directions[:, :size]
         train, held_out = train_test_split(codes, test_size=HELD_OUT, random_state=seed)
 
         def fitted(count: int, rows: np.ndarray) -> GaussianMixture:
