@@ -170,10 +170,40 @@ def level_network(
     return level_cnn(filters, kernel_size, strides, units or (), rank, **common)
 
 
+def level_unet(
+    channels: Sequence[int] = (32, 64, 128),
+    blocks: int | Sequence[int] = 1,
+    activation: str = "silu",
+    waves: int = 8,
+    kernel_initializer: str | keras.Initializer = "he_normal",
+    seed: int | None = None,
+    input_shape: tuple[int, ...] | None = None,
+) -> LevelUNet:
+    """Convolutions of images, down to coarse resolutions and up again.
+
+    Args:
+        channels: of each resolution, from the finest to the coarsest.
+        blocks: of each resolution; one number for all, or one each.
+        activation: see `network`; a smooth one.
+        waves: see `level_network`.
+        kernel_initializer: see `network`.
+        seed: see `network`.
+        input_shape: of one example, to check the layers by; None if it is not known.
+    """
+    if input_shape is not None and len(input_shape) != 3:
+        raise ValueError(
+            f"channels are for images (height, width, channels), but one input has shape "
+            f"{input_shape}"
+        )
+    return LevelUNet(
+        channels, blocks, activation, waves=waves, kernel_initializer=kernel_initializer, seed=seed
+    )
+
+
 NETWORKS: dict[str, Callable[..., Any]] = {
     "network": network, "level_network": level_network,
     "smooth_network": partial(level_network, activation="silu", kernel_initializer="he_normal"),
-    "level_unet": LevelUNet,
+    "level_unet": level_unet,
 }  # fmt: skip
 
 

@@ -13,15 +13,17 @@ class GenerationRecipe(Recipe):
     Attributes:
         sampler: its `name` and settings; the model's usual one if empty.
         steps: of each chain.
+        train_steps: of the optimizer, in place of epochs; 0 for epochs.
     """
 
     sampler: dict[str, Any] = dataclasses.field(default_factory=dict)
     steps: int = 1000
+    train_steps: int = 0
 
     @property
     def of_images(self) -> bool:
         """Whether the network takes images, and not vectors of pixels."""
-        return bool(self.model_settings.get("filters"))
+        return "filters" in self.model_settings or "channels" in self.model_settings
 
     @property
     def of_all_levels(self) -> bool:
