@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy import stats
 
 import delvm_tf as dv
+from delvm_tf.objectives.noise_levels import levels_around
 
 V = 0.7  # variance of the data
 
@@ -113,3 +115,46 @@ def test_it_is_refused_for_energies_with_a_constant_at_each_level():
         dv.DensityDELVM(dv.networks.level_ffnn(), dv.NoiseConditionalScoreMatching())
     with pytest.raises(ValueError, match="time_weight must be"):
         dv.DualScoreMatching(time_weight=0.0)
+
+
+@pytest.mark.parametrize(("typical", "spread"), [(0.5, 1.4), (1.4, 0.3)])
+def test_levels_around_a_typical_one_are_normal_between_the_ends(typical, spread):
+    z = tf.zeros((500, 2), "float64")
+    drawn = np.concatenate(
+        [levels_around((1.5, 0.2), typical, spread, z, tf.constant([s, 0])) for s in range(40)]
+    )
+    ends = [(np.log(end) - np.log(typical)) / spread for end in (0.2, 1.5)]
+    truth = stats.truncnorm(*ends, np.log(typical), spread)
+    assert np.log(0.2) <= drawn.min() and drawn.max() <= np.log(1.5)
+    assert stats.kstest(drawn, truth.cdf).statistic < 1e-3  # spread evenly, so nearer than chance
+    one_batch = np.sort(truth.cdf(drawn[:500]))
+    np.testing.assert_array_equal(np.floor(500 * one_batch), np.arange(500))
+
+
+def test_a_typical_level_weighs_levels_by_its_normal(rng):
+    """The mean of the term in space, (1+t) v/(v+t), over levels drawn so."""
+    n = 200_000
+    objective = dv.DualScoreMatching(typical_noise=0.4, noise_spread=0.5, seed=3)
+    z = tf.constant(np.sqrt(V) * rng.normal(size=(n, 2)))
+    found = objective.compute(Normal(2), z, False).terms["space"].numpy()
+    ends = [(np.log(end) - np.log(0.4)) / 0.5 for end in (0.2, 1.5)]
+    truth = stats.truncnorm(*ends, np.log(0.4), 0.5)
+    expected = truth.expect(lambda level: (1 + np.exp(2 * level)) * V / (V + np.exp(2 * level)))
+    assert abs(found.mean() - expected) < 4.5 * found.std() / np.sqrt(n)
+    assert abs(terms(Normal(2), n, rng)["space"].mean() - expected) > 0.02  # uniform ones differ
+
+
+@pytest.mark.parametrize("typical", [0.2, 2.0])
+def test_a_typical_level_that_the_model_does_not_learn_is_refused(typical):
+    objective = dv.DualScoreMatching(typical_noise=typical)
+    with pytest.raises(ValueError, match=r"typical_noise must lie between .* 0.2 and 1.5"):
+        objective.compute(Normal(1), tf.zeros((2, 1), "float64"), True)
+
+
+def test_settings_out_of_range_are_refused_and_kept():
+    for name in ("time_weight", "typical_noise", "noise_spread"):
+        with pytest.raises(ValueError, match=name):
+            dv.DualScoreMatching(**{name: -1.0})
+    settings = {"time_weight": 0.5, "typical_noise": 0.3, "noise_spread": 1.0, "seed": 1}
+    config = dv.DualScoreMatching(**settings).get_config()
+    assert config.items() >= settings.items()
