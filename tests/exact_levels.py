@@ -10,7 +10,7 @@ from delvm_tf.models.noise_conditional.energy_model import NoiseConditionalEnerg
 
 
 class ExactMixture(NoiseConditionalEnergyModel):
-    """E(z, σ) = −log Σₖ wₖ N(z; mₖ, Cₖ + σ²I), in nats, of vectors or anything of as many values."""
+    """E(z, σ) = −log Σₖ wₖ N(z; mₖ, Cₖ + σ²I), in nats, of inputs of any shape."""
 
     outer = HalfSquaredNorm()
 
