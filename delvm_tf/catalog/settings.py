@@ -18,7 +18,8 @@ from delvm_tf.samplers.named import SAMPLERS
 # What a setting of a name may be, where it is a word.
 CHOICES = {
     "normalization": MODES, "visible_precision": PRECISIONS, "bias_constraint": ("non_positive",),
-    "trace": ("auto", "exact", *TRACES), "sign": SIGNS, "sampler": tuple(SAMPLERS),
+    "trace": ("auto", "exact", *TRACES), "sign": SIGNS,
+    "sampler": tuple(name for name, kind in SAMPLERS.items() if not kind.over_levels),
 }  # fmt: skip
 NOT_WRITTEN = ("seed", "input_shape")  # they come with the data and the run
 _WRITTEN = (bool, int, float, str)

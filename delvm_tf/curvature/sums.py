@@ -1,4 +1,4 @@
-"""Sums over the values of each example, and examples side by side for each probe."""
+"""Sums over the values of each example, and numbers of each example or probe beside them."""
 
 from typing import Any
 
@@ -8,6 +8,11 @@ import tensorflow as tf
 def sum_per_example(t: tf.Tensor) -> tf.Tensor:
     """Sum over all axes but the first: (batch, ...) to (batch,)."""
     return tf.reduce_sum(tf.reshape(t, (tf.shape(t)[0], -1)), axis=1)
+
+
+def beside(values: tf.Tensor, t: tf.Tensor) -> tf.Tensor:
+    """A number of each example, (batch,), or one of all, so that it multiplies t, (batch, ...)."""
+    return tf.reshape(values, (-1,) + (1,) * (t.shape.rank - 1))
 
 
 @tf.custom_gradient

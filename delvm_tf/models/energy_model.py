@@ -137,7 +137,7 @@ class EnergyModel(ReconstructionModel):
         self,
         n: int,
         sampler: str | Sampler | None = None,
-        steps: int = 1000,
+        steps: int | None = None,
         initial: Any = None,
         record_every: int | None = None,
         seed: int | None = None,
@@ -149,11 +149,14 @@ class EnergyModel(ReconstructionModel):
 
         Args:
             n: number of chains.
-            sampler: `"gibbs"`, `"langevin"`, `"mala"`, `"annealed"`, or a sampler with its settings
-                from `dv.samplers`; the model's `density_sampler` by default.
-            steps: steps of each chain.
+            sampler: `"gibbs"`, `"langevin"`, `"mala"`, `"annealed"`, for models with noise levels
+                also `"flow"`, `"reverse_diffusion"`, `"level_langevin"` and `"level_mala"`, or a
+                sampler with its settings from `dv.samplers`; the model's `density_sampler` by
+                default.
+            steps: steps of each chain; the sampler's usual number by default, 1000 for chains at
+                one level.
             initial: where the chains start, (n, ...) in raw units; by default at normal
-                noise times `scale`, in normalised units.
+                noise times `scale`, in normalised units, or at that of the largest noise level.
             record_every: steps between records of the trajectory; start and end only by default.
             seed: makes the samples reproducible.
             details: return a `SamplingRun` with trajectory, energies and acceptance rate.

@@ -87,6 +87,11 @@ class ContrastiveDivergence(Objective):
         self.k = k
         self.persistent = bool(persistent)
         self.sampler = None if sampler is None else get_sampler(sampler)
+        if self.sampler is not None and self.sampler.over_levels:
+            raise ValueError(
+                f"{type(self.sampler).__name__} samples models with noise levels, which "
+                f"contrastive divergence does not train; use sampler='langevin'"
+            )
         self.chains = chains
         self.buffer = buffer
         self.restart = float(restart)
@@ -162,8 +167,7 @@ class ContrastiveDivergence(Objective):
             return None
 
         def fresh(number: tf.Tensor) -> tf.Tensor:
-            shape = tf.concat([[number], tf.shape(data)[1:]], axis=0)
-            z = noise.normal(shape, noise.fold(seed, 3), data.dtype) * model.normalization.scale
+            z = sampler.begin(model, number, noise.fold(seed, 3))
             z = tf.ensure_shape(z, (None, *data.shape[1:]))
             return sampler.start(model, z, noise.fold(seed, 2))
 

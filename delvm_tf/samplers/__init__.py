@@ -1,9 +1,14 @@
-"""Markov chains on an energy: Gibbs, Langevin, Metropolis-adjusted and annealed Langevin."""
+"""Markov chains on an energy, and flows and chains over the energies of all noise levels."""
 
 from delvm_tf.samplers.annealed import AnnealedLangevin
 from delvm_tf.samplers.chain import run_chain
 from delvm_tf.samplers.gibbs import Gibbs
 from delvm_tf.samplers.langevin import Langevin
+from delvm_tf.samplers.levels.level_langevin import LevelLangevin
+from delvm_tf.samplers.levels.level_mala import LevelMALA
+from delvm_tf.samplers.levels.level_sampler import LevelSampler
+from delvm_tf.samplers.levels.probability_flow import ProbabilityFlow
+from delvm_tf.samplers.levels.reverse_diffusion import ReverseDiffusion
 from delvm_tf.samplers.mala import MALA
 from delvm_tf.samplers.named import get_sampler
 from delvm_tf.samplers.sampler import Sampler, Transition
@@ -14,6 +19,11 @@ __all__ = [
     "AnnealedLangevin",
     "Gibbs",
     "Langevin",
+    "LevelLangevin",
+    "LevelMALA",
+    "LevelSampler",
+    "ProbabilityFlow",
+    "ReverseDiffusion",
     "Sampler",
     "SamplingDiverged",
     "SamplingRun",

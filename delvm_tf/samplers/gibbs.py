@@ -41,6 +41,8 @@ class Gibbs(Sampler):
         """The visible values of chains."""
         return model.gibbs_visible(state)
 
-    def energy(self, model: Any, state: tf.Tensor) -> tf.Tensor:
+    def energy(
+        self, model: Any, state: tf.Tensor, done: Any = None, steps: Any = None
+    ) -> tf.Tensor:
         """The energy of chains, (batch,)."""
         return model.gibbs_energy(state)

@@ -1,13 +1,13 @@
 """The Metropolis-adjusted Langevin algorithm."""
 
-import math
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from delvm_tf import noise
-from delvm_tf.curvature.sums import sum_per_example
+from delvm_tf.curvature.sums import beside, sum_per_example
 from delvm_tf.samplers.sampler import Sampler, Transition, positive
 
 
@@ -31,27 +31,45 @@ class MALA(Sampler):
         self, model: Any, state: tf.Tensor, seed: tf.Tensor, index: tf.Tensor, steps: tf.Tensor
     ) -> Transition:
         """Propose, and accept or stay."""
-        epsilon = self.step_size
-        energy, gradient = energy_and_gradient(model, state)
-        drawn = noise.normal(tf.shape(state), noise.fold(seed, 0), state.dtype)
-        proposal = state - epsilon * gradient + math.sqrt(2 * epsilon) * drawn
-        new_energy, new_gradient = energy_and_gradient(model, proposal)
-        back = state - proposal + epsilon * new_gradient
-        log_ratio = (
-            energy
-            - new_energy
-            + 0.5 * sum_per_example(tf.square(drawn))
-            - sum_per_example(tf.square(back)) / (4 * epsilon)
-        )
-        u = noise.uniform(tf.shape(energy), noise.fold(seed, 1), energy.dtype)
-        accept = tf.math.log(u) < log_ratio  # False if the ratio is NaN
-        chosen = tf.reshape(accept, (-1,) + (1,) * (state.shape.rank - 1))
-        return Transition(tf.where(chosen, proposal, state), tf.cast(accept, state.dtype))
+        return metropolis_step(lambda z: energy_and_gradient(model, z), state, self.step_size, seed)
 
 
-def energy_and_gradient(model: Any, z: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """E and ∇E of a batch."""
-    with tf.GradientTape() as tape:
+def metropolis_step(
+    energy_and_gradient: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]],
+    state: tf.Tensor,
+    step_size: Any,
+    seed: tf.Tensor,
+    free: tf.Tensor | None = None,
+) -> Transition:
+    """A Langevin step as proposal, accepted or not; see `MALA`.
+
+    Args:
+        energy_and_gradient: E, (batch,), and ∇E of a batch.
+        state: the chains, (batch, ...).
+        step_size: ε, a number or one of each chain, (batch,).
+        seed: of the step.
+        free: 1 for values that move and 0 for those that stay, as broadcasts to the state; all
+            move without. What is sampled is then the density of the free values given the others.
+    """
+    step = beside(tf.convert_to_tensor(step_size, state.dtype), state)
+    move = tf.ones((), state.dtype) if free is None else free
+    energy, gradient = energy_and_gradient(state)
+    drawn = noise.normal(tf.shape(state), noise.fold(seed, 0), state.dtype) * move
+    proposal = state - step * move * gradient + tf.sqrt(2 * step) * drawn
+    new_energy, new_gradient = energy_and_gradient(proposal)
+    back = (state - proposal + step * move * new_gradient) * tf.math.rsqrt(2 * step)
+    log_ratio = energy - new_energy
+    log_ratio += 0.5 * (sum_per_example(tf.square(drawn)) - sum_per_example(tf.square(back)))
+    u = noise.uniform(tf.shape(energy), noise.fold(seed, 1), energy.dtype)
+    accept = tf.math.log(u) < log_ratio  # False if the ratio is NaN
+    return Transition(
+        tf.where(beside(accept, state), proposal, state), tf.cast(accept, state.dtype)
+    )
+
+
+def energy_and_gradient(model: Any, z: tf.Tensor, *level: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """E and ∇E of a batch, of a model with noise levels at log σ."""
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(z)
-        energy = model.normalized_energy(z)
+        energy = model.normalized_energy(z, *level)
     return energy, tape.gradient(energy, z)

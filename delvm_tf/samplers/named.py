@@ -7,6 +7,10 @@ from typing import Any
 from delvm_tf.samplers.annealed import AnnealedLangevin
 from delvm_tf.samplers.gibbs import Gibbs
 from delvm_tf.samplers.langevin import Langevin
+from delvm_tf.samplers.levels.level_langevin import LevelLangevin
+from delvm_tf.samplers.levels.level_mala import LevelMALA
+from delvm_tf.samplers.levels.probability_flow import ProbabilityFlow
+from delvm_tf.samplers.levels.reverse_diffusion import ReverseDiffusion
 from delvm_tf.samplers.mala import MALA
 from delvm_tf.samplers.sampler import Sampler
 
@@ -15,6 +19,10 @@ SAMPLERS: dict[str, type[Sampler]] = {
     "langevin": Langevin,
     "mala": MALA,
     "annealed": AnnealedLangevin,
+    "flow": ProbabilityFlow,
+    "reverse_diffusion": ReverseDiffusion,
+    "level_langevin": LevelLangevin,
+    "level_mala": LevelMALA,
 }
 
 

@@ -6,13 +6,16 @@ from typing import Any, NamedTuple, Self
 
 import tensorflow as tf
 
+from delvm_tf import noise
+
 
 class Transition(NamedTuple):
     """The outcome of a step of some chains.
 
     Attributes:
         state: the chains, (batch, ...).
-        accepted: 1 where the step was accepted and 0 where not, (batch,).
+        accepted: 1 where the step was accepted and 0 where not, or the share of its parts that were
+            accepted, (batch,).
     """
 
     state: tf.Tensor
@@ -23,7 +26,14 @@ class Sampler(abc.ABC):
     """A Markov chain on the normalised inputs of an `EnergyModel`.
 
     A sampler holds no state, only its settings: attributes with the names of its arguments.
+
+    Attributes:
+        usual_steps: the steps of a run that is told no number.
+        over_levels: whether it needs a model with an energy at each noise level.
     """
+
+    usual_steps = 1000
+    over_levels = False
 
     @abc.abstractmethod
     def step(
@@ -39,6 +49,15 @@ class Sampler(abc.ABC):
             steps: number of steps of the whole run.
         """
 
+    def begin(self, model: Any, n: Any, seed: tf.Tensor) -> tf.Tensor:
+        """Where n chains start unless they are told, in normalised units, (n, ...).
+
+        At normal noise times the normalisation's `scale`, which is about the spread of the data.
+        """
+        shape = (n, *model.input_shape_or_none)
+        z = noise.normal(shape, seed, model.normalization.result_dtype)
+        return z * model.normalization.scale
+
     def start(self, model: Any, z: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """The state of chains that start at z."""
         return z
@@ -51,8 +70,10 @@ class Sampler(abc.ABC):
         """The visible values of chains."""
         return state
 
-    def energy(self, model: Any, state: tf.Tensor) -> tf.Tensor:
-        """The energy of chains, (batch,)."""
+    def energy(
+        self, model: Any, state: tf.Tensor, done: Any = None, steps: Any = None
+    ) -> tf.Tensor:
+        """The energy of chains, (batch,), after so many steps of a run of `steps`."""
         return model.normalized_energy(state)
 
     def get_config(self) -> dict[str, Any]:
@@ -70,6 +91,13 @@ def positive(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e300:
         raise ValueError(f"{name} must be a positive number, got {value!r}")
     return float(value)
+
+
+def positive_integer(name: str, value: Any) -> int:
+    """The value as it is; ValueError if it is no integer of one or more."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"{name} must be a positive integer, got {value!r}")
+    return value
 
 
 def not_negative(name: str, value: Any) -> float:

@@ -10,7 +10,7 @@ from delvm_tf import noise
 from delvm_tf.inputs.notices import warn
 from delvm_tf.samplers.chain import run_chain
 from delvm_tf.samplers.named import get_sampler
-from delvm_tf.samplers.sampler import Sampler
+from delvm_tf.samplers.sampler import Sampler, positive_integer
 
 LOOKS = 10  # checks for divergence in a run whose trajectory is not recorded
 MOVING = 0.05  # share of accepted steps below which chains count as stuck
@@ -27,8 +27,10 @@ class SamplingRun(NamedTuple):
         samples: the chains at the end, (n, ...) in raw units.
         trajectory: the chains at the recorded steps, (T, n, ...) in raw units.
         steps: the recorded steps, (T,), from 0, the start.
-        energy: mean energy of the chains at the recorded steps, (T,).
+        energy: mean energy of the chains at the recorded steps, (T,); of samplers over noise levels
+            at the level of the step.
         acceptance_rate: share of accepted steps over all chains; 1 for samplers that accept all.
+        acceptance: that of the steps since the record before, (T,), the first NaN.
     """
 
     samples: tf.Tensor
@@ -36,13 +38,14 @@ class SamplingRun(NamedTuple):
     steps: np.ndarray
     energy: np.ndarray
     acceptance_rate: float
+    acceptance: np.ndarray
 
 
 def sample(
     model: Any,
     n: int,
     sampler: str | Sampler,
-    steps: int,
+    steps: int | None,
     initial: Any,
     record_every: int | None,
     seed: int | None,
@@ -55,13 +58,13 @@ def sample(
 
     Warns if hardly any step is accepted.
     """
-    for name, value in (("n", n), ("steps", steps), ("record_every", record_every or steps)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name} must be a positive integer, got {value!r}")
     sampler = get_sampler(sampler)
+    steps = sampler.usual_steps if steps is None else steps
+    for name, value in (("n", n), ("steps", steps), ("record_every", record_every or steps)):
+        positive_integer(name, value)
     raw_dtype = model.normalization.raw_dtype()
     generator = keras.random.SeedGenerator(seed)
-    z = _start(model, n, initial, noise.next_seed(generator))
+    z = _start(model, sampler, n, initial, noise.next_seed(generator))
     state = sampler.start(model, z, noise.next_seed(generator))
     run_seed = noise.next_seed(generator)
     bound = 1e3 * (1.0 + float(tf.reduce_max(tf.abs(z)))) + 1e3 * float(
@@ -75,15 +78,15 @@ def sample(
         return (
             end.state,
             model.normalization.invert(visible, raw_dtype),
-            tf.reduce_mean(sampler.energy(model, end.state)),
+            tf.reduce_mean(sampler.energy(model, end.state, first + count, steps)),
             tf.reduce_max(tf.abs(visible)),
             tf.reduce_mean(end.accepted),
         )
 
     stride = record_every or max(1, steps // LOOKS)
-    start_energy = float(tf.reduce_mean(sampler.energy(model, state)))
-    recorded = [(0, model.normalization.invert(z, raw_dtype).numpy(), start_energy)]
-    accepted, done, samples = 0.0, 0, z
+    start_energy = float(tf.reduce_mean(sampler.energy(model, state, 0, steps)))
+    recorded = [(0, model.normalization.invert(z, raw_dtype).numpy(), start_energy, np.nan)]
+    accepted, before, done, samples = 0.0, 0.0, 0, z
     while done < steps:
         count = min(stride, steps - done)
         state, samples, energy, size, share = advance(state, tf.constant(done), tf.constant(count))
@@ -92,29 +95,31 @@ def sample(
             raise SamplingDiverged(
                 f"chains of {type(sampler).__name__} diverged within {done} steps (largest value "
                 f"{float(size):.3g} in normalised units, mean energy {float(energy):.3g}). Lower "
-                f"the step size; if that does not help, the energy has no finite integral."
+                f"the step size, or over noise levels take more steps; if that does not help, the "
+                f"energy has no finite integral."
             )
         accepted += float(share) * count
         if record_every or done == steps:
-            recorded.append((done, samples.numpy(), float(energy)))
+            since = (accepted - before) / (done - recorded[-1][0])
+            recorded.append((done, samples.numpy(), float(energy), since))
+            before = accepted
     if accepted / steps < MOVING:
         warn(
             f"{type(sampler).__name__} accepted {accepted / steps:.1%} of its steps: the chains "
             f"hardly moved from their start, and their samples are not the model's; lower the step "
             f"size"
         )
-    at, places, energies = zip(*recorded, strict=True)
+    at, places, energies, rates = zip(*recorded, strict=True)
     return SamplingRun(
-        samples, np.stack(places), np.array(at), np.array(energies), accepted / steps
-    )
+        samples, np.stack(places), np.array(at), np.array(energies), accepted / steps,
+        np.array(rates),
+    )  # fmt: skip
 
 
-def _start(model: Any, n: int, initial: Any, seed: tf.Tensor) -> tf.Tensor:
-    """Where the chains start, in normalised units: at given inputs or normal noise."""
-    dtype = model.normalization.result_dtype
+def _start(model: Any, sampler: Sampler, n: int, initial: Any, seed: tf.Tensor) -> tf.Tensor:
+    """Where the chains start, in normalised units: at given inputs, or where the sampler begins."""
     if initial is None:
-        z = noise.normal((n, *model.input_shape_or_none), seed, dtype)
-        return z * model.normalization.scale
+        return sampler.begin(model, n, seed)
     z = model.apply("normalized", tf.identity, initial)
     if len(z) != n:
         raise ValueError(f"initial has {len(z)} examples, but n = {n} chains were requested")

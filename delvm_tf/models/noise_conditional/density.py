@@ -8,9 +8,9 @@ import keras
 import tensorflow as tf
 
 from delvm_tf.curvature import HalfSquaredNorm
-from delvm_tf.curvature.sums import sum_per_example
+from delvm_tf.curvature.sums import beside, sum_per_example
 from delvm_tf.inputs.notices import warn
-from delvm_tf.models.noise_conditional.energy_model import NoiseConditionalEnergyModel, beside
+from delvm_tf.models.noise_conditional.energy_model import NoiseConditionalEnergyModel
 from delvm_tf.models.reconstruction_model import BATCH_SIZE
 from delvm_tf.networks.level_network import level_waves
 from delvm_tf.normalization import InputNormalization
