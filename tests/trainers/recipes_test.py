@@ -3,13 +3,15 @@
 import pytest
 
 from delvm_tf.catalog import MODELS, Recipe
+from trainers.experiments.generation.recipes import GenerationRecipe
 from trainers.experiments.patches import PatchRecipe
 from trainers.recipes import NAMES, recipes_in
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_recipe_makes_a_model(name):
-    recipes = recipes_in(name, PatchRecipe if "patches" in name else Recipe)
+    kind = PatchRecipe if "patches" in name else Recipe
+    recipes = recipes_in(name, GenerationRecipe if name == "generation" else kind)
     assert recipes
     for recipe in recipes.values():
         if "patches" in name:
