@@ -16,7 +16,8 @@ def test_every_recipe_makes_a_model(name):
     for recipe in recipes.values():
         if "patches" in name:
             recipe = recipe.changed({"model_settings": {"units": [8]}})
-        shape = (8, 8, 1) if recipe.model_settings.get("filters") else (36,)
+        of_images = {"filters", "channels"} & recipe.model_settings.keys()
+        shape = (8, 8, 1) if of_images else (36,)
         assert recipe.make(shape, 0).objective is not None
 
 
