@@ -3,18 +3,21 @@
 import pytest
 
 from delvm_tf.catalog import MODELS, Recipe
+from trainers.experiments.generation.recipes import GenerationRecipe
 from trainers.experiments.patches import PatchRecipe
 from trainers.recipes import NAMES, recipes_in
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_recipe_makes_a_model(name):
-    recipes = recipes_in(name, PatchRecipe if "patches" in name else Recipe)
+    kind = PatchRecipe if "patches" in name else Recipe
+    recipes = recipes_in(name, GenerationRecipe if name == "generation" else kind)
     assert recipes
     for recipe in recipes.values():
         if "patches" in name:
             recipe = recipe.changed({"model_settings": {"units": [8]}})
-        shape = (8, 8, 1) if recipe.model_settings.get("filters") else (36,)
+        of_images = {"filters", "channels"} & recipe.model_settings.keys()
+        shape = (8, 8, 1) if of_images else (36,)
         assert recipe.make(shape, 0).objective is not None
 
 

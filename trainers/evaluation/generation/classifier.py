@@ -49,6 +49,8 @@ class ImageClassifier:
         for name in ("steps", "features", "rate"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)!r}")
+        self._data: Any = None
+        self._start: list[np.ndarray] = []
 
     def fit(self, x: np.ndarray, y: np.ndarray) -> Self:
         """Learn from raw images (n, height, width, channels) and classes 0, 1, … (n,).
@@ -64,22 +66,35 @@ class ImageClassifier:
         low, high = float(x.min()), float(x.max())
         if not low < high:
             raise ValueError(f"all pixels of all images are {low:g}; there is nothing to learn")
-        keras.utils.set_random_seed(self.seed)
-        classes = int(y.max()) + 1
-        self.model_ = self._network(x.shape[1:], low, high, classes)
+        self._begin((x.shape[1:], low, high, int(y.max()) + 1))
         rng = np.random.default_rng(self.seed)
         passes = math.ceil(self.steps * BATCH / len(x))
         order = np.concatenate([rng.permutation(len(x)) for _ in range(passes)])
         batches = TableBatches(x, y.astype("int32"), order[: self.steps * BATCH])
-        rate = keras.optimizers.schedules.CosineDecay(self.rate, len(batches))
-        self.model_.compile(
-            keras.optimizers.Adam(rate),
-            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            steps_per_execution=min(STEPS_AT_ONCE, len(batches)),
-        )
         self.model_.fit(batches, shuffle=False, verbose=0)
-        self.extractor_ = self._extractor(x, rng)
+        self._set_unit(x, rng)
         return self
+
+    def _begin(self, data: tuple[Any, float, float, int]) -> None:
+        """New weights, and a new graph, which takes a second or two, only for data of new form."""
+        if data == self._data:
+            for variable, value in zip(self._variables(), self._start, strict=True):
+                variable.assign(value)
+            return
+        keras.utils.set_random_seed(self.seed)
+        self.model_ = self._network(*data)
+        rate = keras.optimizers.schedules.CosineDecay(self.rate, self.steps)
+        optimizer = keras.optimizers.Adam(rate)
+        optimizer.build(self.model_.trainable_variables)
+        self.model_.compile(
+            optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            steps_per_execution=min(STEPS_AT_ONCE, self.steps),
+        )  # fmt: skip
+        self._start = [keras.ops.convert_to_numpy(each) for each in self._variables()]
+        self._data = data
+
+    def _variables(self) -> list[Any]:
+        return [*self.model_.variables, *self.model_.optimizer.variables]
 
     def _network(self, shape: Any, low: float, high: float, classes: int) -> keras.Model:
         layers = keras.layers
@@ -93,14 +108,14 @@ class ImageClassifier:
         x = layers.Dense(self.features, activation="relu", name="features")(layers.Flatten()(x))
         return keras.Model(inputs, layers.Dense(classes)(layers.Dropout(0.5)(x)))
 
-    def _extractor(self, x: np.ndarray, rng: np.random.Generator) -> keras.Model:
-        """The network up to its features, in their unit."""
-        hidden = self.model_.get_layer("features").output
-        plain = keras.Model(self.model_.inputs[0], hidden)
+    def _set_unit(self, x: np.ndarray, rng: np.random.Generator) -> None:
+        """Make the network up to its features, in their unit."""
+        raw, hidden = self.model_.inputs[0], self.model_.get_layer("features").output
         rows = np.sort(rng.permutation(len(x))[:UNIT_ROWS])
-        variance = outputs(plain, x[rows]).var(axis=0, dtype=np.float64).mean()
+        found = outputs(keras.Model(raw, hidden), x[rows])
+        variance = found.var(axis=0, dtype=np.float64).mean()
         unit = 1 / math.sqrt(variance) if variance > 0 else 1.0
-        return keras.Model(self.model_.inputs[0], keras.layers.Rescaling(unit)(hidden))
+        self.extractor_ = keras.Model(raw, keras.layers.Rescaling(unit)(hidden))
 
     def score(self, x: np.ndarray, y: np.ndarray) -> float:
         """Share of the images whose class has the largest logit."""

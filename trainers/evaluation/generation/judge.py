@@ -27,7 +27,8 @@ class Judge:
         k: int = 5, seed: int = 0,
     ):  # fmt: skip
         self.extractor, self.train, self.real = extractor, train, real
-        self.steps, self.k, self.seed = steps, k, seed
+        self.k, self.seed = k, seed
+        self.by_pixels = by_pixels(steps, seed)
         self.train_features = outputs(extractor, train)
         self.real_features = outputs(extractor, real)
         self.usual = {
@@ -59,12 +60,11 @@ class Judge:
             raise ValueError("some drawn images are not finite")
         features = outputs(self.extractor, drawn)
         covered = coverage(self.real_features, features, self.k)
-        pixels = by_pixels(self.steps, self.seed)
         done = {
             "frechet": frechet_distance(self.real_features, features),
             "precision": covered.precision,
             "recall": covered.recall,
-            "told_by_pixels": told_apart(self.real, drawn, pixels, self.seed),
+            "told_by_pixels": told_apart(self.real, drawn, self.by_pixels, self.seed),
             "told_by_features": told_apart(
                 self.real_features, features, by_features(), self.seed
             ),

@@ -43,11 +43,11 @@ def told_apart(real: np.ndarray, drawn: np.ndarray, accuracy: Accuracy, seed: in
 
 def by_pixels(steps: int, seed: int) -> Accuracy:
     """A small convolutional network trained anew: it sees what features leave out."""
+    classifier = ImageClassifier(steps, features=32, filters=(16, 32), seed=seed)
 
     def accuracy(x: np.ndarray, y: np.ndarray, x_test: np.ndarray, y_test: np.ndarray) -> float:
         if x.min() == x.max():
             return 0.5
-        classifier = ImageClassifier(steps, features=32, filters=(16, 32), seed=seed)
         return classifier.fit(x, y).score(x_test, y_test)
 
     return accuracy

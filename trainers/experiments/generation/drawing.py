@@ -27,6 +27,6 @@ def draw_images(
     for first in range(0, n, AT_ONCE):
         own = int(np.random.SeedSequence([seed, first]).generate_state(1)[0]) >> 1
         count = min(AT_ONCE, n - first)
-        chains = model.sample(count, recipe.sampler or None, recipe.steps, seed=own)
+        chains = model.sample(count, recipe.made_sampler(), recipe.steps, seed=own)
         drawn.append(np.asarray(chains, np.float32).reshape(count, *shape))
     return np.concatenate(drawn)

@@ -3,7 +3,8 @@
 import dataclasses
 from typing import Any
 
-from delvm_tf.catalog import MODELS, Recipe
+from delvm_tf.catalog import OBJECTIVES, Recipe
+from delvm_tf.samplers import Sampler, get_sampler
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,6 +21,28 @@ class GenerationRecipe(Recipe):
     steps: int = 1000
     train_steps: int = 0
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, least in (("steps", 1), ("train_steps", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be {least} or more, got {getattr(self, name)}")
+
+    def made_sampler(self) -> Sampler | None:
+        """The sampler, or None for the model's usual one; ValueError for an unknown one."""
+        return get_sampler(self.sampler) if self.sampler else None
+
+    @property
+    def text(self) -> str:
+        """What decides training and drawing, on one line."""
+        named = {**self.model_settings, **self.objective_settings}
+        length = f"{self.train_steps} steps" if self.train_steps else f"{self.epochs} epochs"
+        settings = ", ".join(f"{name} {_words(value)}" for name, value in named.items())
+        return (
+            f"{self.model}, {self.objective_name}, {settings}; {length}, batches of "
+            f"{self.batch_size}, learning rate {self.learning_rate}; drawn by {self.steps} steps "
+            f"of {_words(self.sampler) if self.sampler else 'the usual sampler'}"
+        )
+
     @property
     def of_images(self) -> bool:
         """Whether the network takes images, and not vectors of pixels."""
@@ -28,4 +51,8 @@ class GenerationRecipe(Recipe):
     @property
     def of_all_levels(self) -> bool:
         """Whether the model is an energy of all noise levels."""
-        return "network" in MODELS[self.model].layers and MODELS[self.model].layers != "network"
+        return OBJECTIVES[self.objective_name].noise_conditional
+
+
+def _words(value: Any) -> str:
+    return " ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)

@@ -33,8 +33,13 @@ def test_features_are_in_standard_deviations_of_training_images(digits, fitted):
 
 
 def test_it_follows_from_its_seed(digits, fitted):
-    again = ImageClassifier(**QUICK).fit(digits.x_train, digits.y_train)
     x = digits.x_test[:10]
+    again = ImageClassifier(**QUICK).fit(digits.x_train, digits.y_train)
+    first = outputs(again.model_, x)
+    again.fit(digits.x_train, 9 - digits.y_train)
+    assert np.abs(outputs(again.model_, x) - first).max() > 1
+    again.fit(digits.x_train, digits.y_train)  # in the same graph
+    np.testing.assert_allclose(outputs(again.model_, x), first, rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(
         outputs(again.model_, x), outputs(fitted.model_, x), rtol=1e-3, atol=1e-3
     )
