@@ -125,8 +125,8 @@ class DualScoreMatching(Objective):
         largest, *_, smallest = model.noise_levels
         if not smallest < self.typical_noise < largest:
             raise ValueError(
-                f"typical_noise must lie between the levels that the model learns, {smallest:g} and "
-                f"{largest:g}, got {self.typical_noise:g}"
+                f"typical_noise must lie between the levels that the model learns, {smallest:g} "
+                f"and {largest:g}, got {self.typical_noise:g}"
             )
         return levels_around(model.noise_levels, self.typical_noise, self.noise_spread, z, seed)
 

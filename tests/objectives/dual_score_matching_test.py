@@ -125,7 +125,8 @@ def test_levels_around_a_typical_one_are_normal_between_the_ends(typical, spread
     )
     ends = [(np.log(end) - np.log(typical)) / spread for end in (0.2, 1.5)]
     truth = stats.truncnorm(*ends, np.log(typical), spread)
-    assert np.log(0.2) <= drawn.min() and drawn.max() <= np.log(1.5)
+    assert np.log(0.2) <= drawn.min()
+    assert drawn.max() <= np.log(1.5)
     assert stats.kstest(drawn, truth.cdf).statistic < 1e-3  # spread evenly, so nearer than chance
     one_batch = np.sort(truth.cdf(drawn[:500]))
     np.testing.assert_array_equal(np.floor(500 * one_batch), np.arange(500))
