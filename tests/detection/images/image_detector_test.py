@@ -60,7 +60,7 @@ def test_images_of_a_stream_and_without_channels_get_it_too(digits, detector):
 
 
 def test_units_do_not_matter(digits, detector):
-    """By a power of two, which rounds nothing: a filter that lies between two groups stays there."""
+    """By a power of two, which rounds nothing, so that filters between two groups stay there."""
     other = dv.AnomalyDetector(contamination=0.1).fit(digits.x_train / 1024)
     expected = detector.anomaly_score(digits.x_test)
     np.testing.assert_allclose(
