@@ -92,9 +92,9 @@ class LevelUNet(keras.Model):
             ), **kwargs,
         )  # fmt: skip
 
-    def _some_blocks(self, resolution: int) -> list["_Block"]:
+    def _some_blocks(self, resolution: int) -> list["LevelBlock"]:
         c = self.channels[resolution]
-        return [_Block(self._layer, c, self.activation) for _ in range(self.blocks[resolution])]
+        return [LevelBlock(self._layer, c, self.activation) for _ in range(self.blocks[resolution])]
 
     def build(self, input_shape: Any) -> None:
         """Create the weights for inputs of shapes [(batch, height, width, channels), (batch, 1)].
@@ -128,23 +128,24 @@ class LevelUNet(keras.Model):
 
     def call(self, inputs: Any) -> tf.Tensor:
         """f(x, log σ)."""
+        return self.maps(inputs)[-1]
+
+    def maps(self, inputs: Any) -> list[tf.Tensor]:
+        """What each resolution has after its blocks, on the way down and up; the last is f."""
         x, log_sigma = inputs
         level = self.level(level_waves(tf.cast(log_sigma, self.level.compute_dtype), self.waves))
         level = tf.cast(level, self.compute_dtype)
-        h = self.stem(x)
-        passed = []
-        for k, blocks in enumerate(self.down):
-            for block in blocks:
-                h = block(h, level)
-            if k < len(self.halvings):
-                passed.append(h)
-                h = self.halvings[k](h)
+        h = _through(self.down[0], self.stem(x), level)
+        found = [h]
+        for halving, blocks in zip(self.halvings, self.down[1:], strict=True):
+            h = _through(blocks, halving(h), level)
+            found.append(h)
         for k in reversed(range(len(self.up))):
-            aside = passed[k]
+            aside = found[k]
             h = aside + self.doublings[k](h)[:, : tf.shape(aside)[1], : tf.shape(aside)[2]]
-            for block in self.up[k]:
-                h = block(h, level)
-        return h
+            h = _through(self.up[k], h, level)
+            found.append(h)
+        return found
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """That of f."""
@@ -165,7 +166,7 @@ class LevelUNet(keras.Model):
         }
 
 
-class _Block(keras.layers.Layer):
+class LevelBlock(keras.layers.Layer):
     """A residual block h + W₂ φ((1 + γ) ⊙ W₁h + β), (batch, height, width, channels)."""
 
     def __init__(self, layer: Any, channels: int, activation: Any):
@@ -191,3 +192,9 @@ class _Block(keras.layers.Layer):
         """The block's output, shape of h."""
         gain, shift = tf.split(self.film(level)[:, tf.newaxis, tf.newaxis], 2, axis=-1)
         return h + self.second(self.activation(self.first(h) * (1 + gain) + shift))
+
+
+def _through(blocks: Sequence[LevelBlock], h: tf.Tensor, level: tf.Tensor) -> tf.Tensor:
+    for block in blocks:
+        h = block(h, level)
+    return h

@@ -93,6 +93,21 @@ def test_output_is_that_of_loops_also_for_odd_sides(rng):
     assert network.compute_output_shape([(None, *SHAPE), (None, 1)]) == (None, 6, 5, 3)
 
 
+def test_maps_are_those_of_the_resolutions_down_and_up(rng):
+    network, x, log_sigma = filled(rng)
+    maps = network.maps([x, log_sigma])
+    shapes = [(3, 6, 5, 3), (3, 3, 3, 4), (3, 2, 2, 5), (3, 3, 3, 4), (3, 6, 5, 3)]
+    assert [tuple(each.shape) for each in maps] == shapes
+    np.testing.assert_array_equal(maps[-1], network([x, log_sigma]))
+    model = dv.DensityDELVM(network, smallest_noise=0.1, dtype="float64")
+    model.adapt(x)
+    model.build((None, *SHAPE))
+    features = model.features(x, pool=2, sigma=0.5)
+    assert features.shape == (3, 2 * (3 * 3 * 3 + 2 * 2 * 4) + 5)
+    level = model.features(x, pool=2, sigma=2.0)
+    assert np.any(level != features)
+
+
 def test_untrained_it_is_linear_and_the_same_at_all_levels(rng):
     network = dv.networks.LevelUNet((3, 4), 1, seed=0, dtype="float64")
     x, y = rng.normal(size=(2, 1, *SHAPE))

@@ -193,9 +193,9 @@ class NoiseConditionalEnergyModel(EnergyModel):
         return self.outer.mean_hidden(self._output(z, self.per_example(z, log_sigma))[1])
 
     def normalized_features(self, z: tf.Tensor, log_sigma: Any = None) -> list[tf.Tensor]:
-        """The output of each layer of a `LevelNetwork`, or that of any other network."""
+        """The outputs of the network's layers if it has `maps`, or f of any other network."""
         log_sigma = self.per_example(z, log_sigma)
-        if not isinstance(self.network, LevelNetwork):
+        if not hasattr(self.network, "maps"):
             return [self._output(z, log_sigma)[1]]
         u = z * beside(tf.math.rsqrt(1 + tf.exp(2 * log_sigma)), z)
         return self.network.maps([u, log_sigma[:, tf.newaxis]])
