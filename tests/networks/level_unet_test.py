@@ -103,7 +103,7 @@ def test_maps_are_those_of_the_resolutions_down_and_up(rng):
     model.adapt(x)
     model.build((None, *SHAPE))
     features = model.features(x, pool=2, sigma=0.5)
-    assert features.shape == (3, 2 * (3 * 3 * 3 + 2 * 2 * 4) + 5)
+    assert features.shape == (3, 2 * (3 * 2 * 3 + 4) + 5)
     level = model.features(x, pool=2, sigma=2.0)
     assert np.any(level != features)
 
