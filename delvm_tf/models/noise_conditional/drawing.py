@@ -13,6 +13,7 @@ from delvm_tf.models.noise_conditional.flow import start_spread
 from delvm_tf.models.noise_conditional.reversal import Known, Reversal
 from delvm_tf.models.noise_conditional.rows import by_rows, in_raw_units, new_seed
 from delvm_tf.models.reconstruction_model import FunctionOfModel
+from delvm_tf.samplers import ProbabilityFlow, run_chain
 from delvm_tf.samplers.sampler import positive_integer
 
 
@@ -45,8 +46,8 @@ class Inpainting(FunctionOfModel):
 
     draws: int
     steps: int
-    correctors: int
-    particles: int
+    correctors: int = 2
+    particles: int = 4
 
     def __call__(
         self, z: tf.Tensor, seed: tf.Tensor, rows: tf.Tensor, known: tf.Tensor
@@ -115,7 +116,7 @@ def inpaint(
     for name, number in numbers.items():
         positive_integer(name, number)
     refuse_mixing(model)
-    x, known = read_mask(model, x, mask)
+    x, known = read_mask(model.input_shape_or_none, x, mask, type(model).__name__)
 
     def finish(z: tf.Tensor, rows: Any) -> tf.Tensor:
         found = in_raw_units(model, z, rows)
@@ -137,34 +138,44 @@ def refuse_mixing(model: Any) -> None:
         )
 
 
-def read_mask(model: Any, x: Any, mask: Any) -> tuple[Any, np.ndarray]:
-    """The rows with finite numbers where they are not known, and the mask in their shape.
+def read_mask(
+    shape: tuple[int | None, ...], x: Any, mask: Any, owner: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """The rows with zeros where they are not known, and the mask in their shape.
 
     Raises:
         TypeError: if the mask is not boolean.
         ValueError: if it fits neither the rows nor one of them.
     """
-    x = inputs.read_rows(x, model.input_shape_or_none, type(model).__name__)
+    x = inputs.read_rows(x, shape, owner)
     known = np.asarray(mask)
     if known.dtype != bool:
         raise TypeError(
             f"mask must be boolean, True where x is known and False where it is to be drawn, got "
             f"{known.dtype}"
         )
-    shape = tuple(x.shape)
-    fits = known.ndim in (len(shape), len(shape) - 1) and all(
-        size in (1, wanted) for size, wanted in zip(known.shape[::-1], shape[::-1], strict=False)
+    whole = tuple(x.shape)
+    fits = known.ndim in (len(whole), len(whole) - 1) and all(
+        size in (1, wanted) for size, wanted in zip(known.shape[::-1], whole[::-1], strict=False)
     )
     if not fits:
         raise ValueError(
-            f"mask must have the shape of x, {shape}, or of one example, {shape[1:]}, where any "
+            f"mask must have the shape of x, {whole}, or of one example, {whole[1:]}, where any "
             f"axis may be 1, got {known.shape}"
         )
-    known = np.broadcast_to(known, shape)
+    known = np.broadcast_to(known, whole)
     values = np.asarray(x)
     if values.dtype.kind not in "iu":
         values = np.where(known, values, np.zeros((), values.dtype))
     return values, known
+
+
+def samples_of_seeds(model: Any, seed: tf.Tensor, seeds: tf.Tensor, steps: int) -> tf.Tensor:
+    """Samples of the probability flow in normalised units, one for each seed, (seeds, ...)."""
+    sampler, of_rows = ProbabilityFlow(), noise.RowSeeds(seed, seeds)
+    start = sampler.begin(model, tf.shape(seeds)[0], of_rows)
+    start = tf.ensure_shape(start, (None, *model.input_shape_or_none))
+    return run_chain(sampler, model, start, steps, seed).state
 
 
 def draws_first(found: tf.Tensor) -> tf.Tensor:
