@@ -11,7 +11,7 @@ from delvm_tf.samplers import ProbabilityFlow
 from delvm_tf.serving import Client
 from delvm_tf.serving.drawing import SEED
 
-STEPS = 6
+STEPS = 3
 
 
 def made(normalization="zscore", kind=dv.NoiseConditionalDELVM, **kwargs):
@@ -49,8 +49,8 @@ def predict(request, exported):
         yield dv.serving.load(exported[2]).predict
         return
     server = request.getfixturevalue("servers")[request.param]
-    with Client(server.address, "ecg", batch_size=3) as client:
-        client.wait_until_ready(5)
+    with Client(server.address, "ecg", batch_size=3, timeout=120) as client:
+        client.wait_until_ready(60)
         yield client.predict
 
 
