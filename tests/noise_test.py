@@ -139,3 +139,26 @@ def test_two_replicas_draw_the_numbers_of_the_global_batch_between_them(tmp_path
     assert set(joined.files) == set(expected)
     for name, value in expected.items():
         np.testing.assert_array_equal(joined[name], value, err_msg=name)
+
+
+@pytest.mark.parametrize("draw", [noise.normal, noise.uniform, noise.signs])
+def test_rows_with_seeds_of_their_own_draw_the_same_in_any_batch(draw):
+    def drawn(rows, seed=SEED):
+        seeds = noise.RowSeeds(seed, tf.constant(rows), repeats=2)
+        return draw((2 * len(rows), 3), noise.fold(seeds, 4)).numpy().reshape(len(rows), 2, 3)
+
+    together = drawn([5, 0, 9])
+    np.testing.assert_array_equal(drawn([9, 5]), together[[2, 0]])
+    assert not np.array_equal(drawn([5, 0, 9], tf.constant([3, 6])), together)
+    if draw is not noise.signs:
+        assert len(np.unique(together)) == 18
+
+
+def test_numbers_of_rows_with_seeds_of_their_own_are_independent():
+    seeds = noise.RowSeeds(SEED, tf.range(2000))
+    z = noise.normal((2000, 3), noise.fold(seeds, 1), tf.float64).numpy()
+    other = noise.normal((2000, 3), noise.fold(seeds, 2), tf.float64).numpy()
+    for power, moment, variance in ((1, 0, 1), (2, 1, 2), (4, 3, 96)):
+        assert abs(np.mean(z**power) - moment) < 5 * np.sqrt(variance / 6000), power
+    pairs = np.corrcoef(np.concatenate([z.T, other.T, np.roll(z, 1, axis=0).T]))
+    assert np.abs(pairs - np.eye(9)).max() < 5 / np.sqrt(2000)

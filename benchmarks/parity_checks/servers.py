@@ -11,7 +11,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import tensorflow as tf
 
-DTYPES = {"float32": "DT_FLOAT", "float64": "DT_DOUBLE", "bool": "DT_BOOL", "string": "DT_STRING"}
+DTYPES = {
+    "float32": "DT_FLOAT",
+    "float64": "DT_DOUBLE",
+    "bool": "DT_BOOL",
+    "string": "DT_STRING",
+    "int32": "DT_INT32",
+}
 
 REFUSED = (
     tf.errors.InvalidArgumentError, AttributeError, KeyError, OverflowError, TypeError, ValueError,

@@ -165,13 +165,13 @@ class ReconstructionModel(ObjectiveTraining):
         Args:
             name: what the function is called.
             function: of normalised inputs, (batch, ...); the first axis of its output is the batch.
-                A method of this model is compiled once for each dtype. Any other function is
-                compiled in every call, for what it depends on may have changed in between.
+                A method of this model, or a `FunctionOfModel`, is compiled once for each dtype. Any
+                other function is compiled in every call, for what it depends on may have changed.
             x: inputs in raw units.
             batch_size: examples at a time.
             given: further arguments of the function, the same for all batches.
         """
-        own = isinstance(function, JoinedFeatures) or getattr(function, "__self__", None) is self
+        own = isinstance(function, FunctionOfModel) or getattr(function, "__self__", None) is self
         graphs = self._compiled_functions if own else CompiledFunctions()
 
         def of_raw(raw: tf.Tensor, *more: tf.Tensor) -> tf.Tensor:
@@ -320,10 +320,20 @@ class ReconstructionModel(ObjectiveTraining):
 
 
 @dataclass(frozen=True)
-class JoinedFeatures:
-    """The function that `features` computes, equal to another of the same arguments."""
+class FunctionOfModel:
+    """A function of normalised inputs with settings, equal to another of the same settings.
 
-    model: ReconstructionModel
+    Attributes:
+        model: whose function it is.
+    """
+
+    model: Any
+
+
+@dataclass(frozen=True)
+class JoinedFeatures(FunctionOfModel):
+    """The function that `features` computes."""
+
     pool: int | None
     layers: str
 

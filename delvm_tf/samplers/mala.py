@@ -10,6 +10,8 @@ from delvm_tf import noise
 from delvm_tf.curvature.sums import beside, sum_per_example
 from delvm_tf.samplers.sampler import Sampler, Transition, positive
 
+EnergyAndGradient = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+
 
 @keras.saving.register_keras_serializable(package="delvm_tf")
 class MALA(Sampler):
@@ -35,33 +37,43 @@ class MALA(Sampler):
 
 
 def metropolis_step(
-    energy_and_gradient: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]],
+    energy_and_gradient: EnergyAndGradient, state: tf.Tensor, step_size: Any, seed: tf.Tensor
+) -> Transition:
+    """A Langevin step of a size ε as proposal, accepted or not; see `MALA`."""
+    drawn = noise.normal(tf.shape(state), noise.fold(seed, 0), state.dtype)
+    lots = noise.uniform(tf.shape(state)[:1], noise.fold(seed, 1), state.dtype)
+    return metropolis_move(energy_and_gradient, state, step_size, drawn, lots)
+
+
+def metropolis_move(
+    energy_and_gradient: EnergyAndGradient,
     state: tf.Tensor,
     step_size: Any,
-    seed: tf.Tensor,
+    drawn: tf.Tensor,
+    lots: tf.Tensor,
     free: tf.Tensor | None = None,
 ) -> Transition:
-    """A Langevin step as proposal, accepted or not; see `MALA`.
+    """The step that random numbers stand for.
 
     Args:
         energy_and_gradient: E, (batch,), and ∇E of a batch.
         state: the chains, (batch, ...).
         step_size: ε, a number or one of each chain, (batch,).
-        seed: of the step.
+        drawn: normal numbers, shape of the state.
+        lots: uniform numbers, (batch,).
         free: 1 for values that move and 0 for those that stay, as broadcasts to the state; all
             move without. What is sampled is then the density of the free values given the others.
     """
     step = beside(tf.convert_to_tensor(step_size, state.dtype), state)
-    move = tf.ones((), state.dtype) if free is None else free
+    drift = step if free is None else step * free
+    drawn = drawn if free is None else drawn * free
     energy, gradient = energy_and_gradient(state)
-    drawn = noise.normal(tf.shape(state), noise.fold(seed, 0), state.dtype) * move
-    proposal = state - step * move * gradient + tf.sqrt(2 * step) * drawn
+    proposal = state - drift * gradient + tf.sqrt(2 * step) * drawn
     new_energy, new_gradient = energy_and_gradient(proposal)
-    back = (state - proposal + step * move * new_gradient) * tf.math.rsqrt(2 * step)
+    back = (state - proposal + drift * new_gradient) * tf.math.rsqrt(2 * step)
     log_ratio = energy - new_energy
     log_ratio += 0.5 * (sum_per_example(tf.square(drawn)) - sum_per_example(tf.square(back)))
-    u = noise.uniform(tf.shape(energy), noise.fold(seed, 1), energy.dtype)
-    accept = tf.math.log(u) < log_ratio  # False if the ratio is NaN
+    accept = tf.math.log(lots) < log_ratio  # False if the ratio is NaN
     return Transition(
         tf.where(beside(accept, state), proposal, state), tf.cast(accept, state.dtype)
     )

@@ -18,6 +18,7 @@ from delvm_tf.serving.checks import (
     checked_threshold,
     with_text,
 )
+from delvm_tf.serving.drawing import DRAWING, drawing_inputs, refuse_given
 from delvm_tf.serving.errors import RequestRefusedError, ServerError, ServerUnavailableError
 from delvm_tf.serving.rest import RestTransport
 from delvm_tf.serving.rpc import GrpcTransport
@@ -103,7 +104,7 @@ class Client:
         self._schema: Schema | None = None
 
     def predict(
-        self, x: Any, signature: str = DEFAULT, threshold: float | None = None
+        self, x: Any, signature: str = DEFAULT, threshold: float | None = None, **given: Any
     ) -> dict[str, np.ndarray]:
         """All outputs of a signature by name, one row for each of x.
 
@@ -112,11 +113,13 @@ class Client:
                 `explain_table` a table, whose columns are matched by name and must hold what
                 they held in training. Elsewhere a data frame must have the training data's
                 columns in their order, `x[list(client.columns())]`.
+                For `sample` the seeds, (n,) integers.
             signature: its name.
             threshold: decides instead of the detector's own; `is_anomaly` and `threshold` follow.
+            **given: what a signature takes besides x; see `ServedModel.predict`.
 
         Raises:
-            TypeError: if x does not hold real numbers, or bytes.
+            TypeError: if x does not hold real numbers, or bytes, or for what is not taken.
             ValueError: for an unknown signature, a wrong shape, wrong columns, no rows, or values
                 that are not finite; for a threshold with a signature without decisions.
             RequestRefusedError: if the server refuses the request.
@@ -130,7 +133,7 @@ class Client:
             raise ValueError(f"unknown signature {signature!r}; the server has {names}")
         if threshold is not None:
             checked_threshold(threshold, info.outputs, signature)
-        inputs = self._inputs(x, signature, info)
+        inputs = self._inputs(x, signature, info, given)
         count = checked_count(inputs)
         parts = []
         for start in range(0, count, self.batch_size):
@@ -139,8 +142,14 @@ class Client:
         outputs = {k: with_text(np.concatenate([part[k] for part in parts])) for k in parts[0]}
         return outputs if threshold is None else by_threshold(outputs, threshold)
 
-    def _inputs(self, x: Any, signature: str, info: SignatureInfo) -> dict[str, np.ndarray]:
+    def _inputs(
+        self, x: Any, signature: str, info: SignatureInfo, given: dict[str, Any]
+    ) -> dict[str, np.ndarray]:
         """The checked inputs of a signature by name."""
+        if signature in DRAWING:
+            wanted = info.inputs.get("x")
+            return drawing_inputs(x, signature, wanted.shape[1:] if wanted else (), given)
+        refuse_given(signature, given)
         if signature in (DECIDE, DECIDE_TABLE):
             raise ValueError(
                 f"{signature} is for those who ask without this library; "

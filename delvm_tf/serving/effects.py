@@ -11,10 +11,11 @@ from tensorflow.python.framework import op_def_registry
 from delvm_tf.storage.ownership import DamagedModelError
 
 # Operations that count as having effects and that a model needs: weights and their shapes, control
-# flow, checks.
+# flow, checks, and the key of random numbers, which depends on the device.
 _NEEDED = {
     "VarHandleOp", "ReadVariableOp", "AssignVariableOp", "DisableCopyOnRead", "VariableShape",
-    "StatefulPartitionedCall", "While", "If", "Assert",
+    "StatefulPartitionedCall", "While", "If", "Assert", "StatelessRandomGetAlg",
+    "StatelessRandomGetKeyCounter",
 }  # fmt: skip
 # Those of the checkpoint, which loading needs and no signature may reach.
 _CHECKPOINT = {"SaveV2", "RestoreV2", "MergeV2Checkpoints"}

@@ -12,6 +12,7 @@ import tensorflow as tf
 from delvm_tf.distribution.chief import writes_files
 from delvm_tf.schema import Schema
 from delvm_tf.serving import model_card
+from delvm_tf.serving.drawing import check_drawing, drawing_signatures
 from delvm_tf.serving.drift import ScoreHistogram
 from delvm_tf.serving.model_card import ModelCard
 from delvm_tf.serving.signatures import Options, signatures
@@ -32,6 +33,7 @@ def export_saved_model(
     warmup: tuple[int, ...] = (1, 32),
     schema: Schema | None = None,
     explain: bool = False,
+    drawing_steps: int | None = None,
 ) -> Path:
     """Write `<base_dir>/<next integer>/`, as TensorFlow Serving expects it.
 
@@ -65,6 +67,14 @@ def export_saved_model(
     | `reconstruct`          | `reconstruction`, shape of x                                  |
     | `energy`               | `energy`, (batch,), of energy models only                     |
     | `score`                | `score`, shape of x, of energy models only                    |
+    | `sample`               | `samples`, one of each of `seeds`, (batch,) int32, the only   |
+    |                        | input; with `drawing_steps` only                              |
+    | `denoise`              | `denoised`, shape of x, the mean of clean data given x with   |
+    |                        | noise of the level `sigma`, (batch,) float32 in normalised    |
+    |                        | units, an input besides x; with `drawing_steps` only          |
+    | `inpaint`              | `inpainted`, x where `mask`, boolean of its shape, is True,   |
+    |                        | and elsewhere drawn given that by `seeds`, (batch,) int32;    |
+    |                        | with `drawing_steps` only, and not for `"zca"`                |
 
     A request without rows, with more than `max_batch_size`, with NaN or infinite values, or with
     images of another size or number of channels gets an error that says so. A finite row whose
@@ -91,6 +101,8 @@ def export_saved_model(
         schema: of the tables whose numbers, `schema.encode(table)`, were the training data; that of
             a detector which was fitted on a table is known.
         explain: serve how much each value contributes to the score of a detector.
+        drawing_steps: serve what a model with noise levels draws, in so many steps, which are in
+            the graph; not compiled by XLA. A row depends on its own seed alone.
 
     Returns:
         The folder of the new version. Of several workers only the chief writes, and the others
@@ -98,7 +110,7 @@ def export_saved_model(
 
     Raises:
         TypeError: if there is nothing to export, a detector scores in Python alone or cannot be
-            explained, or `about` is not JSON.
+            explained, a model without noise levels is to draw, or `about` is not JSON.
         ValueError: if the model has no weights yet or is not adapted, the detector not fitted, or
             an option is out of range; if the folder is an address such as `gs://`, or has `[` or a
             backslash in its path, with which TensorFlow could not load the model.
@@ -118,7 +130,10 @@ def export_saved_model(
         raise TypeError(f"about must be what JSON can hold: {error}") from error
     if explain and subject.detector is None:
         raise ValueError("explain needs a detector: dv.AnomalyDetector(model).fit(x_normal)")
-    options = Options(max_batch_size, jit_compile, explain, subject.schema, subject.white(white))
+    check_drawing(subject, drawing_steps)
+    options = Options(
+        max_batch_size, jit_compile, explain, subject.schema, subject.white(white), drawing_steps
+    )
     if not writes_files(subject.strategy):
         subject.histogram(reference)  # a share of it, for all replicas compute it
         return base
@@ -134,6 +149,7 @@ def _written(
     partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=base))  # only this call writes there
     try:
         served, threshold = signatures(subject, options)
+        served |= drawing_signatures(subject, options.drawing_steps, options.max_batch_size)
         # Only what the graphs read: a model would bring its optimizer, chains and metrics along.
         module = tf.Module(name="delvm_tf")
         module.constants = [v for v in _variables(served) if v is not threshold]

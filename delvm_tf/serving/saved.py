@@ -16,6 +16,7 @@ from delvm_tf.serving.checks import (
     checked_threshold,
     with_text,
 )
+from delvm_tf.serving.drawing import DRAWING, drawing_inputs, refuse_given
 from delvm_tf.serving.effects import refuse_effects
 from delvm_tf.serving.model_card import ModelCard
 from delvm_tf.serving.signatures import (
@@ -57,7 +58,7 @@ class ServedModel:
 
     def predict(
         self, x: Any, signature: str = DEFAULT, batch_size: int = 512,
-        threshold: float | None = None,
+        threshold: float | None = None, **given: Any,
     ) -> dict[str, np.ndarray]:  # fmt: skip
         """All outputs of a signature by name, the first axis being that of x.
 
@@ -65,12 +66,15 @@ class ServedModel:
             x: (n, ...) in raw units; for `encoded_images` a list of bytes; for `table` and
                 `explain_table` a table, whose columns are matched by name. Elsewhere a data frame
                 must have the columns of the training data in their order, `x[list(card.columns)]`.
+                For `sample` the seeds, (n,) integers.
             signature: its name.
             batch_size: rows computed at a time, no more than the card allows.
             threshold: decides instead of the detector's own; `is_anomaly` and `threshold` follow.
+            **given: what a signature takes besides x: `denoise` `sigma`, a number or one of each
+                row, and `inpaint` `mask`, of x or one row, and `seeds`.
 
         Raises:
-            TypeError: if x does not hold real numbers, or bytes.
+            TypeError: if x does not hold real numbers, or bytes, or for what is not taken.
             ValueError: for an unknown signature, a wrong shape, other names of columns, no rows,
                 NaN and infinity, or images that cannot be decoded or are of another size; for a
                 threshold that is not finite, or with a signature without decisions.
@@ -88,7 +92,7 @@ class ServedModel:
         if threshold is not None:
             checked_threshold(threshold, self.card.signatures[signature], signature)
         function = self._signatures[signature]
-        inputs = self._inputs(x, signature)
+        inputs = self._inputs(x, signature, given)
         count = checked_count(inputs)
         step = max(1, min(batch_size, self.card.max_batch_size))
         parts = []
@@ -105,8 +109,11 @@ class ServedModel:
         outputs = {k: with_text(np.concatenate([part[k] for part in parts])) for k in parts[0]}
         return outputs if threshold is None else by_threshold(outputs, threshold)
 
-    def _inputs(self, x: Any, signature: str) -> dict[str, Any]:
+    def _inputs(self, x: Any, signature: str, given: dict[str, Any]) -> dict[str, Any]:
         """The checked inputs of a signature by name."""
+        if signature in DRAWING:
+            return drawing_inputs(x, signature, self.card.shape, given)
+        refuse_given(signature, given)
         if signature == ENCODED:
             return {IMAGE_BYTES: checked_images(x)}
         if signature in OF_TABLES and (schema := self.card.schema) is not None:

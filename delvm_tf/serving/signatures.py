@@ -33,6 +33,7 @@ class Options(NamedTuple):
     explain: bool
     schema: Schema | None  # of the tables whose numbers the model takes
     white: float | None  # of encoded images; None where inputs are not images
+    drawing_steps: int | None = None  # of draws, in models with noise levels
 
 
 class Served(NamedTuple):
@@ -71,14 +72,14 @@ def signatures(subject: Subject, options: Options) -> Served:
 
     def checking(function: Callable[[tf.Tensor], Outputs]) -> Any:
         return tf.function(
-            lambda x: function(_checked(x, most)), input_signature=[x], autograph=False
+            lambda x: function(checked(x, most)), input_signature=[x], autograph=False
         )
 
     served = {name: checking(function) for name, function in {**inner, DEFAULT: default}.items()}
     if threshold is not None:
         served[DECIDE] = tf.function(
             lambda x, threshold: by_threshold(
-                inner[DEFAULT](_checked(x, most)), _thresholds(threshold, x)
+                inner[DEFAULT](checked(x, most)), _thresholds(threshold, x)
             ),
             input_signature=[x, tf.TensorSpec((None,), tf.float32, name="threshold")],
             autograph=False,
@@ -91,7 +92,7 @@ def signatures(subject: Subject, options: Options) -> Served:
     if options.white is not None:
         white = options.white
         served[ENCODED] = tf.function(
-            lambda image_bytes: default(_decoded(_counted(image_bytes, most), shape, white)),
+            lambda image_bytes: default(_decoded(counted(image_bytes, most), shape, white)),
             input_signature=[tf.TensorSpec((None,), tf.string, name=IMAGE_BYTES)],
             autograph=False,
         )
@@ -173,7 +174,7 @@ def threshold_name(schema: Schema) -> str:
 def _named(cells: dict[str, tf.Tensor], schema: Schema, most: int) -> dict[str, tf.Tensor]:
     """The cells by the names of columns, once there are as many of each."""
     columns = {name: cells[name] for name in schema.inputs}
-    rows = tf.shape(_counted(next(iter(columns.values())), most))[0]
+    rows = tf.shape(counted(next(iter(columns.values())), most))[0]
     same = [
         tf.debugging.Assert(tf.shape(column)[0] == rows, ["the columns differ in length"])
         for column in columns.values()
@@ -185,7 +186,8 @@ def _named(cells: dict[str, tf.Tensor], schema: Schema, most: int) -> dict[str, 
         }
 
 
-def _counted(x: tf.Tensor, most: int) -> tf.Tensor:
+def counted(x: tf.Tensor, most: int) -> tf.Tensor:
+    """The same, once there is a row and no more than `most`."""
     rows = tf.shape(x)[0]
     some = tf.debugging.Assert(rows > 0, ["the request has no rows; send one or more"])
     few = tf.debugging.Assert(
@@ -195,12 +197,13 @@ def _counted(x: tf.Tensor, most: int) -> tf.Tensor:
         return tf.identity(x)
 
 
-def _checked(x: tf.Tensor, most: int) -> tf.Tensor:
+def checked(x: tf.Tensor, most: int) -> tf.Tensor:
+    """The same, once all values are finite too."""
     finite = tf.debugging.Assert(
         tf.reduce_all(tf.math.is_finite(x)), ["x has NaN or infinite values; remove or fill them"]
     )
     with tf.control_dependencies([finite]):
-        return _counted(x, most)
+        return counted(x, most)
 
 
 def _decoded(image_bytes: tf.Tensor, shape: tuple[int, ...], white: float) -> tf.Tensor:

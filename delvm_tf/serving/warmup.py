@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from delvm_tf.serving.drawing import DRAWING, typical_drawing
 from delvm_tf.serving.messages import message, predict_request
 from delvm_tf.serving.signatures import (
     DECIDE,
@@ -48,6 +49,8 @@ def write_warmup(
                         inputs[threshold_name(options.schema)] = np.zeros(rows, np.float32)
                 elif name == DECIDE:
                     inputs["threshold"] = np.zeros(rows, np.float32)
+                elif name in DRAWING:
+                    inputs = typical_drawing(name, inputs["x"], subject.model)
                 log = message("PredictionLog")()
                 request = predict_request(inputs, subject.name, name)
                 log.predict_log.request.CopyFrom(request)

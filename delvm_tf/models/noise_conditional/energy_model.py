@@ -12,6 +12,7 @@ from delvm_tf.curvature import Curvature, Outer, Potential
 from delvm_tf.curvature.sums import beside, sum_per_example
 from delvm_tf.models.energy_model import EnergyModel, Trace
 from delvm_tf.models.network import check_level_network
+from delvm_tf.models.noise_conditional import drawing, flow
 from delvm_tf.models.noise_conditional.fixed_level import FixedLevel
 from delvm_tf.models.reconstruction_model import BATCH_SIZE, JoinedFeatures
 from delvm_tf.models.visible import QuadraticVisible
@@ -296,6 +297,121 @@ class NoiseConditionalEnergyModel(EnergyModel):
         return self._batchwise(
             "reconstruct", self.call, x, batch_size, self._compiled_functions, self._log(sigma)
         )
+
+    # Drawing, and the flow between data and noise.
+
+    def denoise(
+        self,
+        x: Any,
+        sigma: float | None = None,
+        draws: int | None = None,
+        steps: int = 100,
+        seed: int | None = None,
+        batch_size: int = BATCH_SIZE,
+    ) -> tf.Tensor:
+        """Clean data given x = data + σε: their mean, shape of x, or draws, (draws, n, ...).
+
+        The mean is `reconstruct(x, sigma=sigma)`. Draws are those of `ReverseDiffusion` that starts
+        at x; their mean is that mean, and they spread as far as the data are unknown.
+
+        Args:
+            x: noisy data in raw units.
+            sigma: the level of their noise in normalised units; `default_sigma` by default.
+            draws: how many draws of each row, or None for the mean.
+            steps: from the level to the smallest, of draws.
+            seed: makes draws reproducible; each row has its own, whatever the `batch_size`.
+            batch_size: rows at a time; as many times `draws` are computed at once.
+        """
+        if draws is None:
+            return self.reconstruct(x, batch_size, sigma)
+        (log_sigma,) = self._log(sigma)
+        return drawing.posterior_draws(self, x, log_sigma, draws, steps, seed, batch_size)
+
+    def inpaint(
+        self,
+        x: Any,
+        mask: Any,
+        draws: int | None = None,
+        steps: int = 100,
+        correctors: int = 2,
+        particles: int = 4,
+        seed: int | None = None,
+        batch_size: int = BATCH_SIZE,
+    ) -> tf.Tensor:
+        """X with the values where the mask is False drawn given those where it is True.
+
+        Values go down the noise levels by the reverse diffusion, known ones with noise of each
+        level on them, and the free ones take Metropolis-adjusted steps on E(x, σ) at each. Known
+        values so tell at each level as much as its noise allows. Where they tell by little which of
+        several distant modes it is, more `particles` are needed to draw these at their odds.
+
+        Args:
+            x: data in raw units, an array; of values to be drawn nothing is read, NaN is allowed.
+            mask: booleans, True where x is known, of the shape of x or of one example; any axis
+                may be 1, as the channels of (28, 28, 1).
+            draws: how many draws of each row, (draws, n, ...); by default one, shape of x.
+            steps: from the largest level to the smallest.
+            correctors: Metropolis-adjusted steps at each level.
+            particles: points that go down together, of which one is drawn by its weight; see
+                `Reversal`. Draws are from the conditional density as they become many.
+            seed: see `denoise`.
+            batch_size: rows at a time; as many times `draws` · `particles` are computed at once.
+
+        Raises:
+            TypeError: if the mask is not boolean.
+            ValueError: if its shape does not fit, or the normalisation mixes values (`"zca"`).
+        """
+        return drawing.inpaint(self, x, mask, draws, steps, correctors, particles, seed, batch_size)
+
+    def latents(self, x: Any, steps: int = 100, batch_size: int = BATCH_SIZE) -> tf.Tensor:
+        """Where the probability flow takes x at the largest level, in raw units, shape of x.
+
+        There they are about N(0, (s² + σ₁²)I) in normalised units. `from_latents` goes back, and
+        so does `sample(n, ProbabilityFlow(), initial=latents)`, which ends at the posterior mean.
+        """
+        return flow.latents(self, x, steps, batch_size)
+
+    def from_latents(
+        self, latents: Any, steps: int = 100, batch_size: int = BATCH_SIZE
+    ) -> tf.Tensor:
+        """The data whose latents are given, shape of the latents, up to the error of the flow."""
+        return flow.latents(self, latents, steps, batch_size, up=False)
+
+    def interpolate(
+        self, a: Any, b: Any, n: int = 9, steps: int = 100, batch_size: int = BATCH_SIZE
+    ) -> tf.Tensor:
+        """N points from a to b on the arc between their latents, (n, rows, ...), row by row.
+
+        The first and the last are a and b, up to the error of the flow.
+        """
+        return flow.interpolate(self, a, b, n, steps, batch_size)
+
+    def flow_log_density(
+        self,
+        x: Any,
+        steps: int = 100,
+        probes: int | None = None,
+        seed: int | None = None,
+        batch_size: int = BATCH_SIZE,
+    ) -> tf.Tensor:
+        """The logarithm of the density that `ProbabilityFlow(denoise=False)` samples, (batch,).
+
+            log p(x) = log N(x₁; 0, (s² + σ₁²)I) + ∫ σ ΔE(x(σ), σ) dσ
+
+        from the smallest level up to the largest along the flow of x, which ends at x₁; in nats and
+        raw units, as `DensityDELVM.log_density`, which needs no flow. Steps are Heun's. Source:
+        Song et al. (2021), section 4.3. Cost of a step: two traces of a Hessian, of as many
+        products as there are probes.
+
+        Args:
+            x: data in raw units.
+            steps: of the flow.
+            probes: random signs whose mean estimates the trace, without bias for the integral; None
+                for the exact trace, of as many products as x has values.
+            seed: of the probes; each row has its own.
+            batch_size: rows at a time.
+        """
+        return flow.flow_log_density(self, x, steps, probes, seed, batch_size)
 
     def call(self, x: tf.Tensor, log_sigma: Any = None) -> tf.Tensor:
         """Reconstruction in raw units; what `predict` returns, batch by batch."""
