@@ -23,11 +23,10 @@ from rich.console import Console
 
 import delvm_tf as dv
 from delvm_tf.samplers.sampling import SamplingDiverged
-from delvm_tf.storage.ownership import contents, remove_files
 from trainers.arguments import add_recipe_argument, new_parser, parse_seeds
 from trainers.evaluation.tables import Row, markdown_table, print_table, summarize
 from trainers.experiments.generation.baselines import BASELINES
-from trainers.experiments.generation.bench import KEPT, Bench
+from trainers.experiments.generation.bench import KEPT, Bench, remove_kept
 from trainers.experiments.generation.drawing import draw_images
 from trainers.experiments.generation.pictures import Pictures, save_drawn
 from trainers.experiments.generation.recipes import GenerationRecipe
@@ -239,8 +238,7 @@ def run(args: argparse.Namespace, console: Console) -> None:
             results.compute({f"pictures of {name}": pictures}, console)
     write(args, results, rows, accuracies, new_bench(args, args.seeds[0], results.folder))
     if not args.keep:
-        kept = results.folder / KEPT
-        remove_files(results.folder, [f"{KEPT}/{name}" for name in contents(kept)])
+        remove_kept(results.folder)
     results.finish()
     print_table(console, args.dataset, summary(rows), left=["remark"])
     console.print(f"\nResults and pictures: {args.output}", soft_wrap=True, highlight=False)
