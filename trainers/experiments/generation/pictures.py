@@ -71,10 +71,12 @@ class Pictures:
 
     def save(self) -> list[str]:
         """All that the model can do; the names of the files."""
-        files = self.trajectory()
-        if self.recipe.of_all_levels:
-            files += [self.denoising(), self.completions(), self.interpolations()]
-        return files
+        of_levels = {
+            "denoise": self.denoising, "inpaint": self.completions,
+            "interpolate": self.interpolations,
+        }  # fmt: skip
+        can = [make for method, make in of_levels.items() if hasattr(self.model, method)]
+        return [*self.trajectory(), *(make() for make in can)]
 
     def _inputs(self, x: np.ndarray) -> np.ndarray:
         return as_inputs(x, self.recipe.of_images)
