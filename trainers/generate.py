@@ -23,11 +23,10 @@ from rich.console import Console
 
 import delvm_tf as dv
 from delvm_tf.samplers.sampling import SamplingDiverged
-from delvm_tf.storage.ownership import contents, remove_files
 from trainers.arguments import add_recipe_argument, new_parser, parse_seeds
 from trainers.evaluation.tables import Row, markdown_table, print_table, summarize
 from trainers.experiments.generation.baselines import BASELINES
-from trainers.experiments.generation.bench import KEPT, Bench
+from trainers.experiments.generation.bench import KEPT, Bench, remove_kept
 from trainers.experiments.generation.drawing import draw_images
 from trainers.experiments.generation.pictures import Pictures, save_drawn
 from trainers.experiments.generation.recipes import GenerationRecipe
@@ -38,6 +37,7 @@ from trainers.results import Results
 
 DATASETS = ("digits", "fashion_mnist", "cifar10")
 REAL = "real (training images)"
+LEAST = 8  # images to judge
 DECIMALS = {
     "frechet": 2, "precision": 3, "recall": 3, "told_by_pixels": 3, "told_by_features": 3,
     "nearer_5_pixels": 3, "copies_pixels": 3, "train_seconds": 1, "draw_seconds": 2,
@@ -121,26 +121,34 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def check(args: argparse.Namespace, bench: Bench) -> None:
-    """Refuse what would fail only after some work.
+def check(args: argparse.Namespace) -> None:
+    """Refuse numbers out of range.
 
     Raises:
         ValueError: saying which argument, and what is expected.
-        TypeError: if a model cannot be learned by its objective.
     """
     if args.scale.train_size < 0:
         raise ValueError(f"--train-size must be 0 or more, got {args.scale.train_size}")
-    most = min(len(bench.data.x_test), len(bench.train))
-    least = 8
-    if args.scale.images < least:
-        raise ValueError(f"--images must be {least} or more, got {args.scale.images}")
-    if args.images is not None and args.images > most:
+    if args.scale.images < LEAST:
+        raise ValueError(f"--images must be {LEAST} or more, got {args.scale.images}")
+
+
+def check_fit(args: argparse.Namespace, bench: Bench) -> None:
+    """Refuse what does not fit the data, and unknown settings of models and samplers.
+
+    Raises:
+        ValueError: saying which argument or setting, and what is expected.
+        TypeError: if a model cannot be learned by its objective.
+    """
+    real, train = len(bench.data.x_test), len(bench.train)
+    most = min(real, train)
+    if (args.images or min(args.scale.images, real)) > most:
         raise ValueError(
-            f"--images must be at most {most}, for there are {len(bench.data.x_test)} test and "
-            f"{len(bench.train)} training images, got {args.images}"
+            f"--images must be at most {most}, for there are {real} test and {train} training "
+            f"images"
         )
+    shape = bench.data.input_shape
     for recipe in args.recipes.values():
-        shape = bench.data.input_shape
         recipe.made_sampler()
         recipe.make(shape if recipe.of_images else (math.prod(shape),), 0)
 
@@ -209,8 +217,9 @@ def pictured(args: argparse.Namespace) -> str | None:
 
 def run(args: argparse.Namespace, console: Console) -> None:
     """All pieces, from where an interrupted run of the same command stopped."""
-    check(args, new_bench(args, args.seeds[0], args.output))
+    check(args)
     results = Results.of_run(args.output, args)
+    check_fit(args, new_bench(args, args.seeds[0], results.folder))
     rows: list[Row] = []
     accuracies: list[float] = []
     for seed in args.seeds:
@@ -229,8 +238,7 @@ def run(args: argparse.Namespace, console: Console) -> None:
             results.compute({f"pictures of {name}": pictures}, console)
     write(args, results, rows, accuracies, new_bench(args, args.seeds[0], results.folder))
     if not args.keep:
-        kept = results.folder / KEPT
-        remove_files(results.folder, [f"{KEPT}/{name}" for name in contents(kept)])
+        remove_kept(results.folder)
     results.finish()
     print_table(console, args.dataset, summary(rows), left=["remark"])
     console.print(f"\nResults and pictures: {args.output}", soft_wrap=True, highlight=False)

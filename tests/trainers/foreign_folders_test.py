@@ -10,8 +10,9 @@ import delvm_tf as dv
 ROOT = Path(__file__).parents[2]
 PROGRAMS = [
     "trainers/anomaly.py", "trainers/anomaly_patches.py", "trainers/compare.py",
-    "trainers/density.py", "trainers/features.py", "trainers/one_vs_rest.py", "trainers/paper.py",
-    "trainers/patches.py", "trainers/train.py", "tuning/search.py",
+    "trainers/density.py", "trainers/features.py", "trainers/generate.py",
+    "trainers/one_vs_rest.py", "trainers/paper.py", "trainers/patches.py", "trainers/train.py",
+    "tuning/search.py",
 ]  # fmt: skip
 ARGUMENTS = {"paper.py": ("fig7", "--scale", "smoke")}
 

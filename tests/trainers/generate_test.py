@@ -133,6 +133,7 @@ def test_test_images_stay_out_of_sight_while_settings_are_chosen(generate, tmp_p
     ("arguments", "message"),
     [
         (["--images", "361"], "--images must be at most 360"),
+        (["--train-size", "100"], "--images must be at most 100"),
         (["--images", "3"], "--images must be 8 or more"),
         (["--train-size", "-1"], "--train-size must be 0 or more"),
         (["--methods", "nonsense"], "expected one of"),
@@ -144,4 +145,4 @@ def test_mistakes_end_in_one_clear_line(
     monkeypatch.setattr(sys, "argv", ["generate.py", "--output", str(tmp_path / "o"), *arguments])
     assert generate.main() == 1
     assert message in " ".join(capsys.readouterr().out.split())
-    assert not list(tmp_path.iterdir())
+    assert not (tmp_path / "o").exists()

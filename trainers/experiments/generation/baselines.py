@@ -193,7 +193,8 @@ class PrincipalMixture:
         """Images of the mixture, in a random order."""
         rng = np.random.default_rng(seed)
         self.mixture.random_state = int(rng.integers(2**31))
-        codes = rng.permutation(self.mixture.sample(n)[0])
+        with threadpool_limits(1):
+            codes = rng.permutation(self.mixture.sample(n)[0])
         return self.subspace.rows(codes, rng).reshape(n, *self._shape)
 
 

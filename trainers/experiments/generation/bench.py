@@ -10,7 +10,15 @@ import keras
 import numpy as np
 
 from delvm_tf.datasets import Dataset, load
-from delvm_tf.storage.ownership import make_folder, read_json, whole, write_json
+from delvm_tf.storage.ownership import (
+    contents,
+    make_folder,
+    read_json,
+    remove_files,
+    remove_if_empty,
+    whole,
+    write_json,
+)
 from trainers.evaluation.generation.classifier import ImageClassifier
 from trainers.evaluation.generation.judge import Judge
 from trainers.experiments.features import load_data
@@ -137,3 +145,13 @@ class Bench:
             return Drawn(
                 file["images"], known["train_seconds"], float(file["draw_seconds"]), known["about"]
             )
+
+
+def remove_kept(folder: Path) -> None:
+    """Delete models and drawn images from a folder of results in the making."""
+    kept = folder / KEPT
+    files = [name for name in contents(kept) if not name.endswith("/")]
+    remove_files(folder, [f"{KEPT}/{name}" for name in files])
+    for path in sorted(kept.rglob("*"), reverse=True):  # folders that were empty before
+        remove_if_empty(path)
+    remove_if_empty(kept)

@@ -71,10 +71,12 @@ class Pictures:
 
     def save(self) -> list[str]:
         """All that the model can do; the names of the files."""
-        files = self.trajectory()
-        if self.recipe.of_all_levels:
-            files += [self.denoising(), self.completions(), self.interpolations()]
-        return files
+        of_levels = {
+            "denoise": self.denoising, "inpaint": self.completions,
+            "interpolate": self.interpolations,
+        }  # fmt: skip
+        can = [make for method, make in of_levels.items() if hasattr(self.model, method)]
+        return [*self.trajectory(), *(make() for make in can)]
 
     def _inputs(self, x: np.ndarray) -> np.ndarray:
         return as_inputs(x, self.recipe.of_images)
@@ -88,17 +90,22 @@ class Pictures:
 
     def trajectory(self) -> list[str]:
         """Chains on their way from noise, moving, and some of them in a strip."""
-        steps = self.recipe.steps
+        steps, sampler = self.recipe.steps, self.recipe.made_sampler()
         run = self.model.sample(
-            MOVING, self.recipe.made_sampler(), steps, seed=self.seed,
-            record_every=max(1, steps // FRAMES), details=True,
+            MOVING, sampler, steps, seed=self.seed, record_every=max(1, steps // FRAMES),
+            details=True,
         )  # fmt: skip
         frames = self._images(run.trajectory, len(run.steps), MOVING)
         save_animation(frames, self.folder / "trajectory.gif", self.low, self.high)
         kept = np.unique(np.linspace(0, len(frames) - 1, STRIP).astype(int))
+        headings, what = [str(run.steps[k]) for k in kept], "after so many steps"
+        levels_of: Any = getattr(sampler, "levels", None)
+        if callable(levels_of):
+            levels = levels_of(self.model, steps)
+            headings, what = [f"{levels[run.steps[k]]:.2g}" for k in kept], "at noise levels σ"
         figure = plot_strips(
-            frames[kept, :ROWS], self.low, self.high, [str(run.steps[k]) for k in kept],
-            title=f"{self.recipe.title}: chains after so many steps",
+            frames[kept, :ROWS], self.low, self.high, headings,
+            title=f"{self.recipe.title}: chains {what}",
         )  # fmt: skip
         return ["trajectory.gif", self._save(figure, "trajectory.png")]
 

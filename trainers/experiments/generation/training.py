@@ -90,7 +90,7 @@ def trained_by_steps(
     )
     model.fit(
         batches, steps_per_epoch=steps, epochs=math.ceil(recipe.train_steps / steps), verbose=0,
-        callbacks=[keep, told],
+        shuffle=False, callbacks=[keep, told],
     )  # fmt: skip
     return model
 
