@@ -70,9 +70,6 @@ MODELS = {
     "density-delvm": ModelKind(
         "density DELVM", "noise_conditional.density.DensityDELVM", ("dual",), "smooth_network"
     ),
-    "image-delvm": ModelKind(
-        "U-Net DELVM", "noise_conditional.density.DensityDELVM", ("dual",), "level_unet"
-    ),
     "autoencoder": ModelKind("AE", "autoencoder.Autoencoder", ("reconstruction",)),
     "conv-autoencoder": ModelKind("CAE", "conv_autoencoder.ConvAutoencoder", ("reconstruction",)),
 }
@@ -139,19 +136,25 @@ def level_network(
     filters: Sequence[int] | None = None,
     kernel_size: int | Sequence[int] = 5,
     strides: int | Sequence[int] = 1,
+    channels: Sequence[int] | None = None,
+    blocks: int | Sequence[int] = 1,
     activation: str = "relu",
     waves: int = 8,
     kernel_initializer: str | keras.Initializer = "glorot_uniform",
     seed: int | None = None,
     input_shape: tuple[int, ...] | None = None,
-) -> LevelNetwork:
+) -> LevelNetwork | LevelUNet:
     """The same, scaled and shifted by the noise level; filters are also for series, (length,).
+
+    With `channels`, in place of units and filters, a `LevelUNet` of images.
 
     Args:
         units: see `network`, as for the others.
         filters: see `network`.
         kernel_size: see `network`.
         strides: see `network`.
+        channels: of each resolution of a U-Net, from the finest to the coarsest.
+        blocks: of each resolution of a U-Net; one number for all, or one each.
         activation: see `network`.
         waves: of log σ; see `delvm_tf.networks.LevelNetwork`.
         kernel_initializer: see `network`.
@@ -162,6 +165,15 @@ def level_network(
         "activation": activation, "kernel_initializer": kernel_initializer, "seed": seed,
         "waves": waves,
     }  # fmt: skip
+    if channels:
+        if filters or units:
+            raise ValueError("channels are those of a U-Net, which takes no units and no filters")
+        if input_shape is not None and len(input_shape) != 3:
+            raise ValueError(
+                f"channels are for images (height, width, channels), but one input has shape "
+                f"{input_shape}; give units instead"
+            )
+        return LevelUNet(channels, blocks, **common)
     if not filters and not units:
         raise ValueError("a network needs units of dense layers or filters of convolutions")
     if not filters:
@@ -170,40 +182,9 @@ def level_network(
     return level_cnn(filters, kernel_size, strides, units or (), rank, **common)
 
 
-def level_unet(
-    channels: Sequence[int] = (32, 64, 128),
-    blocks: int | Sequence[int] = 1,
-    activation: str = "silu",
-    waves: int = 8,
-    kernel_initializer: str | keras.Initializer = "he_normal",
-    seed: int | None = None,
-    input_shape: tuple[int, ...] | None = None,
-) -> LevelUNet:
-    """Convolutions of images, down to coarse resolutions and up again.
-
-    Args:
-        channels: of each resolution, from the finest to the coarsest.
-        blocks: of each resolution; one number for all, or one each.
-        activation: see `network`; a smooth one.
-        waves: see `level_network`.
-        kernel_initializer: see `network`.
-        seed: see `network`.
-        input_shape: of one example, to check the layers by; None if it is not known.
-    """
-    if input_shape is not None and len(input_shape) != 3:
-        raise ValueError(
-            f"channels are for images (height, width, channels), but one input has shape "
-            f"{input_shape}"
-        )
-    return LevelUNet(
-        channels, blocks, activation, waves=waves, kernel_initializer=kernel_initializer, seed=seed
-    )
-
-
 NETWORKS: dict[str, Callable[..., Any]] = {
     "network": network, "level_network": level_network,
     "smooth_network": partial(level_network, activation="silu", kernel_initializer="he_normal"),
-    "level_unet": level_unet,
 }  # fmt: skip
 
 

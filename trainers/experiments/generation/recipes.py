@@ -14,18 +14,18 @@ class GenerationRecipe(Recipe):
     Attributes:
         sampler: its `name` and settings; the model's usual one if empty.
         steps: of each chain.
-        train_steps: of the optimizer, in place of epochs; 0 for epochs.
+        train_steps: of the optimizer, in place of epochs.
     """
 
     sampler: dict[str, Any] = dataclasses.field(default_factory=dict)
     steps: int = 1000
-    train_steps: int = 0
+    train_steps: int = 6000
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, least in (("steps", 1), ("train_steps", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be {least} or more, got {getattr(self, name)}")
+        for name in ("steps", "train_steps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be 1 or more, got {getattr(self, name)}")
 
     def made_sampler(self) -> Sampler | None:
         """The sampler, or None for the model's usual one; ValueError for an unknown one."""
@@ -35,10 +35,9 @@ class GenerationRecipe(Recipe):
     def text(self) -> str:
         """What decides training and drawing, on one line."""
         named = {**self.model_settings, **self.objective_settings}
-        length = f"{self.train_steps} steps" if self.train_steps else f"{self.epochs} epochs"
         settings = ", ".join(f"{name} {_words(value)}" for name, value in named.items())
         return (
-            f"{self.model}, {self.objective_name}, {settings}; {length}, batches of "
+            f"{self.model}, {self.objective_name}, {settings}; {self.train_steps} steps, batches of "
             f"{self.batch_size}, learning rate {self.learning_rate}; drawn by {self.steps} steps "
             f"of {_words(self.sampler) if self.sampler else 'the usual sampler'}"
         )

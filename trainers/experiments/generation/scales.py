@@ -15,31 +15,28 @@ class Scale(NamedTuple):
         images: drawn images to judge, and real ones to compare them with.
         classifier_steps: of the classifier whose features judge.
         told_steps: of each classifier that tells pixels of drawn images from real ones.
-        epochs: factor on the epochs of recipes.
-        train_steps: factor on the steps of the optimizer of recipes that count these.
-        steps: factor on the steps of their samplers.
+        train_steps: factor on the steps of the optimizer.
+        steps: factor on the steps of samplers.
     """
 
     train_size: int
     images: int
     classifier_steps: int
     told_steps: int
-    epochs: float = 1.0
     train_steps: float = 1.0
     steps: float = 1.0
 
     def applied(self, recipe: GenerationRecipe) -> GenerationRecipe:
-        """A recipe with its epochs and steps at this scale, one or more of each."""
+        """A recipe with its steps at this scale, one or more of each."""
         return dataclasses.replace(
             recipe,
-            epochs=max(1, math.ceil(self.epochs * recipe.epochs)),
             train_steps=math.ceil(self.train_steps * recipe.train_steps),
             steps=max(1, math.ceil(self.steps * recipe.steps)),
         )
 
 
 SCALES = {
-    "smoke": Scale(300, 64, 60, 20, epochs=0.05, train_steps=5e-4, steps=0.05),
+    "smoke": Scale(300, 64, 60, 20, train_steps=5e-4, steps=0.05),
     "cpu": Scale(10_000, 2000, 600, 200),
-    "full": Scale(0, 10_000, 3000, 600, epochs=4.0, train_steps=4.0),
+    "full": Scale(0, 10_000, 3000, 600, train_steps=4.0),
 }

@@ -1,6 +1,7 @@
 """Training the models that draw images."""
 
 import math
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,13 @@ import tensorflow as tf
 from rich.console import Console
 
 from delvm_tf.models.reconstruction_model import ReconstructionModel
-from delvm_tf.storage.ownership import whole
+from delvm_tf.storage.ownership import read_json, whole, write_json
 from delvm_tf.training.backups import Backup, backed_up_epoch
 from trainers.experiments.features import as_inputs
 from trainers.experiments.generation.recipes import GenerationRecipe
 
 MODEL = "model.keras"
-BACKUP = "backup"
+BACKUP, SECONDS = "backup", "seconds.json"
 STEPS_OF_A_BACKUP = 250
 WARM_UP = 0.02  # share of the steps in which the learning rate rises
 AVERAGE = 0.999  # what a step keeps of the moving average of the weights
@@ -42,57 +43,53 @@ def trained(
         console.print(f"  {recipe.title}: trained before the interruption", highlight=False)
         return keras.models.load_model(path)
     x = as_inputs(np.asarray(images, np.float32), recipe.of_images)
-    train = trained_by_steps if recipe.train_steps else trained_by_epochs
-    model = train(recipe, x, seed, folder / BACKUP, console)
+    model = recipe.adapted(x, seed)
+    fit(recipe, model, x, seed, folder, console)
     with whole(path) as partial:
         model.save(partial)
     return model
 
 
-def trained_by_epochs(
-    recipe: GenerationRecipe, x: np.ndarray, seed: int, *_: Any
-) -> ReconstructionModel:
-    """The model after the epochs of its recipe."""
-    rate = recipe.learning_rate
-    assert isinstance(rate, float)  # of all layers together
-
-    def falling(epoch: int, _: float) -> float:
-        return 0.5 * rate * (1 + math.cos(math.pi * epoch / recipe.epochs))
-
-    return recipe.train(x, seed, callbacks=[keras.callbacks.LearningRateScheduler(falling)])
-
-
-def trained_by_steps(
-    recipe: GenerationRecipe, x: np.ndarray, seed: int, backup: Path, console: Console
-) -> ReconstructionModel:
-    """The model after the steps of its recipe, with the moving average of its weights.
+def fit(
+    recipe: GenerationRecipe, model: ReconstructionModel, x: np.ndarray, seed: int, folder: Path,
+    console: Console,
+) -> None:  # fmt: skip
+    """Train by the steps of a recipe; the model ends with the moving average of its weights.
 
     An interrupted run goes on from its last backup, with other noise and another order of images.
     """
-    model = recipe.adapted(x, seed)
     steps = min(STEPS_OF_A_BACKUP, recipe.train_steps)
-    model.compile(_optimizer(recipe), steps_per_execution=1)
-    keep = Backup(str(backup))
-    done = backed_up_epoch([keep])
-    order = seed + 1000 * done
+    epochs = math.ceil(recipe.train_steps / steps)
+    model.compile(_optimizer(recipe))
+    backup = Backup(str(folder / BACKUP))
+    done = backed_up_epoch([backup])
     batches = (
         tf.data.Dataset.from_tensor_slices(x)
-        .shuffle(len(x), seed=order)
+        .shuffle(len(x), seed=seed + done)
         .repeat()
-        .batch(recipe.batch_size, drop_remainder=True)
+        .batch(min(recipe.batch_size, len(x)), drop_remainder=True)
         .prefetch(2)
     )
-    told = keras.callbacks.LambdaCallback(
-        on_epoch_end=lambda epoch, logs: console.print(
-            f"  step {(epoch + 1) * steps:,} of {recipe.train_steps:,}: loss {logs['loss']:.4f}",
+    before = seconds_of_training(folder) if done else 0.0
+    started = time.perf_counter()
+
+    def tell(epoch: int, logs: Any) -> None:
+        write_json(folder / SECONDS, before + time.perf_counter() - started)
+        console.print(
+            f"  step {(epoch + 1) * steps:,} of {epochs * steps:,}: loss {logs['loss']:.4f}",
             highlight=False,
         )
-    )
+
     model.fit(
-        batches, steps_per_epoch=steps, epochs=math.ceil(recipe.train_steps / steps), verbose=0,
-        shuffle=False, callbacks=[keep, told],
+        batches, steps_per_epoch=steps, epochs=epochs, verbose=0, shuffle=False,
+        callbacks=[backup, keras.callbacks.LambdaCallback(on_epoch_end=tell)],
     )  # fmt: skip
-    return model
+
+
+def seconds_of_training(folder: Path) -> float:
+    """Seconds that training took, those before interruptions included; 0 without training."""
+    path = folder / SECONDS
+    return float(read_json(path)) if path.exists() else 0.0
 
 
 def _optimizer(recipe: GenerationRecipe) -> keras.Optimizer:
