@@ -9,12 +9,14 @@ import tensorflow as tf
 
 from delvm_tf import noise
 from delvm_tf.inputs import batches as inputs
+from delvm_tf.inputs.columns import names_of
 from delvm_tf.models.noise_conditional.flow import start_spread
 from delvm_tf.models.noise_conditional.reversal import Known, Reversal
 from delvm_tf.models.noise_conditional.rows import by_rows, in_raw_units, new_seed
 from delvm_tf.models.reconstruction_model import FunctionOfModel
 from delvm_tf.samplers import ProbabilityFlow, run_chain
 from delvm_tf.samplers.sampler import positive_integer
+from delvm_tf.training.received import compare_names
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,7 @@ def inpaint(
     for name, number in numbers.items():
         positive_integer(name, number)
     refuse_mixing(model)
+    compare_names(model, names_of(x))
     x, known = read_mask(model.input_shape_or_none, x, mask, type(model).__name__)
 
     def finish(z: tf.Tensor, rows: Any) -> tf.Tensor:
@@ -138,9 +141,7 @@ def refuse_mixing(model: Any) -> None:
         )
 
 
-def read_mask(
-    shape: tuple[int | None, ...], x: Any, mask: Any, owner: str
-) -> tuple[np.ndarray, np.ndarray]:
+def read_mask(shape: Any, x: Any, mask: Any, owner: str) -> tuple[np.ndarray, np.ndarray]:
     """The rows with zeros where they are not known, and the mask in their shape.
 
     Raises:

@@ -13,11 +13,13 @@ from delvm_tf.curvature.probes import Basis
 from delvm_tf.curvature.probing import quadratic_forms
 from delvm_tf.curvature.sums import beside, sum_per_example
 from delvm_tf.inputs import batches as inputs
+from delvm_tf.inputs.columns import names_of
 from delvm_tf.models.noise_conditional.rows import by_rows, new_seed
 from delvm_tf.models.reconstruction_model import FunctionOfModel
 from delvm_tf.samplers.levels.probability_flow import ProbabilityFlow
 from delvm_tf.samplers.levels.schedule import log_level
 from delvm_tf.samplers.sampler import positive_integer
+from delvm_tf.training.received import compare_names
 
 RHO = 7.0
 PROBES_AT_ONCE = 64
@@ -178,6 +180,8 @@ def interpolate(model: Any, a: Any, b: Any, n: int, steps: int, batch_size: int)
     if n < 2:
         raise ValueError(f"n counts both ends, so it must be two or more, got {n}")
     shape, owner = model.input_shape_or_none, type(model).__name__
+    for each in (a, b):
+        compare_names(model, names_of(each))
     a, b = (inputs.check_array(each, shape, owner) for each in (a, b))
     if a.shape != b.shape:
         raise ValueError(

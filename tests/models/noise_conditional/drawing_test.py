@@ -178,6 +178,24 @@ def test_values_that_the_normalisation_mixes_cannot_be_known_one_by_one():
         model.inpaint(x, x > 0)
 
 
+def test_columns_in_another_order_are_refused():
+    pandas = pytest.importorskip("pandas")
+    model = gaussian(normalization="zscore")
+    table = pandas.DataFrame(model.draw(50), columns=[*"abc"])
+    model.adapt(table)
+    known = [True, True, False]
+    filled = model.inpaint(table[:2], known, steps=2, seed=0)
+    np.testing.assert_array_equal(filled[:, :2], table.to_numpy()[:2, :2])
+    other = table[[*"cab"]]
+    for call in (
+        lambda: model.inpaint(other, known),
+        lambda: model.denoise(other, 0.5, draws=2),
+        lambda: model.interpolate(table, other),
+    ):
+        with pytest.raises(ValueError, match="in the same order"):
+            call()
+
+
 def test_a_posterior_of_a_mixture_looks_like_its_draws():
     """Clean points with noise, and posterior draws of them, are draws of the data again."""
     model, sigma = mixture(smallest_noise=0.02), 0.7
