@@ -38,8 +38,8 @@ class GenerationRecipe(Recipe):
         settings = ", ".join(f"{name} {_words(value)}" for name, value in named.items())
         return (
             f"{self.model}, {self.objective_name}, {settings}; {self.train_steps} steps, batches "
-            f"of {self.batch_size}, learning rate {self.learning_rate}; drawn by {self.steps} steps "
-            f"of {_words(self.sampler) if self.sampler else 'the usual sampler'}"
+            f"of {self.batch_size}, learning rate {self.learning_rate}; drawn by {self.steps} "
+            f"steps of {_words(self.sampler) if self.sampler else 'the usual sampler'}"
         )
 
     @property
