@@ -32,7 +32,6 @@ from trainers.arguments import (
     new_parser,
     parse_seeds,
 )
-from trainers.evaluation.probe import LinearProbe
 from trainers.evaluation.tables import Row, markdown_table, print_table, summarize
 from trainers.experiments.features import (
     FeatureFunction,
@@ -43,11 +42,13 @@ from trainers.experiments.features import (
     raw_pixels,
     score_features,
 )
+from trainers.experiments.readouts import Probe, readout
 from trainers.results import Results
 
 FIGURES = {"accuracy": "accuracy", "train seconds": "train s", "probe seconds": "probe s"}
 RANDOM = "random filters"
 COMPONENTS = 256
+L2 = (1e-4, 1e-3, 1e-2, 0.03, 0.1, 0.3)  # of logistic regression
 TRAIN_SIZES = {"fashion_mnist": 10_000, "cifar10": 10_000}
 
 
@@ -67,6 +68,10 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )  # fmt: skip
     data.add_argument("--seeds", type=parse_seeds, default=[0], metavar="0-2")
     add_recipe_arguments(parser, "SM-DELVM")
+    parser.add_argument(
+        "--trained", type=Path, metavar="FILE",
+        help="a model that was saved, .keras, whose features are scored; nothing is trained",
+    )  # fmt: skip
     features = parser.add_argument_group("features and their classifier")
     features.add_argument("--layers", default="all", choices=["all", "last"])
     features.add_argument(
@@ -74,12 +79,15 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         help="of noise, whose features stand side by side; of a noise-conditional model",
     )  # fmt: skip
     features.add_argument("--pool", type=int, default=2, help="side of the max-pooling; 1 for none")
-    features.add_argument("--l2", type=float, nargs="+", default=[1e-4, 1e-3, 1e-2, 0.03, 0.1, 0.3])
+    features.add_argument("--readout", default="logistic", choices=["ridge", "svm", "logistic"])
+    features.add_argument("--l2", type=float, nargs="+", help="penalties to choose from")
     features.add_argument("--probe-epochs", type=int, default=10)
     features.add_argument("--scratch", type=Path, help="folder for tables of features")
     output = parser.add_argument_group("output")
     output.add_argument("--output", type=Path, help="folder; runs/features/<dataset>-<model>")
     args = parser.parse_args(arguments)
+    if args.trained is not None:
+        args.output = args.output or Path("runs/features") / f"{args.dataset}-{args.trained.stem}"
     if args.train_size is None:
         args.train_size = TRAIN_SIZES.get(args.dataset, 0)
     args.recipe = chosen_recipe(args, f"features-{args.dataset}")
@@ -104,10 +112,42 @@ def train(
     return model, untrained, time.perf_counter() - started
 
 
+def check_levels(args: argparse.Namespace, noise_conditional: bool, title: str) -> None:
+    """Refuse levels of a model that knows none."""
+    if args.feature_levels and not noise_conditional:
+        raise ValueError(
+            f"--feature-levels are those of a noise-conditional model, and not of {title}"
+        )
+
+
+def saved_model(path: Path) -> tuple[dv.ReconstructionModel, dv.ReconstructionModel]:
+    """A saved model, and the same one with the weights of the start.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it holds no model of the library.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"--trained: there is no file {path}")
+    model = keras.saving.load_model(path)
+    if not isinstance(model, dv.ReconstructionModel):
+        raise ValueError(f"--trained: {path} holds no model of delvm_tf, but {type(model)}")
+    return model, type(model).from_config(model.get_config())
+
+
 def feature_functions(
     args: argparse.Namespace, data: Dataset, seed: int, folder: Path, console: Console
 ) -> dict[str, tuple[FeatureFunction, float]]:
     """By method, what takes images to features, and the seconds of its training."""
+    if args.trained is not None:
+        model, untrained = saved_model(args.trained)
+        images = len(model.input_shape_or_none or ()) == 3
+        untrained.adapt(as_inputs(data.x_train, images))
+        settings = (images, args.pool, args.layers, args.feature_levels)
+        return {
+            args.trained.stem: (model_features(model, *settings), 0.0),
+            RANDOM: (model_features(untrained, *settings), 0.0),
+        }
     spec = args.recipe
     images = takes_images(spec)
     x = as_inputs(data.x_train, images)
@@ -137,9 +177,10 @@ def first_kernel(model: dv.ReconstructionModel) -> np.ndarray:
     return keras.ops.convert_to_numpy(next(kernels))
 
 
-def new_probe(args: argparse.Namespace, seed: int) -> LinearProbe:
+def new_probe(args: argparse.Namespace, seed: int) -> Probe:
     """The classifier that all methods share."""
-    return LinearProbe(args.l2, epochs=args.probe_epochs, minimum_steps=500, seed=seed)
+    l2 = args.l2 or (L2 if args.readout == "logistic" else None)
+    return readout(args.readout, l2, args.probe_epochs, 0, seed)
 
 
 def run_seed(args: argparse.Namespace, seed: int, folder: Path, console: Console) -> list[Row]:
@@ -178,10 +219,11 @@ def run(args: argparse.Namespace, console: Console) -> None:
     new_probe(args, 0)  # refuses wrong settings
     if args.pool < 1:
         raise ValueError(f"--pool must be a positive integer, 1 for no pooling, got {args.pool}")
-    if args.feature_levels and not OBJECTIVES[spec.objective].noise_conditional:
-        raise ValueError(
-            f"--feature-levels are those of a noise-conditional model, and not of {spec.title}"
-        )
+    if args.trained is None:
+        check_levels(args, OBJECTIVES[spec.objective].noise_conditional, spec.title)
+    else:
+        model, _ = saved_model(args.trained)
+        check_levels(args, model.objective.noise_conditional, args.trained.stem)
     if args.scratch is not None and not args.scratch.is_dir():
         raise ValueError(f"--scratch must be a folder, and {args.scratch} is not a folder")
     output = args.output or Path("runs/features") / f"{args.dataset}-{spec.model}"
@@ -197,14 +239,15 @@ def run(args: argparse.Namespace, console: Console) -> None:
         f"{len(first.x_train)} training images, {len(first.x_test)} scored"
         f"{' (carved from the training data)' if args.validation else ''}, seeds {args.seeds}"
     )
-    page = f"{markdown_table(summary)}\n{gain(rows, spec.title)}\n"
+    title = spec.title if args.trained is None else args.trained.stem
+    page = f"{markdown_table(summary)}\n{gain(rows, title)}\n"
     results.write_tables(rows, about, page)
     results.finish()
 
     heading = f"{first.name}: {len(first.x_train)} training images, {len(first.x_test)} scored"
     print_table(console, heading, summary.rename(columns=FIGURES))
     console.print(
-        f"{gain(rows, spec.title)}\n\nResults and pictures: {output}\n\nNext:\n"
+        f"{gain(rows, title)}\n\nResults and pictures: {output}\n\nNext:\n"
         f"  python trainers/features.py --dataset {args.dataset} --model {spec.model} --seeds 0-2\n"
         f"  tensorboard --logdir {output / 'tensorboard'}",
         soft_wrap=True, highlight=False,

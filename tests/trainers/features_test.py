@@ -8,10 +8,12 @@ import sys
 import time
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from rich.console import Console
 
+import delvm_tf as dv
 from trainers.experiments.features import load_data
 
 ROOT = Path(__file__).parents[2]
@@ -195,6 +197,58 @@ def test_features_at_noise_levels_stand_side_by_side(tmp_path, features):
     assert trained.shape == random.shape
     low, high = np.split(trained, 2, axis=1)
     assert not np.allclose(low, high, atol=1e-4)
+
+
+def test_a_saved_model_stands_beside_itself_untrained(tmp_path, features, monkeypatch):
+    data = load_data("digits", 60, False, 0)
+    network = dv.networks.LevelUNet((3, 4), seed=0)
+    model = dv.DensityDELVM(network, dv.DualScoreMatching(seed=0))
+    model.adapt(data.x_train)
+    model.compile("adam")
+    model.fit(data.x_train, epochs=1, verbose=0)
+    model.save(tmp_path / "mine.keras")
+    monkeypatch.chdir(tmp_path)
+    arguments = ["--dataset", "digits", "--train-size", "60", "--trained", "mine.keras"]
+    args = features.parse_arguments([*arguments, "--feature-levels", "0.1", "1"])
+    methods = features.feature_functions(args, data, 0, tmp_path, Console(quiet=True))
+    trained, random = (np.asarray(f(data.x_test[:9])) for f, _ in methods.values())
+    expected = [model.features(data.x_test[:9], sigma=sigma) for sigma in (0.1, 1.0)]
+    np.testing.assert_allclose(trained, np.concatenate(expected, axis=1), rtol=1e-5)
+    assert random.shape == trained.shape
+    assert not np.allclose(random, trained, atol=1e-3)
+    features.run(
+        features.parse_arguments([*arguments, "--readout", "ridge", "--l2", "0.1"]),
+        Console(quiet=True),
+    )
+    page = (tmp_path / "runs/features/digits-mine/results.md").read_text()
+    assert "mine minus random filters" in page
+
+
+@pytest.mark.parametrize(
+    ("make", "levels", "message"),
+    [
+        (lambda path: None, [], "there is no file"),
+        (lambda path: keras.Sequential([keras.Input((2,))]).save(path), [], "no model of delvm_tf"),
+        (
+            lambda path: saved(dv.DELVM(dv.networks.ffnn((2,)), normalization="none"), path),
+            ["--feature-levels", "1"], "not of mine",
+        ),
+    ],
+)  # fmt: skip
+def test_a_file_without_a_model_that_fits_is_refused(tmp_path, features, make, levels, message):
+    path = tmp_path / "mine.keras"
+    make(path)
+    args = features.parse_arguments(
+        ["--dataset", "digits", "--trained", str(path), "--output", str(tmp_path / "out"), *levels]
+    )
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        features.run(args, Console(quiet=True))
+    assert not (tmp_path / "out.partial").exists()
+
+
+def saved(model, path):
+    model.build((None, 64))
+    model.save(path)
 
 
 def test_the_gain_is_taken_seed_by_seed(features):
