@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
-.PHONY: help install demo test test-all test-beam lint audit benchmark clean
+.PHONY: help install demo test test-all test-beam lint docs audit benchmark clean
 help:
 	@echo "make demo       train on the bundled heartbeats, compare, plot, export"
 	@echo "make test       style, types and tests (make test-all adds the long ones)"
 	@echo "make test-beam  tests of Apache Beam pipelines, in an environment of their own"
+	@echo "make docs       the documentation as a site in site/; fails on broken links and names"
 	@echo "make audit      known vulnerabilities of the pinned versions; needs the network"
 	@echo "make benchmark  time score matching against an autoencoder"
 
@@ -45,6 +46,10 @@ test-beam: .venv-beam/.installed
 	.venv-beam/bin/python -m pip install --quiet --constraint constraints-beam.txt --editable '.[beam-dev]' --editable ./trainers
 	@touch $@
 
+# The site asks no other host for anything, and its search works in a page opened as a file.
+docs: install
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
 audit: install
 	$(BIN)/python .ci/audit.py
 
@@ -52,4 +57,4 @@ benchmark: install
 	$(BIN)/python benchmarks/score_matching.py
 
 clean:
-	rm -rf $(VENV) .venv-beam build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-beam build site *.egg-info .pytest_cache .mypy_cache .ruff_cache

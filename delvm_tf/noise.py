@@ -13,6 +13,8 @@ import tensorflow as tf
 
 from delvm_tf.distribution import shares
 
+__all__ = ["bernoulli", "fold", "next_seed", "normal", "signs", "spread", "uniform"]
+
 Shape = Any  # a tensor, or a sequence of integers and scalar tensors
 
 

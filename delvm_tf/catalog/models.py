@@ -73,6 +73,7 @@ MODELS = {
     "autoencoder": ModelKind("AE", "autoencoder.Autoencoder", ("reconstruction",)),
     "conv-autoencoder": ModelKind("CAE", "conv_autoencoder.ConvAutoencoder", ("reconstruction",)),
 }
+"""Models by name; `make_model` makes one."""
 ONE_LAYER = ("gaussian-rbm", "conv-rbm")
 
 

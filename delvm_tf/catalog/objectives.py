@@ -82,6 +82,7 @@ OBJECTIVES = {
     "langevin-cd": ObjectiveKind("Langevin CD", langevin_cd),
     "reconstruction": ObjectiveKind("RE", "reconstruction.Reconstruction"),
 }
+"""Objectives by name; `make_objective` makes one."""
 
 
 def make_objective(name: str, **settings: Any) -> Objective:

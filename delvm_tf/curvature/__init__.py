@@ -3,7 +3,7 @@
 A *potential* g(f(x)) gives one number per example, here minus the non-quadratic part of an energy.
 Each trace method returns the network's output, the potential's input gradient and its Laplacian,
 the trace of the input Hessian, differentiable in the weights. They differ in cost, and in whether
-they are exact: docs/traces.md compares them.
+they are exact: docs/explanation/traces.md compares them.
 """
 
 from delvm_tf.curvature.boxes import map_boxes, union

@@ -19,6 +19,7 @@ from delvm_tf.curvature.windows import (
 )
 
 TRACES = ("closed_form", "windows", "lattice", "basis", "hutchinson", "gaussian", "nested_tape")
+"""Ways to a trace, by name."""
 FEW_PROBES = 16  # up to here `auto` is exact whatever it costs
 
 

@@ -42,7 +42,6 @@ def isolation_forest(seed: int) -> Any:
     return make_pipeline(Flatten(), IsolationForest(n_estimators=200, random_state=seed))
 
 
-# Each maps a seed to an unfitted estimator with `fit(X)` and `score_samples(X)`.
 BASELINES: dict[str, Callable[[int], Any]] = {
     "distance to mean": lambda seed: DistanceToMean(),
     "PCA residual (4)": lambda seed: PCAResidual(4),
@@ -50,3 +49,5 @@ BASELINES: dict[str, Callable[[int], Any]] = {
     "one-class SVM": lambda seed: one_class_svm(),
     "isolation forest": isolation_forest,
 }
+"""Simple methods to compare with: a seed gives an unfitted estimator with `fit` and
+`score_samples`."""

@@ -69,3 +69,4 @@ THRESHOLDS: dict[str, Callable[[np.ndarray, np.ndarray | None, float], float]] =
     "mean_std": mean_std,
     "best_f1": best_f1,
 }
+"""Rules for a threshold: of scores, labels or None, and the rate of false alarms."""

@@ -7,6 +7,7 @@ import tensorflow as tf
 from delvm_tf.distribution.cluster import cluster
 
 NAMES = ("auto", "one", "mirrored", "multi_worker", "tpu")
+"""Names that `strategy` knows."""
 
 
 def strategy(name: str = "auto", devices: list[str] | None = None) -> tf.distribute.Strategy:

@@ -13,7 +13,8 @@ import tensorflow as tf
 
 from delvm_tf.features.dictionaries import check_filters, unit_norms
 
-Encoder = Callable[[tf.Tensor], tf.Tensor]  # whitened patches (n, d) to codes (n, codes)
+Encoder = Callable[[tf.Tensor], tf.Tensor]
+"""A function of whitened patches (n, d) that gives codes (n, codes)."""
 
 
 def rectifier(filters: Any, threshold: float = 0.0) -> Encoder:
@@ -95,6 +96,7 @@ ENCODERS: dict[str, Callable[[Any, float], Encoder]] = {
     "relative": relative,
     "nearest": nearest,
 }
+"""Encoders by name: of filters, (d, filters), and a threshold."""
 
 
 class NamedEncoder:
@@ -126,3 +128,4 @@ class NamedEncoder:
 
 
 make_encoder = NamedEncoder
+"""An encoder of `ENCODERS` by its name: `make_encoder(name, filters, threshold=0.0)`."""

@@ -15,6 +15,7 @@ from delvm_tf.inputs.notices import warn
 from delvm_tf.normalization.statistics import Statistics
 
 MODES = ("none", "minmax", "zscore", "center", "zca")
+"""Ways to normalise."""
 FLOAT32_OFFSET = 1e5  # |mean| in spreads up to which float32 will do; see `set_statistics`
 
 
