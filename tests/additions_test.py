@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PAGE = (ROOT / "docs/architecture.md").read_text()
+PAGE = (ROOT / "docs/howto/extend.md").read_text()
 SECTIONS = dict(re.findall(r"^### An? (.*?)\n(.*?)(?=^### |\Z)", PAGE, re.MULTILINE | re.DOTALL))
 ADDITIONS = ("model", "objective", "score", "data set", "recipe")
 

@@ -22,7 +22,7 @@ from parity_checks.cases import REBUILT, SET, Case, Request, Way
 from parity_checks.servers import GrpcServer, RestServer
 
 HERE = Path(__file__).parent
-C_PROGRAM = HERE.parents[1] / "docs" / "embedding.c"
+C_PROGRAM = HERE.parents[1] / "docs" / "howto" / "embedding.c"
 DECIDING = {DECIDE: DEFAULT, DECIDE_TABLE: TABLE}  # for those who pass a threshold otherwise
 NOT_GIVEN = {"score": {"baseline"}}  # by a way, of the outputs of what it is asked
 

@@ -1,7 +1,7 @@
 """Tables of every kind, whole and damaged: the cells that are written, or an error that helps.
 
-What a .csv file holds is told by Python's `csv` and the rules of docs/columns.md, written down once
-more in the slowest way. Some hundred files each time, and thousands in the long tests.
+What a .csv file holds is told by Python's `csv` and the rules of docs/howto/columns.md, written
+down once more in the slowest way. Some hundred files each time, and thousands in the long tests.
 """
 
 import csv

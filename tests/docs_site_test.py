@@ -1,0 +1,262 @@
+"""The documentation is whole: every page has its place, every link a target, every name a line.
+
+Also, all that tutorials and how-tos show is run, here or by a test that is named here.
+"""
+
+import importlib
+import inspect
+import os
+import re
+import shlex
+import sys
+import types
+from pathlib import Path
+
+import docs_test
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import yaml
+
+import delvm_tf as dv
+from delvm.command import main
+from delvm_tf.detection import fitting
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md"))
+PARTS = ("tutorials", "howto", "explanation", "reference", "results")
+
+# Pages whose blocks are run by a test of their own, for it looks at what comes out.
+TESTED = {
+    "explanation/models.md": docs_test.test_the_models_of_the_models_page_do_what_it_says,
+    "explanation/objectives.md": (
+        docs_test.test_objectives_converge_to_what_the_objectives_page_says
+    ),
+    "explanation/sampling.md": docs_test.test_chains_come_out_as_the_sampling_page_says,
+    "howto/columns.md": docs_test.test_the_columns_page_encodes_and_serves_a_table,
+    "howto/detection.md": docs_test.test_the_detection_page_fits_and_validates,
+    "howto/extend.md": docs_test.test_the_model_and_sampler_of_the_page_on_extending_work,
+    "howto/layers.md": docs_test.test_the_own_layer_of_the_layers_page_is_exact_on_a_lattice,
+    "howto/recipes.md": docs_test.test_the_recipes_page_shows_a_recipe_and_how_one_is_trained,
+    "howto/serving.md": docs_test.test_the_serving_page_exports_loads_and_watches,
+    "howto/training.md": (
+        docs_test.test_the_training_page_grows_models_and_tells_healthy_chains_from_sick_ones
+    ),
+}
+# Blocks that no test runs, by something in them, and why.
+NOT_RUN = {
+    "howto/beam.md": {
+        "serving.beam": "Beam has an environment of its own, where tests/serving/beam_test.py runs",
+    },
+    "howto/serving.md": {
+        "wait_until_ready": "it asks a server, as tests/serving/client_test.py does",
+    },
+    "tutorials/table.md": {
+        "docker run": "containers are not at hand",
+        "curl": "it asks the server in that container; tests/serving/client_test.py asks one",
+    },
+}
+# What is shown takes longer than a test may.
+SMALLER = {
+    "howto/features.md": {"100_000": "2_000", " 400, ": " 20, "},
+    "howto/scaling.md": {"epochs=20": "epochs=1, verbose=0"},
+    "howto/streams.md": {"epochs=10": "epochs=1, verbose=0"},
+    "howto/tensorboard.md": {"epochs=20": "epochs=1, verbose=0"},
+    "tutorials/density.md": {"EPOCHS = 150": "EPOCHS = 5"},
+    "tutorials/features.md": {
+        "20_000": "2_000",
+        " 100, seed": " 20, seed",
+        "epochs=20": "epochs=2",
+    },
+    "tutorials/heartbeats.md": {"epochs=20": "epochs=2"},
+    "tutorials/network.md": {"epochs=10": "epochs=2"},
+}
+FENCE = re.compile(r"^```(python|sh)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+def text_of(page):
+    return (DOCS / page).read_text()
+
+
+def blocks(page):
+    """(language, text) of the blocks of a page that are to be run."""
+    skipped = dict.fromkeys(NOT_RUN.get(page, ()), 0)
+    found = []
+    for language, text in FENCE.findall(text_of(page)):
+        named = [part for part in skipped if part in text]
+        for part in named:
+            skipped[part] += 1
+        if not named:
+            found.append((language, text))
+    assert set(skipped.values()) <= {1}, f"{page}: {skipped}"
+    return found
+
+
+RUN = [page for page in PAGES if FENCE.search(text_of(page)) and page not in TESTED]
+
+
+def prepared(page, x, images):
+    """What a page speaks of and does not make, in the folder of the test."""
+    model = dv.DELVM(dv.networks.ffnn((4,), seed=0))
+    model.compile("adam")
+    if page == "howto/streams.md":
+        for path in ("photos/a/1.png", "photos/b/2.png"):
+            tf.io.write_file(path, tf.io.encode_png(np.arange(64, dtype="uint8").reshape(8, 8, 1)))
+        dv.datasets.streams.write_tfrecords([x], "rows")
+    elif page in ("howto/explanations.md", "howto/onnx.md"):
+        model.adapt(x)
+        detector = dv.AnomalyDetector(model, contamination=0.1, epochs=1).fit(x)
+        return {"detector": detector}
+    elif page == "howto/tensorboard.md":
+        model.adapt(x)
+        return {"model": model, "x_val": x, "y_val": np.arange(len(x)) % 2}
+    return {"model": model}
+
+
+@pytest.mark.parametrize("page", RUN)
+def test_what_a_page_shows_runs(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(fitting, "STEPS", 30)
+    registered = sys.modules["delvm_tf.datasets.load"]._REGISTERED
+    monkeypatch.setattr(sys.modules["delvm_tf.datasets.load"], "_REGISTERED", {**registered})
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(64, 6)).astype("float32")
+    images = rng.normal(size=(16, 8, 8, 1)).astype("float32")
+    names = {"keras": keras, "np": np, "tf": tf, "dv": dv, "x": x, "images": images}
+    names.update(prepared(page, x, images))
+    changes = dict.fromkeys(SMALLER.get(page, ()), 0)
+    for language, text in blocks(page):
+        for large, small in SMALLER.get(page, {}).items():
+            changes[large] += large in text
+            text = text.replace(large, small)
+        if language == "python":
+            exec(text, names)
+            continue
+        for line in text.splitlines():
+            command, *arguments = shlex.split(line)
+            assert command == "delvm", line
+            assert main(arguments) == 0, line
+    assert all(changes.values()), changes
+
+
+def test_pages_with_tests_of_their_own_are_those_that_these_name():
+    for page, test in TESTED.items():
+        assert f"docs/{page}" in inspect.getsource(test), page
+    assert {*NOT_RUN, *SMALLER, *TESTED} <= {*PAGES}
+
+
+def test_the_parts_are_those_of_the_navigation():
+    assert {page.split("/")[0] for page in PAGES if "/" in page} == {*PARTS}
+
+
+def in_navigation(entry):
+    if isinstance(entry, str):
+        return [entry]
+    children = entry.values() if isinstance(entry, dict) else entry
+    return [page for child in children for page in in_navigation(child)]
+
+
+def test_every_page_is_in_the_navigation_once():
+    settings = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
+    assert sorted(in_navigation(settings["nav"])) == PAGES
+
+
+def test_the_site_asks_no_other_host():
+    settings = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
+    assert settings["theme"]["font"] is False
+    assert "analytics" not in settings["extra"]
+    for name in ("extra_css", "extra_javascript"):
+        assert not [url for url in settings.get(name, []) if "//" in url]
+    assert not [url for url in settings["extra"]["polyfills"] if "//" in url]
+
+
+def documented():
+    """Paths of the names that the reference pages show."""
+    for page in (DOCS / "reference").glob("*.md"):
+        yield from re.findall(r"^::: (\S+)$", page.read_text(), re.MULTILINE)
+
+
+def at(path):
+    """What a dotted path names."""
+    module, _, name = path.rpartition(".")
+    return getattr(importlib.import_module(module), name)
+
+
+def public():
+    """Every public name with what it is: of the library, of its packages, and of theirs."""
+    left = [(dv.__name__, dv)]
+    while left:
+        path, module = left.pop()
+        for name in module.__all__:
+            thing = getattr(module, name)
+            if isinstance(thing, types.ModuleType):
+                left.append((f"{path}.{name}", thing))
+            else:
+                yield f"{path}.{name}", thing
+
+
+def test_every_public_name_has_a_place_in_the_reference_and_documentation():
+    places = [*documented()]
+    assert len(places) == len({*places})
+    things = [at(path) for path in places]
+    missing = [path for path, thing in public() if not any(thing is there for there in things)]
+    assert missing == []
+    names = {id(thing) for _, thing in public()}
+    assert [
+        path for path, thing in zip(places, things, strict=True) if id(thing) not in names
+    ] == []
+
+
+def test_every_name_of_the_reference_has_documentation():
+    griffe = pytest.importorskip("griffe")
+    library = griffe.load("delvm_tf", search_paths=[str(ROOT)])
+    for path in documented():
+        found = library[path.removeprefix("delvm_tf.")]
+        assert (found.final_target if found.is_alias else found).has_docstring, path
+
+
+def slug(heading):
+    """The anchor of a heading."""
+    kept = re.sub(r"[^\w\s-]", "", re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading)).strip().lower()
+    return re.sub(r"[-\s]+", "-", kept)
+
+
+def anchors(path):
+    text = re.sub(r"^```.*?^```$", "", path.read_text(), flags=re.DOTALL | re.MULTILINE)
+    return {
+        *map(slug, re.findall(r"^#+ (.*)$", text, re.MULTILINE)),
+        *re.findall(r"^::: (\S+)$", text, re.MULTILINE),
+    }
+
+
+OTHERS = [*ROOT.glob("*.md"), *(ROOT / f / "README.md" for f in ("tuning", "saved_models"))]
+LINKED = [*(p.relative_to(ROOT).as_posix() for p in OTHERS), *(f"docs/{p}" for p in PAGES)]
+
+
+@pytest.mark.parametrize("page", LINKED)
+def test_links_lead_somewhere(page):
+    path = ROOT / page
+    text = re.sub(r"^```.*?^```$", "", path.read_text(), flags=re.DOTALL | re.MULTILINE)
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if link.startswith("http"):
+            continue
+        target, _, anchor = link.partition("#")
+        there = Path(os.path.normpath(path.parent / target)) if target else path
+        assert there.exists(), link
+        assert not anchor or anchor in anchors(there), link
+        if page.startswith("docs/"):  # what the site can show
+            assert there.is_relative_to(DOCS) or there.is_relative_to(ROOT / "results"), link
+
+
+NAMED = re.compile(r"\bdocs/[\w/-]+\.(?:md|c|png)\b")
+READ = ("*.py", "*.toml", "*.md", "Makefile", "*.yml", "*.yaml")
+
+
+def test_pages_that_programs_and_comments_name_exist():
+    folders = ("delvm", "delvm_tf", "trainers", "tuning", "benchmarks", "saved_models", "tests")
+    files = [path for f in folders for kind in READ for path in (ROOT / f).rglob(kind)]
+    for path in [*files, *ROOT.glob("*.md"), ROOT / "Makefile"]:
+        for name in NAMED.findall(path.read_text()):
+            assert (ROOT / name).exists(), f"{path}: {name}"
