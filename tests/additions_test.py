@@ -1,4 +1,4 @@
-"""What it takes to add something, as the page on the architecture shows it."""
+"""What it takes to add something, as the page on extending shows it."""
 
 import os
 import re
@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs/howto/extend.md").read_text()
-SECTIONS = dict(re.findall(r"^### An? (.*?)\n(.*?)(?=^### |\Z)", PAGE, re.MULTILINE | re.DOTALL))
+SECTIONS = dict(re.findall(r"^## An? (.*?)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
 ADDITIONS = ("model", "objective", "score", "data set", "recipe")
 
 
