@@ -1,10 +1,14 @@
 """What `mkdocs` does beside its own: tables and pictures of `results/` become part of the site.
 
 They stay where the programs write them. Pages link to them as files of the repository, such as
-`../../results/densities/densities.png`, so that links work on the site and in the repository.
+`../../results/densities/densities.png`, so that links work on the site and in the repository. A
+comment such as `<!-- delvm fit --help -->` becomes what that command prints.
 """
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from posixpath import dirname, join, normpath, relpath
 
@@ -16,6 +20,7 @@ ROOT = Path(__file__).parents[1]
 KINDS = (".md", ".png", ".csv")
 UNFINISHED = re.compile(r"\.partial/|/tensorboard/")
 LINK = re.compile(r"\]\(([^)\s#]+)(#[^)\s]+)?\)")
+HELP = re.compile(r"<!-- delvm (\w+) --help -->")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -29,7 +34,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
-    """Links to `results/` of the repository as links within the site."""
+    """Links to `results/` as links within the site, and the help of commands."""
     folder = dirname(page.file.src_uri)
 
     def within(link: re.Match[str]) -> str:
@@ -38,4 +43,13 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
             return link[0]
         return f"]({relpath(target, folder)}{link[2] or ''})"
 
-    return LINK.sub(within, markdown)
+    return HELP.sub(printed, LINK.sub(within, markdown))
+
+
+def printed(comment: re.Match[str]) -> str:
+    """The help of a command as a block."""
+    done = subprocess.run(
+        [sys.executable, "-m", "delvm", comment[1], "--help"],
+        cwd=ROOT, env={**os.environ, "COLUMNS": "96"}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return f"```text\n{done.stdout}```"

@@ -3,7 +3,7 @@
 Also, all that tutorials and how-tos show is run, here or by a test that is named here.
 """
 
-import importlib
+import importlib.util
 import inspect
 import os
 import re
@@ -170,6 +170,35 @@ def test_the_site_asks_no_other_host():
     for name in ("extra_css", "extra_javascript"):
         assert not [url for url in settings.get(name, []) if "//" in url]
     assert not [url for url in settings["extra"]["polyfills"] if "//" in url]
+
+
+@pytest.fixture(scope="module")
+def hooks():
+    spec = importlib.util.spec_from_file_location("site_hooks", ROOT / ".ci" / "site.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("page", "text", "expected"),
+    [
+        ("results/tables.md", "[a](../../results/x/y.png)", "[a](x/y.png)"),
+        ("howto/search.md", "![a](../../results/x.md#b)", "![a](../results/x.md#b)"),
+        ("howto/search.md", "[a](../results/x.md) [b](#c)", "[a](../results/x.md) [b](#c)"),
+    ],
+)
+def test_links_to_results_become_links_within_the_site(hooks, page, text, expected):
+    place = types.SimpleNamespace(file=types.SimpleNamespace(src_uri=page))
+    assert hooks.on_page_markdown(text, place) == expected
+
+
+def test_the_help_of_all_commands_is_part_of_the_reference(hooks):
+    commands = hooks.HELP.findall(text_of("reference/command.md"))
+    assert commands == ["fit", "score", "info", "export"]
+    shown = hooks.HELP.sub(hooks.printed, "<!-- delvm info --help -->")
+    assert shown.startswith("```text\nusage: delvm info")
+    assert shown.endswith("\n```")
 
 
 def documented():
