@@ -102,8 +102,9 @@ def prepared(page, x, images):
     model = dv.DELVM(dv.networks.ffnn((4,), seed=0))
     model.compile("adam")
     if page == "howto/streams.md":
-        for path in ("photos/a/1.png", "photos/b/2.png"):
-            tf.io.write_file(path, tf.io.encode_png(np.arange(64, dtype="uint8").reshape(8, 8, 1)))
+        for number, image in enumerate(images):
+            pixels = tf.cast(128 + 30 * image, tf.uint8)
+            tf.io.write_file(f"photos/{number % 2}/{number}.png", tf.io.encode_png(pixels))
         dv.datasets.streams.write_tfrecords([x], "rows")
     elif page in ("howto/explanations.md", "howto/onnx.md"):
         model.adapt(x)
