@@ -20,6 +20,8 @@ ROOT = Path(__file__).parents[1]
 KINDS = (".md", ".png", ".csv")
 UNFINISHED = re.compile(r"\.partial/|/tensorboard/")
 LINK = re.compile(r"\]\(([^)\s#]+)(#[^)\s]+)?\)")
+TABLES = re.compile(r"results/(.+?)(?:/results)?\.md$")  # those that programs write
+ERROR = re.compile(r"(?<=\d) ± (?=\d)")
 HELP = re.compile(r"<!-- delvm (\w+) --help -->")
 
 
@@ -34,7 +36,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
-    """Links to `results/` as links within the site, and the help of commands."""
+    """Links within the site, the help of commands, titles of tables, figures in one piece."""
     folder = dirname(page.file.src_uri)
 
     def within(link: re.Match[str]) -> str:
@@ -43,6 +45,10 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
             return link[0]
         return f"]({relpath(target, folder)}{link[2] or ''})"
 
+    title = TABLES.match(page.file.src_uri)
+    if title and not markdown.startswith("# "):
+        markdown = f"# {title[1]}\n\n{markdown}"
+    markdown = ERROR.sub("\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}", markdown)
     return HELP.sub(printed, LINK.sub(within, markdown))
 
 

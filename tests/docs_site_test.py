@@ -184,12 +184,15 @@ def hooks():
 @pytest.mark.parametrize(
     ("page", "text", "expected"),
     [
-        ("results/tables.md", "[a](../../results/x/y.png)", "[a](x/y.png)"),
+        ("results/tables.md", "# T\n[a](../../results/x/y.png)", "# T\n[a](x/y.png)"),
         ("howto/search.md", "![a](../../results/x.md#b)", "![a](../results/x.md#b)"),
         ("howto/search.md", "[a](../results/x.md) [b](#c)", "[a](../results/x.md) [b](#c)"),
+        ("results/x/results.md", "| 1 ± 2 |", "# x\n\n| 1\u00a0±\u00a02 |"),
+        ("results/paper-cpu/fig1.md", "# fig1\n\n± is", "# fig1\n\n± is"),
+        ("results/benchmarks/serving.md", "Requests", "# benchmarks/serving\n\nRequests"),
     ],
 )
-def test_links_to_results_become_links_within_the_site(hooks, page, text, expected):
+def test_pages_are_fitted_into_the_site(hooks, page, text, expected):
     place = types.SimpleNamespace(file=types.SimpleNamespace(src_uri=page))
     assert hooks.on_page_markdown(text, place) == expected
 
