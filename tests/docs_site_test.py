@@ -5,6 +5,7 @@ Also, all that tutorials and how-tos show is run, here or by a test that is name
 
 import importlib.util
 import inspect
+import json
 import os
 import re
 import shlex
@@ -73,6 +74,9 @@ SMALLER = {
     "tutorials/heartbeats.md": {"epochs=20": "epochs=2"},
     "tutorials/network.md": {"epochs=10": "epochs=2"},
 }
+CLUSTER = {
+    "cluster": {"worker": ["localhost:1", "localhost:2"]}, "task": {"type": "worker", "index": 0}
+}  # fmt: skip
 FENCE = re.compile(r"^```(python|sh)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
@@ -127,6 +131,8 @@ def test_what_a_page_shows_runs(page, tmp_path, monkeypatch):
     images = rng.normal(size=(16, 8, 8, 1)).astype("float32")
     names = {"keras": keras, "np": np, "tf": tf, "dv": dv, "x": x, "images": images}
     names.update(prepared(page, x, images))
+    if page == "howto/streams.md":
+        monkeypatch.setenv("TF_CONFIG", json.dumps(CLUSTER))
     changes = dict.fromkeys(SMALLER.get(page, ()), 0)
     for language, text in blocks(page):
         for large, small in SMALLER.get(page, {}).items():
