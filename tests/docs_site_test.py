@@ -299,3 +299,12 @@ def test_pages_that_programs_and_comments_name_exist():
     for path in [*files, *ROOT.glob("*.md"), ROOT / "Makefile"]:
         for name in NAMED.findall(path.read_text()):
             assert (ROOT / name).exists(), f"{path}: {name}"
+
+
+def test_tests_that_pages_name_exist():
+    tests = "".join(path.read_text() for path in (ROOT / "tests").rglob("*_test.py"))
+    for page in PAGES:
+        for name in re.findall(r"`(test_\w+)`", text_of(page)):
+            assert f"def {name}(" in tests, f"{page}: {name}"
+        for name in re.findall(r"`(tests/[\w/.]+)`", text_of(page)):
+            assert (ROOT / name).exists(), f"{page}: {name}"
