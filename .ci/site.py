@@ -56,6 +56,6 @@ def printed(comment: re.Match[str]) -> str:
     """The help of a command as a block."""
     done = subprocess.run(
         [sys.executable, "-m", "delvm", comment[1], "--help"],
-        cwd=ROOT, env={**os.environ, "COLUMNS": "96"}, capture_output=True, text=True, check=True,
+        cwd=ROOT, env={**os.environ, "COLUMNS": "84"}, capture_output=True, text=True, check=True,
     )  # fmt: skip
     return f"```text\n{done.stdout}```"
