@@ -66,6 +66,13 @@ SMALLER = {
     "howto/streams.md": {"epochs=10": "epochs=1, verbose=0"},
     "howto/tensorboard.md": {"epochs=20": "epochs=1, verbose=0"},
     "tutorials/density.md": {"EPOCHS = 150": "EPOCHS = 5"},
+    "tutorials/drawing.md": {
+        "EPOCHS = 100": "EPOCHS = 2",
+        "(32, 64)": "(4, 8)",
+        "steps=40": "steps=3",
+        "draws=4": "draws=1, steps=2",
+        "drawing_steps=20": "drawing_steps=2",
+    },
     "tutorials/features.md": {
         "20_000": "2_000",
         " 100, seed": " 20, seed",

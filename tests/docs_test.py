@@ -29,7 +29,7 @@ def python_blocks(name):
 
 
 def test_the_ten_lines_of_the_readme_run(tmp_path, monkeypatch, capsys):
-    example, *_ = python_blocks("README.md")
+    _, example, *_ = python_blocks("README.md")
     monkeypatch.chdir(tmp_path)
     names = {}
     exec(example.replace("epochs=20", "epochs=2, verbose=0"), names)
@@ -45,7 +45,7 @@ def test_the_table_of_the_readme_is_scored_and_served(tmp_path, monkeypatch, cap
         lines = [f"{v:.3f},{s}" for v, s in zip(rng.normal(20, 1, n), sites, strict=True)]
         (tmp_path / f"{name}.csv").write_text("\n".join(["temperature,site", *lines]))
     names = {}
-    exec(python_blocks("README.md")[1], names)
+    exec(python_blocks("README.md")[0], names)
     assert "False" in capsys.readouterr().out
     served = dv.serving.load(tmp_path / "saved_models/mine").predict(names["new"], "table")
     np.testing.assert_array_equal(served["is_anomaly"], names["detector"].is_anomaly(names["new"]))

@@ -28,6 +28,7 @@ from trainers.evaluation.tables import Row, markdown_table, print_table, summari
 from trainers.experiments.generation.baselines import BASELINES
 from trainers.experiments.generation.bench import KEPT, Bench, remove_kept
 from trainers.experiments.generation.drawing import draw_images
+from trainers.experiments.generation.likelihood import Likelihood, likelihood
 from trainers.experiments.generation.pictures import Pictures, save_drawn
 from trainers.experiments.generation.recipes import GenerationRecipe
 from trainers.experiments.generation.scales import SCALES
@@ -209,6 +210,17 @@ def save_pictures(args: argparse.Namespace, name: str, bench: Bench, console: Co
         return []
 
 
+def measure_likelihood(
+    args: argparse.Namespace, name: str, bench: Bench, console: Console
+) -> dict[str, Any] | None:
+    """Bits of real images; None of a model that has no density."""
+    recipe = args.recipes[name]
+    if recipe.model != "density-delvm" or not recipe.of_images:
+        return None
+    model: Any = trained(recipe, bench.train, bench.seed, bench.place(name), console)
+    return likelihood(model, bench.train, bench.real, bench.seed)._asdict()
+
+
 def pictured(args: argparse.Namespace) -> str | None:
     """The recipe that pictures are made of: the first of all noise levels, or else the first."""
     of_all = [name for name, recipe in args.recipes.items() if recipe.of_all_levels]
@@ -222,6 +234,7 @@ def run(args: argparse.Namespace, console: Console) -> None:
     check_fit(args, new_bench(args, args.seeds[0], results.folder))
     rows: list[Row] = []
     accuracies: list[float] = []
+    found: dict[str, Any] | None = None
     for seed in args.seeds:
         bench = new_bench(args, seed, results.folder)
         classifier = f"classifier, seed {seed}"
@@ -236,7 +249,11 @@ def run(args: argparse.Namespace, console: Console) -> None:
         if seed == args.seeds[0] and name is not None:
             pictures = partial(save_pictures, args, name, bench, console)
             results.compute({f"pictures of {name}": pictures}, console)
-    write(args, results, rows, accuracies, new_bench(args, args.seeds[0], results.folder))
+            bits = partial(measure_likelihood, args, name, bench, console)
+            measured = results.compute({f"likelihood by {name}": bits}, console)
+            found = measured[f"likelihood by {name}"]
+    density = None if found is None else Likelihood(**found)
+    write(args, results, rows, accuracies, density, new_bench(args, args.seeds[0], results.folder))
     if not args.keep:
         remove_kept(results.folder)
     results.finish()
@@ -265,7 +282,7 @@ def whole_rows(rows: list[Row]) -> list[Row]:
 
 def write(
     args: argparse.Namespace, results: Results, rows: list[Row], accuracies: list[float],
-    bench: Bench,
+    density: Likelihood | None, bench: Bench,
 ) -> None:  # fmt: skip
     """The tables as CSV and markdown."""
     carved = ", carved from the training data" if args.validation else ""
@@ -275,6 +292,8 @@ def write(
         f"{np.mean(accuracies):.3f}"
     )
     page = markdown_table(summary(rows)) + NOTES
+    if density is not None:
+        page += f"\n{density.text}\n"
     if args.recipes:
         page += "\nSettings (normalised units; the learning rate falls to 0 as a cosine):\n\n"
         page += "".join(f"- {each.title}: {each.text}\n" for each in args.recipes.values())
