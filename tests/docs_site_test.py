@@ -69,8 +69,9 @@ SMALLER = {
     "tutorials/drawing.md": {
         "EPOCHS = 100": "EPOCHS = 2",
         "(32, 64)": "(4, 8)",
-        "steps=40": "steps=3",
-        "draws=4": "draws=1, steps=2",
+        "steps=40": "steps=2",
+        "LevelMALA()": "LevelMALA(1)",
+        "draws=4": "draws=1, steps=2, particles=1",
         "drawing_steps=20": "drawing_steps=2",
     },
     "tutorials/features.md": {
@@ -81,6 +82,7 @@ SMALLER = {
     "tutorials/heartbeats.md": {"epochs=20": "epochs=2"},
     "tutorials/network.md": {"epochs=10": "epochs=2"},
 }
+LONG = {"tutorials/drawing.md"}  # many graphs of a U-Net
 CLUSTER = {
     "cluster": {"worker": ["localhost:1", "localhost:2"]}, "task": {"type": "worker", "index": 0}
 }  # fmt: skip
@@ -127,7 +129,9 @@ def prepared(page, x, images):
     return {"model": model}
 
 
-@pytest.mark.parametrize("page", RUN)
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, marks=pytest.mark.slow) if page in LONG else page for page in RUN]
+)
 def test_what_a_page_shows_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(fitting, "STEPS", 30)

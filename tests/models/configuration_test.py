@@ -41,6 +41,7 @@ AT_LEVELS = {
 }  # fmt: skip
 RBM = {**COMMON, "visible_precision": "diagonal", "kernel_initializer": "he_normal", "seed": 3}
 ENERGY = {**COMMON, "visible_precision": "diagonal", "visible_bias": "each"}
+LEVELS = {"rho": 5.0, "largest": 1.5, "smallest": 0.2, "denoise": False}
 CD = {
     "k": 2, "persistent": True, "sampler": samplers.MALA(0.2), "chains": 7, "buffer": 20,
     "restart": 0.1, "data_noise": 0.2, "energy_regularization": 0.3, "seed": 4,
@@ -60,6 +61,10 @@ EXAMPLES = {
     "Gibbs": lambda: samplers.Gibbs(0.5),
     "Langevin": lambda: samplers.Langevin(0.2, 0.1, 0.3),
     "MALA": lambda: samplers.MALA(0.2),
+    "LevelLangevin": lambda: samplers.LevelLangevin(7, 0.2, **LEVELS),
+    "LevelMALA": lambda: samplers.LevelMALA(7, 0.2, **LEVELS),
+    "ProbabilityFlow": lambda: samplers.ProbabilityFlow("euler", **LEVELS),
+    "ReverseDiffusion": lambda: samplers.ReverseDiffusion(2, 0.2, **LEVELS),
     "TransposedDense": lambda: TransposedDense(4, use_bias=False),
     "TransposedConvolution": lambda: TransposedConvolution((6, 6, 2), (3, 3), (2, 2), "valid"),
     "Unpooling": lambda: Unpooling((6, 6, 2), (3, 3), (2, 2), "same"),
@@ -91,6 +96,7 @@ EXAMPLES = {
     "DEM": lambda: dv.DEM(dense(), cd(), **ENERGY),
     "DSEBM": lambda: dv.DSEBM(dense(), cd(), **{**ENERGY, "visible_bias": "channel"}),
     "LevelNetwork": levels,
+    "LevelUNet": lambda: dv.networks.LevelUNet((3, 4), (1, 2), "tanh", 5, 3, "lecun_normal", 1),
     "_Series": _Series,
     "NoiseConditionalScoreMatching": lambda: dv.NoiseConditionalScoreMatching(True, seed=3),
     "DualScoreMatching": lambda: dv.DualScoreMatching(2.0, seed=3),

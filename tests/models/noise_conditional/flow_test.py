@@ -91,6 +91,7 @@ def test_the_density_is_that_of_raw_units_and_of_any_batches():
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_random_probes_estimate_the_exact_trace():
     """The flow does not depend on them, so that the mean over seeds tends to the exact one."""
     model = mixture(3)
