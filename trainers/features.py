@@ -246,12 +246,14 @@ def run(args: argparse.Namespace, console: Console) -> None:
 
     heading = f"{first.name}: {len(first.x_train)} training images, {len(first.x_test)} scored"
     print_table(console, heading, summary.rename(columns=FIGURES))
-    console.print(
-        f"{gain(rows, title)}\n\nResults and pictures: {output}\n\nNext:\n"
-        f"  python trainers/features.py --dataset {args.dataset} --model {spec.model} --seeds 0-2\n"
-        f"  tensorboard --logdir {output / 'tensorboard'}",
-        soft_wrap=True, highlight=False,
-    )  # fmt: skip
+    ending = f"{gain(rows, title)}\n\nResults and pictures: {output}"
+    if args.trained is None:
+        ending += (
+            f"\n\nNext:\n"
+            f"  python trainers/features.py --dataset {args.dataset} --model {spec.model} "
+            f"--seeds 0-2\n  tensorboard --logdir {output / 'tensorboard'}"
+        )
+    console.print(ending, soft_wrap=True, highlight=False)
 
 
 def main() -> int:
