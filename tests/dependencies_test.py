@@ -1,6 +1,5 @@
 """What is installed is what is pinned, and known vulnerabilities in it stop the build."""
 
-import importlib.util
 import re
 import subprocess
 import sys
@@ -9,6 +8,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from ci_programs import ci_program
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
@@ -57,10 +57,7 @@ def test_all_that_is_needed_is_pinned_and_installed_in_that_version():
 
 @pytest.fixture(scope="module")
 def audit():
-    spec = importlib.util.spec_from_file_location("audit", ROOT / ".ci" / "audit.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return ci_program("audit")
 
 
 def found(*vulns):

@@ -3,7 +3,7 @@
 Also, all that tutorials and how-tos show is run, here or by a test that is named here.
 """
 
-import importlib.util
+import importlib
 import inspect
 import json
 import os
@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import yaml
+from ci_programs import ci_program
 
 import delvm_tf as dv
 from delvm.command import main
@@ -192,10 +193,7 @@ def test_the_site_asks_no_other_host():
 
 @pytest.fixture(scope="module")
 def hooks():
-    spec = importlib.util.spec_from_file_location("site_hooks", ROOT / ".ci" / "site.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return ci_program("site")
 
 
 @pytest.mark.parametrize(

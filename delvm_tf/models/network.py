@@ -14,14 +14,21 @@ POINTWISE = (
 
 
 def check_network(network: Any, what: str = "network") -> None:
-    """Accept Keras models and layers.
+    """Accept Keras models and layers that take x alone, or may do so.
 
     Raises:
-        TypeError: for anything else.
+        TypeError: for anything else, such as a network that takes the noise level too.
     """
     if not isinstance(network, keras.layers.Layer):
         raise TypeError(
             f"{what} must be a Keras model such as dv.networks.ffnn((256,)), got {network!r}"
+        )
+    inputs = getattr(network, "inputs", None)
+    if getattr(network, "takes_level", False) or (inputs is not None and len(inputs) != 1):
+        raise TypeError(
+            f"{what} must be a Keras model of x alone, such as dv.networks.ffnn((256,)), got "
+            f"{network!r}, which takes more; networks of [x, log σ] are for models with noise "
+            f"levels, such as dv.NoiseConditionalDELVM and dv.DensityDELVM"
         )
 
 

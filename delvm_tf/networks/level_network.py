@@ -45,6 +45,8 @@ class LevelNetwork(keras.Model):
         ValueError: if there are not as many activations as linear layers, or no wave.
     """
 
+    takes_level = True  # beside x
+
     def __init__(
         self,
         layers: Sequence[keras.layers.Layer],

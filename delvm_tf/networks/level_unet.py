@@ -49,6 +49,8 @@ class LevelUNet(keras.Model):
         >>> model = dv.DensityDELVM(dv.networks.LevelUNet((32, 64, 128), (1, 1, 2)))
     """
 
+    takes_level = True  # beside x
+
     def __init__(
         self,
         channels: Sequence[int] = (32, 64, 128),

@@ -228,3 +228,21 @@ def test_fit_before_compile():
     with pytest.raises(ValueError, match="call `compile"):
         made.fit(x(), verbose=0)
     assert isinstance(made, keras.Model)
+
+
+def of_two_inputs():
+    x, log_sigma = keras.Input((D,)), keras.Input((1,))
+    return keras.Model([x, log_sigma], keras.layers.Concatenate()([x, log_sigma]))
+
+
+@pytest.mark.parametrize("kind", [dv.DELVM, dv.DEM, dv.DSEBM, dv.CEBM, dv.Autoencoder])
+@pytest.mark.parametrize(
+    "network",
+    [
+        lambda: dv.networks.level_ffnn((3,)), lambda: dv.networks.level_cnn((3,)),
+        lambda: dv.networks.LevelUNet((3, 4)), of_two_inputs,
+    ],
+)  # fmt: skip
+def test_networks_that_take_the_noise_level_are_for_models_that_have_one(kind, network):
+    with pytest.raises(TypeError, match=r"of x alone.*dv\.NoiseConditionalDELVM"):
+        kind(network())

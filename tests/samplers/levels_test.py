@@ -15,6 +15,14 @@ from delvm_tf.samplers import LevelLangevin, LevelMALA, ProbabilityFlow, Reverse
 from delvm_tf.samplers.levels.schedule import schedule
 
 ALL = [ProbabilityFlow, ReverseDiffusion, LevelLangevin, LevelMALA]
+
+
+def short_with(*quick):
+    """All samplers, those that are not named in the long run alone."""
+    long = [pytest.param(kind, marks=pytest.mark.slow) for kind in ALL if kind not in quick]
+    return [*quick, *long]
+
+
 SEED = tf.constant([3, 7])
 
 
@@ -207,15 +215,7 @@ def test_the_mean_at_the_end_takes_the_noise_off():
     np.testing.assert_allclose(cleaned, model.reconstruct(plain, sigma=0.05), rtol=1e-9)
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        ReverseDiffusion,
-        LevelMALA,
-        pytest.param(ProbabilityFlow, marks=pytest.mark.slow),
-        pytest.param(LevelLangevin, marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize("kind", short_with(ReverseDiffusion, LevelMALA))
 def test_a_seed_gives_the_same_samples_and_parts_of_a_run_do_not_matter(kind):
     model, sampler = mixture(), kind()
     run = model.sample(6, sampler, steps=7, seed=4, details=True)
@@ -272,15 +272,7 @@ def test_levels_may_be_of_each_chain(kind):
         np.testing.assert_allclose(together[row], alone[row], rtol=1e-12)
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        ProbabilityFlow,
-        LevelMALA,
-        pytest.param(ReverseDiffusion, marks=pytest.mark.slow),
-        pytest.param(LevelLangevin, marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize("kind", short_with(ProbabilityFlow, LevelMALA))
 def test_images_of_a_trained_kind_of_model(kind):
     """Nothing depends on the shape, and a network's levels come through."""
     network = dv.networks.level_cnn((4,), 3, activation="silu", seed=0)

@@ -6,12 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from delvm_tf.samplers.levels.level_sampler import (
-    LevelSampler,
-    accepted_by_all,
-    langevin_step,
-    repeat,
-)
+from delvm_tf.samplers.levels.level_sampler import LevelSampler, langevin_steps
 from delvm_tf.samplers.sampler import Transition, positive, positive_integer
 
 
@@ -55,9 +50,4 @@ class LevelLangevin(LevelSampler):
         self, model: Any, z: tf.Tensor, log_sigma: tf.Tensor, log_next: tf.Tensor, seed: tf.Tensor
     ) -> Transition:
         """The steps at the next level."""
-
-        def step(z: tf.Tensor, seed: tf.Tensor) -> Transition:
-            z = langevin_step(model, z, log_next, self.step_factor, seed)
-            return Transition(z, accepted_by_all(z))
-
-        return repeat(self.steps_per_level, step, z, seed)
+        return langevin_steps(model, z, log_next, self.step_factor, self.steps_per_level, seed)

@@ -139,15 +139,25 @@ class LevelSampler(Sampler):
         return log_level(share, *self.ends(model), self.rho)
 
 
-def langevin_step(
-    model: Any, z: tf.Tensor, log_sigma: tf.Tensor, step_factor: float, seed: tf.Tensor
-) -> tf.Tensor:
-    """X − cσ²∇E(x, σ) + √(2c)·σ·noise, a Langevin step of the size cσ², shape of z."""
+def langevin_steps(
+    model: Any,
+    z: tf.Tensor,
+    log_sigma: tf.Tensor,
+    step_factor: float,
+    count: int,
+    seed: tf.Tensor,
+) -> Transition:
+    """So many Langevin steps of the size cσ², x − cσ²∇E(x, σ) + √(2c)·σ·noise, in a row."""
     pull = tf.exp(2 * log_sigma) * step_factor
     spread = tf.exp(log_sigma) * (2 * step_factor) ** 0.5
-    drawn = noise.normal(tf.shape(z), seed, z.dtype)
-    gradient = model.normalized_gradient(z, log_sigma)
-    return z - beside(pull, z) * gradient + beside(spread, z) * drawn
+
+    def step(z: tf.Tensor, seed: tf.Tensor) -> Transition:
+        drawn = noise.normal(tf.shape(z), seed, z.dtype)
+        gradient = model.normalized_gradient(z, log_sigma)
+        moved = z - beside(pull, z) * gradient + beside(spread, z) * drawn
+        return Transition(moved, accepted_by_all(z))
+
+    return repeat(count, step, z, seed)
 
 
 def repeat(

@@ -10,8 +10,7 @@ from delvm_tf.curvature.sums import beside
 from delvm_tf.samplers.levels.level_sampler import (
     LevelSampler,
     accepted_by_all,
-    langevin_step,
-    repeat,
+    langevin_steps,
 )
 from delvm_tf.samplers.sampler import Transition, positive, positive_integer
 
@@ -62,12 +61,8 @@ class ReverseDiffusion(LevelSampler):
         """An ancestral step, and the correctors."""
         z = ancestral_step(model, z, log_sigma, log_next, noise.fold(seed, 0))
         if self.correctors:
-
-            def correct(z: tf.Tensor, seed: tf.Tensor) -> Transition:
-                z = langevin_step(model, z, log_next, self.step_factor, seed)
-                return Transition(z, accepted_by_all(z))
-
-            z = repeat(self.correctors, correct, z, noise.fold(seed, 1)).state
+            factor, own = self.step_factor, noise.fold(seed, 1)
+            return langevin_steps(model, z, log_next, factor, self.correctors, own)
         return Transition(z, accepted_by_all(z))
 
 
