@@ -20,7 +20,7 @@ MODEL = "model.keras"
 BACKUP, SECONDS = "backup", "seconds.json"
 STEPS_OF_A_BACKUP = 250
 WARM_UP = 0.02  # share of the steps in which the learning rate rises
-AVERAGE = 0.999  # what a step keeps of the moving average of the weights
+AVERAGED = 1 / 12  # share of the steps that the moving average of the weights reaches back over
 
 
 def trained(
@@ -58,9 +58,10 @@ def fit(
 
     An interrupted run goes on from its last backup, with other noise and another order of images.
     """
-    steps = min(STEPS_OF_A_BACKUP, recipe.train_steps)
-    epochs = math.ceil(recipe.train_steps / steps)
-    model.compile(_optimizer(recipe))
+    in_all = recipe.steps_on(len(x))
+    steps = min(STEPS_OF_A_BACKUP, in_all)
+    epochs = math.ceil(in_all / steps)
+    model.compile(_optimizer(recipe, in_all))
     backup = Backup(str(folder / BACKUP))
     done = backed_up_epoch([backup])
     batches = (
@@ -92,14 +93,15 @@ def seconds_of_training(folder: Path) -> float:
     return float(read_json(path)) if path.exists() else 0.0
 
 
-def _optimizer(recipe: GenerationRecipe) -> keras.Optimizer:
-    """Adam at a rate that rises and falls, averaging the weights."""
+def _optimizer(recipe: GenerationRecipe, steps: int) -> keras.Optimizer:
+    """Adam at a rate that rises and falls over so many steps, averaging the weights."""
     rate = recipe.learning_rate
     assert isinstance(rate, float)  # of all layers together
-    rising = max(1, round(WARM_UP * recipe.train_steps))
+    rising = max(1, round(WARM_UP * steps))
     schedule = keras.optimizers.schedules.CosineDecay(
-        rate / rising, max(1, recipe.train_steps - rising), warmup_target=rate, warmup_steps=rising
+        rate / rising, max(1, steps - rising), warmup_target=rate, warmup_steps=rising
     )
+    momentum = 1 - 1 / max(1.0, AVERAGED * steps)
     return keras.optimizers.Adam(
-        schedule, global_clipnorm=recipe.clipnorm, use_ema=True, ema_momentum=AVERAGE
+        schedule, global_clipnorm=recipe.clipnorm, use_ema=True, ema_momentum=momentum
     )

@@ -39,6 +39,18 @@ def test_wrong_samplers_and_numbers_are_refused():
         recipe.changed({"steps": 0}, "r: ")
     with pytest.raises(ValueError, match="train_steps must be 1 or more, got 0"):
         recipe.changed({"train_steps": 0})
+    with pytest.raises(ValueError, match="passes must be positive, got 0"):
+        recipe.changed({"passes": 0.0})
+
+
+@pytest.mark.parametrize(
+    ("passes", "n", "steps"),
+    [(None, 10, 4000), (50, 1000, 500), (50, 100_000, 4000), (50, 10, 50), (1e-9, 10, 1)],
+)
+def test_passes_bound_the_steps(passes, n, steps):
+    recipe = GenerationRecipe.from_table(TABLE | ({} if passes is None else {"passes": passes}))
+    assert recipe.steps_on(n) == steps
+    assert ("or 50 passes, whichever are fewer" in recipe.text) == (passes == 50)
 
 
 def test_a_scale_shortens_training_and_chains_to_one_at_least():

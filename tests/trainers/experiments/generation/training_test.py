@@ -57,20 +57,40 @@ def test_an_interrupted_training_goes_on_after_its_last_backup(images, tmp_path)
     assert (tmp_path / MODEL).exists()
 
 
-def test_weights_are_averaged_over_the_last_steps(images, tmp_path, monkeypatch):
-    """An average that keeps all of the first step leaves the weights after it."""
-    monkeypatch.setattr(training, "AVERAGE", 1.0)
-    console = Console(file=io.StringIO())
-    model = trained(RECIPE, images, 0, tmp_path, console)
-    start = RECIPE.adapted(images.reshape(100, 4), 0)
-    start.build((None, 4))
-    kernel = model.network.layers[-1].kernel.numpy()
-    moved = np.abs(kernel - start.network.layers[-1].kernel.numpy()).max()
+def kernel_after(steps, images, folder):
+    recipe = dataclasses.replace(RECIPE, train_steps=steps)
+    folder.mkdir()
+    model = trained(recipe, images, 0, folder, Console(file=io.StringIO()))
+    return model.network.layers[-1].kernel.numpy()
+
+
+def test_weights_are_averaged_over_a_share_of_the_steps(images, tmp_path, monkeypatch):
+    """An average that reaches far back leaves weights near those after the first step."""
+    first = RECIPE.adapted(images.reshape(100, 4), 0)
+    first.build((None, 4))
+    start = first.network.layers[-1].kernel.numpy()
+    monkeypatch.setattr(training, "AVERAGED", 1e9)
+    moved = np.abs(kernel_after(6, images, tmp_path / "far") - start).max()
     assert 0 < moved < 2 * RECIPE.learning_rate  # one step of Adam, and not six
+    monkeypatch.undo()
+    monkeypatch.setattr(training, "STEPS_OF_A_BACKUP", 2)
+    assert np.abs(kernel_after(6, images, tmp_path / "near") - start).max() > 2 * moved
+
+
+@pytest.mark.parametrize("steps", [60, 600, 12_000])
+def test_little_of_the_start_is_left_in_the_average_however_few_the_steps(steps):
+    momentum = training._optimizer(RECIPE, steps).ema_momentum
+    assert momentum**steps < 1e-5
+    assert 1 / (1 - momentum) == pytest.approx(steps / 12)
+
+
+def test_few_images_are_gone_over_a_number_of_times_only(images, tmp_path):
+    recipe = dataclasses.replace(RECIPE, passes=0.8)
+    model = trained(recipe, images, 0, tmp_path, Console(file=io.StringIO()))
+    assert int(model.optimizer.iterations) == 4  # batches of 20 among 100 images
 
 
 def test_the_learning_rate_rises_and_falls():
-    recipe = dataclasses.replace(RECIPE, train_steps=1000)
-    rate = training._optimizer(recipe)._learning_rate
+    rate = training._optimizer(RECIPE, 1000)._learning_rate
     rates = np.array([float(rate(step)) for step in (0, 10, 20, 510, 1000)])
     np.testing.assert_allclose(rates / 1e-2, [0.05, 0.525, 1, 0.5, 0], atol=0.03)
