@@ -315,6 +315,7 @@ def test_a_model_of_one_energy_is_refused(kind):
         (lambda: ReverseDiffusion(1, 0.0), "step_factor must be a positive number"),
         (lambda: LevelLangevin(0), "steps_per_level must be a positive integer, got 0"),
         (lambda: LevelLangevin(1, 2.0), "step_factor must be less than 2, got 2.0"),
+        (lambda: ReverseDiffusion(1, 2.5), "step_factor must be less than 2, got 2.5"),
         (lambda: LevelMALA(2.5), "steps_per_level must be a positive integer, got 2.5"),
     ],
 )

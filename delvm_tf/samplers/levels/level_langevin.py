@@ -6,8 +6,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from delvm_tf.samplers.levels.level_sampler import LevelSampler, langevin_steps
-from delvm_tf.samplers.sampler import Transition, positive, positive_integer
+from delvm_tf.samplers.levels.level_sampler import LevelSampler, langevin_factor, langevin_steps
+from delvm_tf.samplers.sampler import Transition, positive_integer
 
 
 @keras.saving.register_keras_serializable(package="delvm_tf")
@@ -42,9 +42,7 @@ class LevelLangevin(LevelSampler):
     ):
         super().__init__(rho, largest, smallest, denoise)
         self.steps_per_level = positive_integer("steps_per_level", steps_per_level)
-        self.step_factor = positive("step_factor", step_factor)
-        if self.step_factor >= 2:
-            raise ValueError(f"step_factor must be less than 2, got {step_factor!r}")
+        self.step_factor = langevin_factor(step_factor)
 
     def move(
         self, model: Any, z: tf.Tensor, log_sigma: tf.Tensor, log_next: tf.Tensor, seed: tf.Tensor

@@ -139,6 +139,18 @@ class LevelSampler(Sampler):
         return log_level(share, *self.ends(model), self.rho)
 
 
+def langevin_factor(value: Any) -> float:
+    """The factor c of Langevin steps cσ² as a number.
+
+    Raises:
+        ValueError: unless it is positive and below 2, from where on steps overshoot and run away.
+    """
+    factor = positive("step_factor", value)
+    if factor >= 2:
+        raise ValueError(f"step_factor must be less than 2, got {value!r}")
+    return factor
+
+
 def langevin_steps(
     model: Any,
     z: tf.Tensor,

@@ -10,9 +10,10 @@ from delvm_tf.curvature.sums import beside
 from delvm_tf.samplers.levels.level_sampler import (
     LevelSampler,
     accepted_by_all,
+    langevin_factor,
     langevin_steps,
 )
-from delvm_tf.samplers.sampler import Transition, positive, positive_integer
+from delvm_tf.samplers.sampler import Transition, positive_integer
 
 
 @keras.saving.register_keras_serializable(package="delvm_tf")
@@ -33,7 +34,7 @@ class ReverseDiffusion(LevelSampler):
 
     Args:
         correctors: Langevin steps at each level.
-        step_factor: c.
+        step_factor: c, below 2.
         rho: see `LevelSampler`.
         largest: see `LevelSampler`.
         smallest: see `LevelSampler`.
@@ -53,7 +54,7 @@ class ReverseDiffusion(LevelSampler):
     ):
         super().__init__(rho, largest, smallest, denoise)
         self.correctors = positive_integer("correctors", correctors) if correctors else 0
-        self.step_factor = positive("step_factor", step_factor)
+        self.step_factor = langevin_factor(step_factor)
 
     def move(
         self, model: Any, z: tf.Tensor, log_sigma: tf.Tensor, log_next: tf.Tensor, seed: tf.Tensor
