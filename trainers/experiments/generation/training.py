@@ -18,7 +18,7 @@ from trainers.experiments.generation.recipes import GenerationRecipe
 
 MODEL = "model.keras"
 BACKUP, SECONDS = "backup", "seconds.json"
-STEPS_OF_A_BACKUP = 250
+STEPS_OF_A_BACKUP = 250  # at most
 WARM_UP = 0.02  # share of the steps in which the learning rate rises
 AVERAGED = 1 / 12  # share of the steps that the moving average of the weights reaches back over
 
@@ -59,8 +59,8 @@ def fit(
     An interrupted run goes on from its last backup, with other noise and another order of images.
     """
     in_all = recipe.steps_on(len(x))
-    steps = min(STEPS_OF_A_BACKUP, in_all)
-    epochs = math.ceil(in_all / steps)
+    epochs = math.ceil(in_all / STEPS_OF_A_BACKUP)
+    steps = math.ceil(in_all / epochs)
     model.compile(_optimizer(recipe, in_all))
     backup = Backup(str(folder / BACKUP))
     done = backed_up_epoch([backup])

@@ -84,7 +84,8 @@ def test_little_of_the_start_is_left_in_the_average_however_few_the_steps(steps)
     assert 1 / (1 - momentum) == pytest.approx(steps / 12)
 
 
-def test_few_images_are_gone_over_a_number_of_times_only(images, tmp_path):
+def test_few_images_are_gone_over_a_number_of_times_only(images, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "STEPS_OF_A_BACKUP", 3)
     recipe = dataclasses.replace(RECIPE, passes=0.8)
     model = trained(recipe, images, 0, tmp_path, Console(file=io.StringIO()))
     assert int(model.optimizer.iterations) == 4  # batches of 20 among 100 images
