@@ -97,6 +97,10 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )  # fmt: skip
     add_recipe_argument(parser, "generation")
     parser.add_argument(
+        "--train-steps", type=int, metavar="N",
+        help="of the optimizer, for all models; by recipe and scale",
+    )  # fmt: skip
+    parser.add_argument(
         "--methods", nargs="+", metavar="NAME",
         help=f"among {', '.join(BASELINES)} and the recipes; all if not given",
     )  # fmt: skip
@@ -117,6 +121,11 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     args.recipes = {
         name: args.scale.applied(recipes[name]) for name in args.methods if name not in BASELINES
     }
+    if args.train_steps is not None:
+        args.recipes = {
+            name: recipe.changed({"train_steps": args.train_steps}, "--train-steps: ")
+            for name, recipe in args.recipes.items()
+        }
     if args.output is None:
         args.output = Path("runs/generate") / f"{args.dataset}-{args.scale_name}"
     return args
