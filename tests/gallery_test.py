@@ -1,0 +1,111 @@
+"""Every script of the gallery runs, is short, uses public names and draws a picture."""
+
+import ast
+import re
+import runpy
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ci_programs import ci_program
+from matplotlib.image import imread
+
+import delvm_tf as dv
+
+ROOT = Path(__file__).parents[1]
+SCRIPTS = sorted((ROOT / "gallery").glob("*.py"))
+PAGE = ROOT / "docs" / "gallery" / "index.md"
+LARGEST = 150_000  # bytes of a picture
+
+# What is shown takes longer than a test may.
+SMALLER = {
+    "all_noise_levels": {"EPOCHS = 100": "EPOCHS = 1", "(64, 64)": "(8, 8)"},
+    "decision_maps": {"STEPS = 1000": "STEPS = 2", ", 1000)": ", 200)", "size=(500": "size=(100"},
+    "digits_completed": {"EPOCHS = 60": "EPOCHS = 1", "(16, 32)": "(4, 4)", "steps=40": "steps=2"},
+    "false_alarms": {"STEPS = 1000": "STEPS = 2"},
+    "hessian_traces": {"EPOCHS = 3": "EPOCHS = 1", "[:50]": "[:5]"},
+    "known_density": {"EPOCHS = 75": "EPOCHS = 1"},
+    "langevin_bias": {"STEPS = 300": "STEPS = 5"},
+    "moons_landscape": {"EPOCHS = 80": "EPOCHS = 1", "steps=500": "steps=5"},
+    "photo_filters": {"EPOCHS = 20": "EPOCHS = 1", "20_000": "2_000"},
+    "strange_heartbeat": {"EPOCHS = 15": "EPOCHS = 1"},
+}
+
+every_script = pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+
+
+def run(path, folder, monkeypatch):
+    """The names of a script that has run at small scale, with its picture in the folder."""
+    text = path.read_text()
+    for large, small in SMALLER[path.stem].items():
+        assert large in text, large
+        text = text.replace(large, small)
+    copy = folder / path.name
+    copy.write_text(text)
+    monkeypatch.setattr(sys, "argv", [str(copy), str(folder)])
+    return runpy.run_path(str(copy), run_name="__main__")
+
+
+def content(picture):
+    """How many colours a picture has, and the share of its pixels that are not white."""
+    pixels = imread(picture)[..., :3]
+    colours = np.unique(np.round(pixels.reshape(-1, 3) * 255).astype(int), axis=0)
+    return len(colours), np.mean((pixels < 1).any(axis=-1))
+
+
+@every_script
+def test_it_draws_a_picture(path, tmp_path, monkeypatch):
+    run(path, tmp_path, monkeypatch)
+    colours, share = content(tmp_path / f"{path.stem}.png")
+    assert colours > 20
+    assert share > 0.05
+
+
+@every_script
+def test_its_picture_is_there_and_small(path):
+    picture = path.with_suffix(".png")
+    assert picture.stat().st_size < LARGEST
+    colours, share = content(picture)
+    assert colours > 20
+    assert share > 0.05
+
+
+@every_script
+def test_it_is_short_and_begins_with_a_title(path):
+    text = path.read_text()
+    assert len(text.splitlines()) < 60
+    title, blank, rest = ast.get_docstring(ast.parse(text)).split("\n", 2)
+    assert title.endswith(".")
+    assert not blank
+    assert rest
+
+
+def named(tree):
+    """Dotted names that begin with `dv`, and what is imported from the library."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            match = re.fullmatch(r"dv((?:\.\w+)+)", ast.unparse(node))
+            if match:
+                yield match[1].split(".")[1:]
+        elif isinstance(node, ast.ImportFrom) and node.module.partition(".")[0] == "delvm_tf":
+            yield from ([*node.module.split(".")[1:], name.name] for name in node.names)
+
+
+@every_script
+def test_it_uses_public_names_only(path):
+    names = [*named(ast.parse(path.read_text()))]
+    assert names
+    for parts in names:
+        place = dv
+        for part in parts:
+            if isinstance(place, types.ModuleType):
+                assert part in place.__all__, parts
+            assert not part.startswith("_"), parts
+            place = getattr(place, part)
+
+
+def test_the_gallery_shows_every_script_once():
+    assert sorted(ci_program("site").scripts(PAGE.read_text())) == [path.stem for path in SCRIPTS]
+    assert {*SMALLER} == {path.stem for path in SCRIPTS}
