@@ -49,6 +49,7 @@ axes = figure.subplots()
 axes.pcolormesh(levels, side, np.sqrt(density.T), cmap="viridis", shading="gouraud")
 axes.plot(levels, run.trajectory[:, :, 0] / spread[:, np.newaxis], color="white", lw=0.8)
 ends = np.quantile(data, shares) / spread[-1]
-axes.plot(np.full(20, 0.047), ends, "<", color="#D55E00", markersize=5, clip_on=False)
+axes.plot(np.full(20, 0.047), ends, "<", color="#D55E00", markersize=4, clip_on=False)
 axes.set(xscale="log", xlim=(20, 0.05), xlabel="noise level σ", ylabel="x / √(1 + σ²)")
+axes.set_xticks([10, 1, 0.1], ["10", "1", "0.1"])
 figure.savefig(Path(*sys.argv[1:], "all_noise_levels.png"), dpi=150)

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 import delvm_tf as dv
 
 STEPS = 300
+SIZES = (0.02, 0.06, 0.12)
 COLORS = {dv.samplers.Langevin: "#D55E00", dv.samplers.MALA: "#0072B2"}
 
 
@@ -36,11 +37,13 @@ start = np.random.default_rng(0).choice([-1.0, 1.0], size=(20_000, 1))
 figure = Figure(figsize=(6, 3.2), layout="constrained")
 panels = figure.subplots(2, 3, sharex=True, sharey=True)
 for row, (sampler, color) in zip(panels, COLORS.items(), strict=True):
-    for axes, step in zip(row, (0.02, 0.06, 0.12), strict=True):
+    for axes, step in zip(row, SIZES, strict=True):
         chains = model.sample(20_000, sampler(step), steps=STEPS, initial=start, seed=0).numpy()
         axes.fill_between(side, density, color="0.8")
         axes.hist(chains[:, 0], 60, (-2.5, 2.5), density=True, histtype="step", color=color, lw=1.5)
-        axes.text(0, 0.7, f"{np.mean(chains**2):.2f}", color=color, ha="center", va="top")
-        axes.set(yticks=[], title=f"ε = {step}" if row is panels[0] else "")
+        axes.text(0, 0.45, f"{np.mean(chains**2):.2f}", color=color, ha="center")
+        axes.set(xticks=[-1, 1], yticks=[])
     row[0].set_ylabel(sampler.__name__, color=color)
+for axes, step in zip(panels[0], SIZES, strict=True):
+    axes.set_title(f"step size {step}", fontsize=11)
 figure.savefig(Path(*sys.argv[1:], "langevin_bias.png"), dpi=150)

@@ -43,7 +43,7 @@ arrows /= np.maximum(np.linalg.norm(arrows, axis=1, keepdims=True), 4)  # long o
 
 figure = Figure(figsize=(6, 3.6), layout="constrained")
 axes = figure.subplots()
-axes.contourf(*fine.T, height.T, 16, cmap="viridis")
+axes.contourf(*fine.T, height.T, 16, cmap="viridis", vmax=22)
 axes.plot(*points[:400].T, ".", color="white", markersize=2.5, alpha=0.6)
 axes.quiver(*coarse.reshape(-1, 2).T, *arrows.T, color="white", scale=32, width=0.003)
 axes.plot(*np.transpose(samples), ".", color="#E69F00", markersize=4)

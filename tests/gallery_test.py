@@ -22,11 +22,11 @@ LARGEST = 150_000  # bytes of a picture
 # What is shown takes longer than a test may.
 SMALLER = {
     "all_noise_levels": {"EPOCHS = 100": "EPOCHS = 1", "(64, 64)": "(8, 8)"},
-    "decision_maps": {"STEPS = 1000": "STEPS = 2", ", 1000)": ", 200)", "size=(500": "size=(100"},
+    "decision_maps": {"STEPS = 1000": "STEPS = 5", ", 1000)": ", 200)", "size=(500": "size=(100"},
     "digits_completed": {"EPOCHS = 60": "EPOCHS = 1", "(16, 32)": "(4, 4)", "steps=40": "steps=2"},
     "false_alarms": {"STEPS = 1000": "STEPS = 2"},
     "hessian_traces": {"EPOCHS = 3": "EPOCHS = 1", "[:50]": "[:5]"},
-    "known_density": {"EPOCHS = 75": "EPOCHS = 1"},
+    "known_density": {"EPOCHS = 100": "EPOCHS = 1"},
     "langevin_bias": {"STEPS = 300": "STEPS = 5"},
     "moons_landscape": {"EPOCHS = 80": "EPOCHS = 1", "steps=500": "steps=5"},
     "photo_filters": {"EPOCHS = 20": "EPOCHS = 1", "20_000": "2_000"},
