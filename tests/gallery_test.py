@@ -22,7 +22,7 @@ LARGEST = 150_000  # bytes of a picture
 # What is shown takes longer than a test may.
 SMALLER = {
     "all_noise_levels": {"EPOCHS = 100": "EPOCHS = 1", "(64, 64)": "(8, 8)"},
-    "decision_maps": {"STEPS = 1000": "STEPS = 5", ", 1000)": ", 200)", "size=(500": "size=(100"},
+    "decision_maps": {"STEPS = 1000": "STEPS = 2", ", 1000)": ", 200)", "size=(500": "size=(100"},
     "digits_completed": {"EPOCHS = 60": "EPOCHS = 1", "(16, 32)": "(4, 4)", "steps=40": "steps=2"},
     "false_alarms": {"STEPS = 1000": "STEPS = 2"},
     "hessian_traces": {"EPOCHS = 3": "EPOCHS = 1", "[:50]": "[:5]"},
