@@ -2,8 +2,8 @@
 
 At each level σ the colour is the density of the data with noise σ, as one network learned it: broad
 and normal on the left, three peaks on the right. White lines follow the probability flow dx/dσ =
-σ∇E(x, σ). They begin at evenly spaced quantiles of the noise; as lines never cross, each must end
-at the same quantile of the data, which the marks on the right show.
+σ∇E(x, σ) from evenly spaced quantiles of the noise. As lines never cross, each should end at the
+same quantile of the data, marked on the right.
 """
 
 import sys
@@ -52,4 +52,4 @@ ends = np.quantile(data, shares) / spread[-1]
 axes.plot(np.full(20, 0.047), ends, "<", color="#D55E00", markersize=4, clip_on=False)
 axes.set(xscale="log", xlim=(20, 0.05), xlabel="noise level σ", ylabel="x / √(1 + σ²)")
 axes.set_xticks([10, 1, 0.1], ["10", "1", "0.1"])
-figure.savefig(Path(*sys.argv[1:], "all_noise_levels.png"), dpi=150)
+figure.savefig(Path(*sys.argv[1:], "all_noise_levels.png"), dpi=130)

@@ -3,8 +3,8 @@
 All learned the same 1,500 normal points, a thin spiral and a cloud, and all call one normal point
 in twenty abnormal. The title says which share of the plane each takes for normal (blue): the less
 that is, the more it finds. A normal density covers both with one ellipse, the isolation forest cuts
-along the axes and fills the spiral, and the detector of tables follows both shapes. In two columns
-so do nearest neighbours; where the columns are many, the detector of tables does better.
+along the axes and fills the spiral, nearest neighbours and the detector of tables follow the
+shapes. In the plane these two are alike; on real tables of many columns the latter is better.
 """
 
 import sys
@@ -39,7 +39,7 @@ for axes, (name, model) in zip(panels, detectors.items(), strict=True):
     rank = detector.fit(normal).p_value(plane).reshape(144, 220)
     axes.contourf(*sides, rank, [0.05, 0.25, 1], colors=["#D6E8F4", "#92C5E8"])
     axes.contour(*sides, rank, [0.05], colors="#0072B2", linewidths=1.2)
-    axes.plot(*normal.T, ".", color="black", markersize=1)
+    axes.plot(*normal[::2].T, ".", color="black", markersize=1)
     axes.set(xticks=[], yticks=[], aspect="equal")
     axes.set_title(f"{name}: {np.mean(rank > 0.05):.0%}", fontsize=11)
-figure.savefig(Path(*sys.argv[1:], "decision_maps.png"), dpi=150)
+figure.savefig(Path(*sys.argv[1:], "decision_maps.png"), dpi=130)

@@ -1,9 +1,9 @@
 """Digits cleaned of noise, and completed in different ways.
 
-One small model of scikit-learn's digits does both. Above are test digits, with noise as large as
-the digits' own spread, and the mean of what they may have been. Below only the upper half is given,
-and each row is another draw of the lower half: where the upper half leaves no doubt the draws
-agree, elsewhere they differ.
+One small model of scikit-learn's digits does both. Above are test digits, the same with noise as
+large as the digits' own spread, and the mean of what they may have been. Below only the upper half
+is given, and each row is another draw of the lower half: a 1 may get a foot, and the head of a 9
+may become an 8.
 """
 
 import sys
@@ -46,4 +46,4 @@ for axes, (name, images) in zip(figure.subplots(8, 1), rows.items(), strict=True
     axes.set_ylabel(name, rotation=0, ha="right", va="center")
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
-figure.savefig(Path(*sys.argv[1:], "digits_completed.png"), dpi=150)
+figure.savefig(Path(*sys.argv[1:], "digits_completed.png"), dpi=130)

@@ -1,9 +1,9 @@
 """False alarms come at the rate that was asked for, whatever the detector is worth.
 
-Three detectors learned normal rows of six columns that hang together. Left: of 20,000 new normal
-rows the share with a p-value below α is α, within the grey band where 95 of 100 repetitions would
-lie. Right: the share of abnormal rows, in which one column does not fit the others, at the same α.
-A poor detector finds little, but it does not cry wolf.
+Three detectors learned normal rows of six columns that hang together. Left, of 20,000 new normal
+rows the share with a p-value of at most α: it is α, and in 95 of 100 experiments within the grey
+band. Right, the same for abnormal rows, in which one column does not fit the others. A poor
+detector finds few of them, but it raises no more false alarms.
 """
 
 import sys
@@ -50,4 +50,4 @@ for style, (name, (inner, color, place)) in zip(("-", "--", ":"), models.items()
 left.set(xscale="log", yscale="log", title="normal rows", ylabel="share with p ≤ α")
 right.set(title="abnormal rows")
 figure.supxlabel("α, the rate that was asked for", fontsize=10)
-figure.savefig(Path(*sys.argv[1:], "false_alarms.png"), dpi=150)
+figure.savefig(Path(*sys.argv[1:], "false_alarms.png"), dpi=130)

@@ -1,10 +1,10 @@
 """What the trace of a Hessian costs, and how wrong its estimates are.
 
-Score matching needs the trace of the energy's Hessian, here of a network of two convolutions on
-images of 24 × 24. Random probes (Hutchinson) halve their error for four times the cost. A lattice
-puts many pixels that do not interact into one probe: it errs less at the same cost, and not at all
-once its points are as far apart as the network sees. The way the library chooses by itself is
-marked with a star.
+Score matching needs the trace of the energy's Hessian, here of two convolutions on images of 24 ×
+24 pixels. The error of random probes (Hutchinson) halves for four times as many. A lattice of signs
+puts pixels into one probe that hardly interact, and errs less at the same cost. The exact trace
+costs 5 training steps of an autoencoder, for which random probes still err by more than images
+differ.
 """
 
 import sys
@@ -48,9 +48,12 @@ for (name, values), color in zip(curves.items(), ("#D55E00", "#0072B2"), strict=
     costs = [cost for cost, _ in values]
     errors = [np.sqrt(np.mean((value - exact) ** 2)) / size for _, value in values]
     axes.plot(costs, errors, "o-", color=color)
-    axes.text(costs[-1], errors[-1], f" {name}", color=color, va="bottom")
+    axes.text(costs[2], 1.25 * errors[2], f" {name}", color=color)
 axes.axvline(exact_cost, color="#009E73")
-axes.text(exact_cost, 0.5, " exact", color="#009E73")
-axes.set(xscale="log", yscale="log", xlabel="cost, training steps of an autoencoder")
-axes.set_ylabel("error / spread over images")
-figure.savefig(Path(*sys.argv[1:], "hessian_traces.png"), dpi=150)
+axes.text(exact_cost, 0.15, "exact ", color="#009E73", ha="right")
+axes.set(xscale="log", yscale="log", ylabel="error / spread over images")
+axes.set_xlabel("cost / training step of an autoencoder")
+axes.set_xticks([2, 4, 8, 16], ["2", "4", "8", "16"])
+axes.set_yticks([0.2, 0.5, 1, 2, 5], ["0.2", "0.5", "1", "2", "5"])
+axes.minorticks_off()
+figure.savefig(Path(*sys.argv[1:], "hessian_traces.png"), dpi=130)

@@ -46,4 +46,4 @@ for row, (sampler, color) in zip(panels, COLORS.items(), strict=True):
     row[0].set_ylabel(sampler.__name__, color=color)
 for axes, step in zip(panels[0], SIZES, strict=True):
     axes.set_title(f"step size {step}", fontsize=11)
-figure.savefig(Path(*sys.argv[1:], "langevin_bias.png"), dpi=150)
+figure.savefig(Path(*sys.argv[1:], "langevin_bias.png"), dpi=130)

@@ -2,8 +2,8 @@
 
 A network of three layers learned this energy from 4,000 points (white) by exact score matching,
 without a sample drawn in training. Arrows are the score −∇E, the way down. The orange points came
-afterwards: 300 chains that began far off in noise walked down and along the valleys, and ended as
-samples of both moons.
+afterwards: 300 chains that began as noise, went down into the valleys and became samples of both
+moons.
 """
 
 import sys
@@ -48,4 +48,4 @@ axes.plot(*points[:400].T, ".", color="white", markersize=2.5, alpha=0.6)
 axes.quiver(*coarse.reshape(-1, 2).T, *arrows.T, color="white", scale=32, width=0.003)
 axes.plot(*np.transpose(samples), ".", color="#E69F00", markersize=4)
 axes.set(aspect="equal", xticks=[], yticks=[])
-figure.savefig(Path(*sys.argv[1:], "moons_landscape.png"), dpi=150)
+figure.savefig(Path(*sys.argv[1:], "moons_landscape.png"), dpi=130)
