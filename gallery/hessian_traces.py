@@ -29,9 +29,9 @@ model.fit(images, epochs=EPOCHS, batch_size=100, verbose=0)
 z = model.normalization(images[:50])
 
 
-def trace(*settings, **more):
+def trace(method, **more):
     """Cost in training steps of an autoencoder, and the trace of each image."""
-    objective = dv.ScoreMatching(*settings, **more, seed=0)
+    objective = dv.ScoreMatching(method, **more, seed=0)
     value = objective.compute(model, z, training=True).terms["energy_laplacian"]
     return objective.plan(model).cost, np.asarray(value)
 

@@ -3,7 +3,7 @@
 Three dictionaries of the same whitened patches of two photographs, 6 × 6 pixels each: patches as
 they are, centres of k-means, and the hidden units of a DELVM that learned by denoising score
 matching. Many of its units are bars and edges at one place and in one direction, which nobody told
-it of.
+it to look for.
 """
 
 import sys

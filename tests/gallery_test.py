@@ -169,6 +169,29 @@ def test_it_uses_public_names_only(path):
             place = getattr(place, part)
 
 
-def test_the_gallery_shows_every_script_once():
-    assert sorted(ci_program("site").scripts(PAGE.read_text())) == [path.stem for path in SCRIPTS]
+@pytest.fixture(scope="module")
+def hooks():
+    return ci_program("site")
+
+
+@every_script
+def test_its_page_tells_shows_and_quotes_it(path, hooks):
+    page = hooks.script_page(path)
+    title, text = ast.get_docstring(ast.parse(path.read_text())).split("\n", 1)
+    assert page.startswith(f"# {title[:-1]}\n\n{text.strip()}\n\n![")
+    assert f"]({path.stem}.png)" in page
+    (code,) = re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    assert code.startswith("import ")
+    assert path.read_text().endswith(f'"""\n\n{code}')
+
+
+def test_pictures_lead_to_pages(hooks):
+    shown = hooks.SHOWN.sub(hooks.cards, "<!-- gallery known_density false_alarms -->")
+    for name in ("known_density", "false_alarms"):
+        assert f"]({name}.md)\n\n" in shown
+        assert f"![]({name}.png)" in shown
+
+
+def test_the_gallery_shows_every_script_once(hooks):
+    assert sorted(hooks.scripts(PAGE.read_text())) == [path.stem for path in SCRIPTS]
     assert {*SMALLER} == {path.stem for path in SCRIPTS}
