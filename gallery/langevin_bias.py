@@ -40,7 +40,7 @@ for row, (sampler, color) in zip(panels, COLORS.items(), strict=True):
     for axes, step in zip(row, SIZES, strict=True):
         chains = model.sample(20_000, sampler(step), steps=STEPS, initial=start, seed=0).numpy()
         axes.fill_between(side, density, color="0.8")
-        axes.hist(chains[:, 0], 60, (-2.5, 2.5), density=True, histtype="step", color=color, lw=1.5)
+        axes.hist(chains, 60, range=(-2.5, 2.5), density=True, histtype="step", color=color, lw=1.5)
         axes.text(0, 0.45, f"{np.mean(chains**2):.2f}", color=color, ha="center")
         axes.set(xticks=[-1, 1], yticks=[])
     row[0].set_ylabel(sampler.__name__, color=color)

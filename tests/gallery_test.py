@@ -24,7 +24,7 @@ SMALLER = {
     "all_noise_levels": {"EPOCHS = 100": "EPOCHS = 1", "(64, 64)": "(8, 8)"},
     "decision_maps": {"STEPS = 1000": "STEPS = 2", ", 1000)": ", 200)", "size=(500": "size=(100"},
     "digits_completed": {"EPOCHS = 60": "EPOCHS = 1", "(16, 32)": "(4, 4)", "steps=40": "steps=2"},
-    "false_alarms": {"STEPS = 1000": "STEPS = 2"},
+    "false_alarms": {"STEPS = 1000": "STEPS = 2", "rows(20_000)": "rows(5_000)"},
     "hessian_traces": {"EPOCHS = 3": "EPOCHS = 1", "[:50]": "[:5]"},
     "known_density": {"EPOCHS = 100": "EPOCHS = 1"},
     "langevin_bias": {"STEPS = 300": "STEPS = 5"},
