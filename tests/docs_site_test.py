@@ -28,7 +28,7 @@ from delvm_tf.detection import fitting
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md"))
-PARTS = ("tutorials", "howto", "explanation", "reference", "results")
+PARTS = ("tutorials", "gallery", "howto", "explanation", "reference", "results")
 
 # Pages whose blocks are run by a test of their own, for it looks at what comes out.
 TESTED = {
@@ -202,6 +202,11 @@ def hooks():
         ("results/tables.md", "# T\n[a](../../results/x/y.png)", "# T\n[a](x/y.png)"),
         ("howto/search.md", "![a](../../results/x.md#b)", "![a](../results/x.md#b)"),
         ("howto/search.md", "[a](../results/x.md) [b](#c)", "[a](../results/x.md) [b](#c)"),
+        (
+            "index.md",
+            "[![](../gallery/x.png)](gallery/index.md)",
+            "[![](gallery/x.png)](gallery/index.md)",
+        ),
         ("results/x/results.md", "| 1 ± 2 |", "# x\n\n| 1\u00a0±\u00a02 |"),
         ("results/paper-cpu/fig1.md", "# fig1\n\n± is", "# fig1\n\n± is"),
         ("results/benchmarks/serving.md", "Requests", "# benchmarks/serving\n\nRequests"),
@@ -295,7 +300,7 @@ def test_links_lead_somewhere(page):
         assert there.exists(), link
         assert not anchor or anchor in anchors(there), link
         if page.startswith("docs/"):  # what the site can show
-            assert there.is_relative_to(DOCS) or there.is_relative_to(ROOT / "results"), link
+            assert any(there.is_relative_to(ROOT / f) for f in ("docs", "results", "gallery")), link
 
 
 NAMED = re.compile(r"\bdocs/[\w/-]+\.(?:md|c|png)\b")
