@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from delvm_tf.plots.figure import ABNORMAL_COLOR, NORMAL_COLOR, new_figure
+from delvm_tf.plots.figure import new_figure
+from delvm_tf.plots.labels import legend_beside
+from delvm_tf.plots.palette import ABNORMAL_COLOR, NORMAL_COLOR
 
 
 def plot_explanation(
@@ -74,7 +76,7 @@ def _series(x: Any, contributions: Any, expected: Any) -> Any:
         extent=(-0.5, len(x) - 0.5, low, high), zorder=0,
     )  # fmt: skip
     ax.set_xlabel("place (red: contributes to the anomaly score)")
-    ax.legend()
+    legend_beside(ax, columns=2)
     return figure
 
 
