@@ -37,7 +37,7 @@ def texts_of(figure):
             for tick in axis.get_major_ticks():
                 if not (low <= tick.get_loc() <= high and axis.get_visible() and ax.get_visible()):
                     unseen |= {tick.label1, tick.label2}
-    shown = [text for text in figure.findobj(lambda each: hasattr(each, "get_fontsize"))]
+    shown = figure.findobj(lambda each: hasattr(each, "get_fontsize"))
     return [
         text
         for text in shown
@@ -107,7 +107,8 @@ def search(bad=(0.55,), names=4):
     trials = []
     for number, score in enumerate([*bad, *rng.uniform(0.97, 0.99, 15)]):
         settings = {
-            "learning_rate": float(10 ** rng.uniform(-4, -2.5)), "batch_size": (50, 100)[number % 2],
+            "learning_rate": float(10 ** rng.uniform(-4, -2.5)),
+            "batch_size": (50, 100)[number % 2],
             "units": "-".join(["1024"] * (1 + number % names)), "scale": rng.uniform(0.3, 3),
             "objective": ("cd", "denoising", "score-matching")[number % 3], "cut": number % 5 == 0,
             "epochs": 10 * (1 + number % 7), "tiny": float(10 ** rng.uniform(-6, -1)),
@@ -225,8 +226,8 @@ def test_times_of_score_matching(saved):
     ]
     charts.plot_growth(rows, "")
     costs = [
-        {"network": f"{n} × 70 filters of 5×5 on 28×28×1", "method": method, "exact": "yes" * (k > 1),
-         "times the autoencoder": f"{10.0**k:.3g}"}
+        {"network": f"{n} × 70 filters of 5×5 on 28×28×1", "method": method,
+         "exact": "yes" * (k > 1), "times the autoencoder": f"{10.0**k:.3g}"}
         for n in range(5) for k, method in enumerate(methods)
     ]  # fmt: skip
     charts.plot_methods(costs, "")
@@ -243,13 +244,14 @@ def test_times_of_score_matching(saved):
 
 
 # Machado, Oliveira and Fernandes (2009): what is seen without red or green cones.
-WITHOUT = {
-    "red": [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],
-    "green": [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],
+SEEN = {
+    "by all": np.eye(3),
+    "without red": [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],
+    "without green": [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],
 }
 
 
-def lightness_and_hue(color, seen=np.eye(3)):
+def lightness_and_hue(color, seen):
     """CIELAB of a colour such as `#0072B2`, after the cones."""
     code = np.array([int(color[k : k + 2], 16) for k in (1, 3, 5)]) / 255
     linear = np.where(code <= 0.04045, code / 12.92, ((code + 0.055) / 1.055) ** 2.4)
@@ -259,11 +261,11 @@ def lightness_and_hue(color, seen=np.eye(3)):
     return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
 
 
-@pytest.mark.parametrize("cones", ["all", "red", "green"])
+@pytest.mark.parametrize("cones", SEEN)
 def test_colours_are_told_apart_by_all(cones):
-    seen = [lightness_and_hue(color, WITHOUT.get(cones, np.eye(3))) for color in PALETTE]
+    seen = [lightness_and_hue(color, SEEN[cones]) for color in PALETTE]
     assert min(np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)) > 15
-    old = [lightness_and_hue(c, WITHOUT["red"]) for c in ("#1f77b4", "#9467bd")]
+    old = [lightness_and_hue(c, SEEN["without red"]) for c in ("#1f77b4", "#9467bd")]
     assert np.linalg.norm(old[0] - old[1]) < 6  # which shows that the test can fail
 
 

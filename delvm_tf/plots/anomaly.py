@@ -8,7 +8,7 @@ from scipy.stats import rankdata
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from delvm_tf.plots.figure import new_figure
-from delvm_tf.plots.labels import TEXT, legend_beside
+from delvm_tf.plots.labels import TEXT, legend_beside, round_ticks
 from delvm_tf.plots.palette import ABNORMAL_COLOR, NORMAL_COLOR, line_look
 
 ROOM = 0.2  # inches of a line of a legend
@@ -48,6 +48,7 @@ def plot_error_histogram(scores: Any, y: Any, threshold: float, label: str) -> A
     ax.axvline(threshold, color="black", linestyle="--", label=f"threshold {threshold:.3g}")
     if positive:
         ax.set_xscale("log")
+        round_ticks(ax.xaxis)
     ax.set_xlabel(label)
     ax.set_ylabel("examples")
     legend_beside(ax, columns=3)

@@ -1,5 +1,6 @@
 """Names and figures that stand beside what is drawn, and not on it."""
 
+import itertools
 import textwrap
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -131,7 +132,7 @@ def fit_tick_labels(axis: Any, degrees: float = 35) -> None:
     axis.figure.draw_without_rendering()
     boxes = [label.get_window_extent() for label in axis.get_xticklabels() if label.get_text()]
     gap = TEXT / 2 / _POINTS * axis.figure.dpi
-    if any(left.x1 + gap > right.x0 for left, right in zip(boxes, boxes[1:], strict=False)):
+    if any(left.x1 + gap > right.x0 for left, right in itertools.pairwise(boxes)):
         for label in axis.get_xticklabels():
             label.set(rotation=degrees, ha="right", va="top", rotation_mode="anchor")
 

@@ -20,7 +20,7 @@ def test_what_needs_more_room_gets_it():
 
 
 def test_names_stand_in_the_order_of_the_ends_with_leaders_from_the_last():
-    figure, axes = new_figure()
+    _, axes = new_figure()
     ax = axes[0, 0]
     ends = {}
     for number, last in enumerate((10, 4, 10)):
@@ -38,7 +38,7 @@ def test_names_stand_in_the_order_of_the_ends_with_leaders_from_the_last():
 
 def test_names_below_a_panel_are_turned_only_if_they_do_not_fit():
     for names, turned in ((["a", "b"], 0), (["a long name of a thing", "another long name"], 35)):
-        figure, axes = new_figure(3.0, 2.0)
+        _, axes = new_figure(3.0, 2.0)
         axes[0, 0].set_xticks([0, 1], names)
         fit_tick_labels(axes[0, 0])
         assert {label.get_rotation() for label in axes[0, 0].get_xticklabels()} == {turned}
@@ -46,7 +46,10 @@ def test_names_below_a_panel_are_turned_only_if_they_do_not_fit():
 
 @pytest.mark.parametrize(
     ("low", "high", "shown"),
-    [(0.3, 30, ["0.5", "1", "2", "5", "10", "20"]), (1e-4, 1e4, ["0.0001", "0.01", "1", "100", "10,000"])],
+    [
+        (0.3, 30, ["0.5", "1", "2", "5", "10", "20"]),
+        (1e-4, 1e4, ["0.0001", "0.01", "1", "100", "10,000"]),
+    ],
 )
 def test_logarithmic_ticks_are_few_round_figures(low, high, shown):
     figure, axes = new_figure()

@@ -52,9 +52,7 @@ def _panels(values: Values, measure: str, along: str) -> Any:
     axes[0, 0].set_ylabel(HEADINGS[measure])
     axes[0, len(sizes) // 2].set_xlabel(f"number of {AXES[along]}")
     baselines = [p for p in values if p.x is None]
-    levels = {
-        p: {**LEVEL, "linestyle": d} for p, d in zip(baselines, LEVEL_DASHES, strict=False)
-    }
+    levels = {p: {**LEVEL, "linestyle": d} for p, d in zip(baselines, LEVEL_DASHES, strict=False)}
     for ax in axes[0]:
         for place, look in levels.items():
             ax.axhline(values[place].mean(measure), zorder=1, **look)
