@@ -293,10 +293,12 @@ def test_an_offset_changes_nothing_in_streams(entry):
     np.testing.assert_allclose(ENTRIES[entry](moved, stream), expected, rtol=1e-6)
 
 
-def test_a_stream_is_trained_on_without_a_warning():
+@pytest.mark.parametrize("kind", ["dataset", "generator"])
+def test_streams_are_trained_on_without_a_warning(kind):
+    stream = tf.data.Dataset.from_tensor_slices(rows()).batch(10)
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        model().fit(tf.data.Dataset.from_tensor_slices(rows()).batch(10), verbose=0)
+        warnings.simplefilter("error", UserWarning)
+        model().fit(stream if kind == "dataset" else iter([rows()]), verbose=0)
 
 
 def test_an_offset_changes_nothing_in_a_split_or_with_labels_and_weights():
