@@ -138,7 +138,8 @@ def test_a_search_with_bad_trials_and_long_names(bad, names):
     low, high = figure.axes[1].get_ylim()
     assert 0.96 < low < high < 1.0  # the other trials fill the panel
     heading = figure.get_suptitle()
-    assert heading == (f"triangles: {len(bad)} of {15 + len(bad)} trials, below 0.97" if bad else "")
+    said = f"triangles: {len(bad)} of {15 + len(bad)} trials, below 0.97"
+    assert heading == (said if bad else "")
     drawn = [line for line in figure.axes[1].lines if line.get_marker() in ("v", "o")]
     assert sum(len(line.get_xdata()) for line in drawn) == 15 + len(bad)
 

@@ -142,7 +142,7 @@ def plot_search(trials: list[Trial], measure: str) -> Any:
             round_ticks(axis.xaxis)
     for axis in panels[: len(names) + 1]:
         axis.set_ylim(low - _margin(low, high), high + _margin(low, high))
-        fit_tick_labels(axis)
+    fit_tick_labels(*panels[: len(names) + 1])
     for axis in axes[:, 0]:
         axis.set_ylabel(measure)
     for axis in panels[len(names) + 1 :]:

@@ -127,14 +127,15 @@ def legend_beside(axis: Any, title: str = "", columns: int = 1, below: bool = Fa
         )  # fmt: skip
 
 
-def fit_tick_labels(axis: Any, degrees: float = 35) -> None:
-    """Turn the names below a panel if they do not fit side by side."""
-    axis.figure.draw_without_rendering()
-    boxes = [label.get_window_extent() for label in axis.get_xticklabels() if label.get_text()]
-    gap = TEXT / 2 / _POINTS * axis.figure.dpi
-    if any(left.x1 + gap > right.x0 for left, right in itertools.pairwise(boxes)):
-        for label in axis.get_xticklabels():
-            label.set(rotation=degrees, ha="right", va="top", rotation_mode="anchor")
+def fit_tick_labels(*panels: Any, degrees: float = 35) -> None:
+    """Turn the names below those panels of a figure where they do not fit side by side."""
+    panels[0].figure.draw_without_rendering()
+    gap = TEXT / 2 / _POINTS * panels[0].figure.dpi
+    for axis in panels:
+        boxes = [label.get_window_extent() for label in axis.get_xticklabels() if label.get_text()]
+        if any(left.x1 + gap > right.x0 for left, right in itertools.pairwise(boxes)):
+            for label in axis.get_xticklabels():
+                label.set(rotation=degrees, ha="right", va="top", rotation_mode="anchor")
 
 
 def round_ticks(axis: Any) -> None:
