@@ -38,8 +38,9 @@ test-all: lint
 	$(BIN)/python -m pytest -n 2
 
 # Apache Beam needs older protobuf and grpcio than the rest, so it has an environment of its own.
+# Beam and the older packages that it needs warn of what other environments no longer hold.
 test-beam: .venv-beam/.installed
-	.venv-beam/bin/python -m pytest tests/serving/beam_test.py
+	.venv-beam/bin/python -m pytest -W default::DeprecationWarning tests/serving/beam_test.py
 
 .venv-beam/.installed: pyproject.toml trainers/pyproject.toml constraints-beam.txt
 	$(PYTHON) -m venv .venv-beam

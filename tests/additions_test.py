@@ -1,4 +1,4 @@
-"""What it takes to add something, as the page on extending shows it."""
+"""What it takes to add something, as the pages on extending show it."""
 
 import os
 import re
@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PAGE = (ROOT / "docs/howto/extend.md").read_text()
-SECTIONS = dict(re.findall(r"^## An? (.*?)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
+PAGES = [(ROOT / f"docs/howto/{name}.md").read_text() for name in ("extend", "extend-data")]
+SECTION = re.compile(r"^## An? (.*?)\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+SECTIONS = {name: text for page in PAGES for name, text in SECTION.findall(page)}
 ADDITIONS = ("model", "objective", "score", "data set", "recipe")
 
 

@@ -28,6 +28,7 @@ from delvm_tf.detection import fitting
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md"))
+LONGEST = 200  # lines of a page; a longer one becomes two
 PARTS = ("tutorials", "gallery", "howto", "explanation", "reference", "results")
 
 # Pages whose blocks are run by a test of their own, for it looks at what comes out.
@@ -164,6 +165,11 @@ def test_pages_with_tests_of_their_own_are_those_that_these_name():
     for page, test in TESTED.items():
         assert f"docs/{page}" in inspect.getsource(test), page
     assert {*NOT_RUN, *SMALLER, *TESTED} <= {*PAGES}
+
+
+def test_a_page_is_read_in_one_sitting():
+    lengths = {page: text_of(page).count("\n") for page in PAGES}
+    assert {page: length for page, length in lengths.items() if length > LONGEST} == {}
 
 
 def test_the_parts_are_those_of_the_navigation():

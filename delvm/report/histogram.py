@@ -6,10 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from delvm_tf.plots.palette import ABNORMAL_COLOR, NORMAL_COLOR, SKY
+
 WIDTH, HEIGHT = 860, 300
 LEFT, RIGHT, TOP, BOTTOM = 60, 20, 30, 45
 BINS, TICKS = 40, 7
-COLOURS = ("#2a6f97", "#6ea8c9", "#c8553d")
+COLOURS = (NORMAL_COLOR, SKY, ABNORMAL_COLOR)
 
 
 class Scale(NamedTuple):

@@ -123,7 +123,7 @@ class InputNormalization(keras.layers.Layer):
         if not self.built:
             return False
         with tf.init_scope():
-            return int(keras.ops.convert_to_numpy(self.examples_seen)) > 0
+            return int(np.asarray(self.examples_seen)) > 0
 
     def new_statistics(self) -> Statistics:
         """Empty statistics of the kind this mode needs."""
@@ -253,7 +253,7 @@ class InputNormalization(keras.layers.Layer):
         """
         if dtype is not None:
             return "float64" if is_wide(dtype) else self.result_dtype
-        shift, gain = (keras.ops.convert_to_numpy(w) for w in (self.shift, self.gain))
+        shift, gain = (np.asarray(w) for w in (self.shift, self.gain))
         beyond = np.abs(shift) * gain > FLOAT32_OFFSET * self.scale
         return "float64" if beyond.any() else self.result_dtype
 

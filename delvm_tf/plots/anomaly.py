@@ -7,7 +7,11 @@ import numpy as np
 from scipy.stats import rankdata
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from delvm_tf.plots.figure import ABNORMAL_COLOR, NORMAL_COLOR, new_figure
+from delvm_tf.plots.figure import new_figure
+from delvm_tf.plots.labels import TEXT, legend_beside, round_ticks
+from delvm_tf.plots.palette import ABNORMAL_COLOR, NORMAL_COLOR, line_look
+
+ROOM = 0.2  # inches of a line of a legend
 
 
 def plot_error_histogram(scores: Any, y: Any, threshold: float, label: str) -> Any:
@@ -44,31 +48,36 @@ def plot_error_histogram(scores: Any, y: Any, threshold: float, label: str) -> A
     ax.axvline(threshold, color="black", linestyle="--", label=f"threshold {threshold:.3g}")
     if positive:
         ax.set_xscale("log")
+        round_ticks(ax.xaxis)
     ax.set_xlabel(label)
     ax.set_ylabel("examples")
-    ax.legend()
+    legend_beside(ax, columns=3)
     return figure
 
 
 def plot_roc_curves(y: Any, scores: Mapping[str, Any]) -> Any:
-    """ROC curves of several methods.
+    """ROC curves of several methods, named below the panel, the highest AUROC first.
 
     Args:
         y: labels, (n,), 1 = abnormal.
         scores: anomaly scores, (n,), by the name of the method; they may be infinite.
     """
-    figure, axes = new_figure(5.5, 5.0)
+    figure, axes = new_figure(6.0, 4.6 + ROOM * len(scores))
     ax = axes[0, 0]
-    for name, given in scores.items():
-        values = rankdata(given)  # the curve depends on the order alone
-        false_alarms, recall, _ = roc_curve(y, values)
-        ax.plot(false_alarms, recall, label=f"{name} ({roc_auc_score(y, values):.4f})")
+    # A curve depends on the order of the scores alone.
+    ranks = {name: rankdata(values) for name, values in scores.items()}
+    areas = {name: float(roc_auc_score(y, values)) for name, values in ranks.items()}
+    for number, name in enumerate(sorted(areas, key=lambda name: -areas[name])):
+        false_alarms, recall, _ = roc_curve(y, ranks[name])
+        look = {**line_look(number), "marker": ""}
+        ax.plot(false_alarms, recall, label=f"{name} ({areas[name]:.4f})", lw=1.8, **look)
     ax.set_xscale("symlog", linthresh=0.01)
+    ax.set_xticks([0, 0.01, 0.1, 1], ["0", "0.01", "0.1", "1"])
     ax.set_xlim(0, 1)
     ax.set_ylim(0, 1.02)
     ax.set_xlabel("false alarms among normal examples")
     ax.set_ylabel("abnormal examples found")
-    ax.legend(title="AUROC", loc="lower right", fontsize=8)
+    legend_beside(ax, "AUROC", below=True)
     return figure
 
 
@@ -86,7 +95,7 @@ def plot_reconstructions(
         columns: examples of each class, spread evenly from the lowest to the highest score.
     """
     x, rebuilt, y, scores = map(np.asarray, (x, rebuilt, y, scores))
-    figure, axes = new_figure(3.0 * columns, 5.0, 2, columns)
+    figure, axes = new_figure(2.6 * columns, 4.8, 2, columns)
     for row, (value, name) in enumerate(((0, "normal"), (1, "abnormal"))):
         members = np.flatnonzero(y == value)
         if len(members) == 0:
@@ -94,7 +103,7 @@ def plot_reconstructions(
         members = members[np.argsort(scores[members])]
         chosen = members[np.linspace(0, len(members) - 1, columns).astype(int)]
         for ax, index in zip(axes[row], chosen, strict=True):
-            ax.set_title(f"{name}, {label} {scores[index]:.3g}", fontsize=9)
+            ax.set_title(f"{name}, {label} {scores[index]:.3g}", fontsize=TEXT)
             if x.ndim == 2:
                 ax.plot(x[index], color=NORMAL_COLOR, label="input")
                 ax.plot(rebuilt[index], color=ABNORMAL_COLOR, lw=1, label="reconstruction")
@@ -106,5 +115,5 @@ def plot_reconstructions(
                 ax.imshow(np.squeeze(pair), cmap="gray", vmin=0, vmax=1)
                 ax.set_axis_off()
     if x.ndim == 2:
-        axes[0, 0].legend(fontsize=8)
+        legend_beside(axes[0, 0], columns=2, below=True)
     return figure

@@ -5,7 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from delvm_tf.plots.figure import ABNORMAL_COLOR, NORMAL_COLOR, new_figure
+from delvm_tf.plots.figure import new_figure
+from delvm_tf.plots.labels import legend_beside
+from delvm_tf.plots.palette import ABNORMAL_COLOR, NORMAL_COLOR
+
+LETTER = 0.08  # inches of a letter
 
 
 def plot_explanation(
@@ -48,15 +52,16 @@ def plot_explanation(
 
 def _bars(x: Any, contributions: Any, expected: Any, names: Sequence[str], most: int) -> Any:
     order = np.argsort(-np.abs(contributions))[:most][::-1]
-    figure, axes = new_figure(7.0, 0.8 + 0.35 * len(order))
-    ax = axes[0, 0]
-    colors = [ABNORMAL_COLOR if contributions[k] > 0 else NORMAL_COLOR for k in order]
-    ax.barh(range(len(order)), contributions[order], color=colors)
     labels = [f"{names[k]} = {x[k]:.4g}" for k in order]
     if expected is not None:
         labels = [
             f"{label} (expected {expected[k]:.4g})" for label, k in zip(labels, order, strict=True)
         ]
+    longest = max(map(len, labels))
+    figure, axes = new_figure(min(4.0 + LETTER * longest, 10.0), 0.8 + 0.35 * len(order))
+    ax = axes[0, 0]
+    colors = [ABNORMAL_COLOR if contributions[k] > 0 else NORMAL_COLOR for k in order]
+    ax.barh(range(len(order)), contributions[order], color=colors)
     ax.set_yticks(range(len(order)), labels)
     ax.set_xlabel("contribution to the anomaly score")
     return figure
@@ -74,7 +79,7 @@ def _series(x: Any, contributions: Any, expected: Any) -> Any:
         extent=(-0.5, len(x) - 0.5, low, high), zorder=0,
     )  # fmt: skip
     ax.set_xlabel("place (red: contributes to the anomaly score)")
-    ax.legend()
+    legend_beside(ax, columns=2)
     return figure
 
 

@@ -4,13 +4,12 @@ import os
 from pathlib import Path
 from typing import Any
 
+from delvm_tf.plots.palette import PALETTE
 from delvm_tf.storage.ownership import made_folder, refuse_foreign_file, whole
 from delvm_tf.storage.paths import local_path
 
 _SOFTWARE = "delvm_tf"  # written into the file to recognise it
 _written: set[Path] = set()  # in this process
-NORMAL_COLOR = "#2a6f97"
-ABNORMAL_COLOR = "#c8553d"
 
 
 def new_figure(width: float = 7.0, height: float = 4.0, rows: int = 1, columns: int = 1) -> Any:
@@ -20,7 +19,10 @@ def new_figure(width: float = 7.0, height: float = 4.0, rows: int = 1, columns: 
     except ImportError as error:
         raise ImportError("plots need matplotlib: pip install 'delvm_tf[plots]'") from error
     figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.subplots(rows, columns, squeeze=False)
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for ax in axes.flat:
+        ax.set_prop_cycle(color=PALETTE)
+    return figure, axes
 
 
 def save_figure(figure: Any, path: str | os.PathLike[str]) -> Path:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 
@@ -43,7 +44,7 @@ class RunHealth(keras.metrics.Metric):
 
     def numbers(self) -> dict[str, float]:
         """The sums by name."""
-        sums = keras.ops.convert_to_numpy(self._sums)
+        sums = np.asarray(self._sums)
         return {name: float(value) for name, value in zip(NUMBERS, sums, strict=True)}
 
 
@@ -140,7 +141,7 @@ class DivergenceGuard(keras.callbacks.Callback):
                 if self._good_epoch
                 else "The weights were set back to those from before training"
             )
-        rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        rate = float(np.asarray(self.model.optimizer.learning_rate))
         raise TrainingDiverged(
             f"training diverged in epoch {self._epoch}: {what}. {kept}. Lower the learning rate "
             f"(now {rate:g}) or the scale of the inputs (now {self.model.normalization.scale:g}), "

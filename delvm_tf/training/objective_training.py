@@ -195,6 +195,8 @@ class ObjectiveTraining(keras_private.Model):
                     kwargs["steps_per_epoch"] = data.steps(batch_size)
             else:  # which Keras weighs, shuffles, and refuses to split
                 stream = data.x
+                # Of datasets and generators Keras would only warn that it does not shuffle them.
+                shuffle = shuffle and isinstance(stream, keras.utils.PyDataset)
                 kwargs |= {"class_weight": class_weight, "validation_split": validation_split}
             if held_out is not None:
                 size = kwargs.get("validation_batch_size") or batch_size

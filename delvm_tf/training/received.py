@@ -274,7 +274,7 @@ def names_of_first(model: Any, x: Any) -> Iterator[None]:
 def _has_learned(model: Any) -> bool:
     seen = model.normalization.examples_seen if model.normalization.built else 0
     steps = getattr(getattr(model, "optimizer", None), "iterations", 0)
-    return int(keras.ops.convert_to_numpy(seen)) + int(keras.ops.convert_to_numpy(steps)) > 0
+    return int(np.asarray(seen)) + int(np.asarray(steps)) > 0
 
 
 def _in_tuples(first: Any, rest: Iterator[Any]) -> Iterator[Any]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from csv_rows import csv_rows
-from detector_growth import charts, data, figures, step, workers
+from detector_growth import data, figures, step, workers
 from steps import training_step
 
 from delvm_tf.detection import LevelDetector
@@ -86,15 +86,6 @@ def test_sizes_after_one_that_was_stopped_are_left_out():
     assert made.lines("score", series)["slow"] == ([10], [1.0], 100)
     outcomes = [row["outcome"] for row in made.rows(series)]
     assert outcomes == [*("" for _ in range(4)), "over the limit", "left out"]
-
-
-def test_names_beside_lines_keep_their_order_and_stay_apart():
-    spread = charts.spread
-    assert spread([0.1, 0.5, 0.9], 0.1) == pytest.approx([0.1, 0.5, 0.9])
-    assert spread([0.5, 0.5, 0.52], 0.1) == pytest.approx([0.4067, 0.5067, 0.6067], abs=1e-3)
-    crowded = spread([0.95, 0.97, 1.0], 0.1)
-    assert np.diff(crowded) == pytest.approx([0.1, 0.1])
-    assert crowded[-1] <= 1 + 1e-9
 
 
 def test_columns_are_normal_rounded_and_heavy_tailed():

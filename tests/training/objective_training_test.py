@@ -1,5 +1,6 @@
 """Whatever way data reach a model, they are read, checked and normalised alike."""
 
+import itertools
 import warnings
 
 import keras
@@ -291,6 +292,15 @@ def test_an_offset_changes_nothing_in_streams(entry):
     expected = np.asarray(ENTRIES[entry](offset_pair("zscore", WIDE["float64"])[1], x))
     stream = tf.data.Dataset.from_tensor_slices(x).batch(20)
     np.testing.assert_allclose(ENTRIES[entry](moved, stream), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["dataset", "generator"])
+def test_streams_are_trained_on_without_a_warning(kind):
+    stream = tf.data.Dataset.from_tensor_slices(rows()).batch(10)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        data = stream if kind == "dataset" else itertools.repeat(rows())
+        model().fit(data, steps_per_epoch=2, verbose=0)
 
 
 def test_an_offset_changes_nothing_in_a_split_or_with_labels_and_weights():

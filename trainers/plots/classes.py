@@ -6,12 +6,14 @@ from typing import Any
 import pandas as pd
 
 from delvm_tf.plots.figure import new_figure
+from delvm_tf.plots.labels import legend_beside
+from delvm_tf.plots.palette import line_look
 
 KEPT = 6
 
 
 def plot_class_scores(table: Sequence[Mapping[str, Any]], label: str = "AUROC") -> Any:
-    """A line per method over the normal classes, for the methods with the highest means.
+    """A row per normal class with a point per method, for the methods with the highest means.
 
     Args:
         table: a row per method and seed: `method`, `seed`, a figure for each class, and `mean`.
@@ -23,14 +25,18 @@ def plot_class_scores(table: Sequence[Mapping[str, Any]], label: str = "AUROC") 
     """
     means = pd.DataFrame(table).drop(columns="seed").groupby("method", sort=False).mean()
     best = means.nlargest(KEPT, "mean")
-    classes = best.columns.drop("mean")
-    figure, axes = new_figure(9.0, 4.5)
+    classes = list(best.columns.drop("mean"))
+    figure, axes = new_figure(8.0, 1.4 + 0.36 * len(classes) + 0.2 * len(best))
     ax = axes[0, 0]
-    for method, row in best.iterrows():
-        ax.plot(classes, row[classes], marker="o", lw=1, label=f"{method} ({row['mean']:.4f})")
-    ax.axhline(0.5, color="black", linestyle=":", lw=1)
-    ax.set_ylabel(label)
-    ax.set_xlabel("normal class")
-    ax.tick_params(axis="x", labelrotation=30)
-    ax.legend(title=f"mean {label}", fontsize=8)
+    ax.axvline(0.5, color="black", linestyle=":", lw=1)
+    for number, (method, row) in enumerate(best.iterrows()):
+        look = {**line_look(number), "linestyle": ""}
+        name = f"{method} ({row['mean']:.4f})"
+        ax.plot(row[classes], range(len(classes)), label=name, ms=7, alpha=0.85, **look)
+    ax.set_yticks(range(len(classes)), classes)
+    ax.set_ylim(len(classes) - 0.5, -0.5)
+    ax.grid(axis="y", color="0.9")
+    ax.set_axisbelow(True)
+    ax.set_xlabel(f"{label} of each normal class")
+    legend_beside(ax, f"mean {label}", below=True)
     return figure

@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from delvm_tf.plots.figure import ABNORMAL_COLOR, NORMAL_COLOR, new_figure
+from delvm_tf.plots.figure import new_figure
+from delvm_tf.plots.labels import TEXT
+from delvm_tf.plots.palette import ABNORMAL_COLOR, NORMAL_COLOR
 
 
 def plot_densities(
@@ -78,7 +80,7 @@ def _shade(panel: Any, grid: np.ndarray, half_width: float, peak: float) -> None
 
 
 def _frame(panel: Any, title: str, half_width: float) -> None:
-    panel.set_title(title, fontsize=9)
+    panel.set_title(title, fontsize=TEXT)
     panel.set_xlim(-half_width, half_width)
     panel.set_ylim(-half_width, half_width)
     panel.set_aspect("equal")

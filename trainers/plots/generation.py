@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from delvm_tf.plots.figure import new_figure
+from delvm_tf.plots.labels import TEXT
 from delvm_tf.storage.ownership import whole
 
 TILE = 0.55  # inches of an image
@@ -64,11 +65,11 @@ def plot_sheet(
             extent=(left, left + 1, top + 1, top), interpolation="nearest",
         )  # fmt: skip
     for left, text in zip(lefts, headings, strict=bool(headings)):
-        ax.text(left + 0.5, -0.12, text, ha="center", va="bottom", fontsize=9)
+        ax.text(left + 0.5, -0.12, text, ha="center", va="bottom", fontsize=TEXT)
     for row, text in enumerate(sides):
-        ax.text(-0.12, (1 + GAP) * row + 0.5, text, ha="right", va="center", fontsize=9)
+        ax.text(-0.12, (1 + GAP) * row + 0.5, text, ha="right", va="center", fontsize=TEXT)
     if title:
-        ax.set_title(title, fontsize=10, pad=19 if headings else 6)
+        ax.set_title(title, fontsize=TEXT, pad=19 if headings else 6)
     ax.set(xlim=(-0.02, width + 0.02), ylim=(height + 0.02, -0.02), aspect="equal")
     ax.set_axis_off()
     return figure

@@ -7,6 +7,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from delvm_tf.plots.figure import new_figure
+from delvm_tf.plots.palette import BLUE, VERMILLION
+
 
 def mean_ranks(frame: pd.DataFrame) -> pd.Series:
     """Mean rank of each method over sets, 1 being the best; equal figures share their ranks."""
@@ -31,23 +34,23 @@ def plot_mean_ranks(frame: pd.DataFrame, title: str) -> Any:
         frame: figures, (sets, methods), higher is better.
         title: above it.
     """
-    from matplotlib.figure import Figure
-
     ranks = mean_ranks(frame)
     width = critical_difference(len(ranks), len(frame))
-    figure = Figure(figsize=(8, 1.2 + 0.28 * len(ranks)), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = new_figure(8.0, 1.5 + 0.3 * len(ranks))
+    ax = axes[0, 0]
     places = np.arange(len(ranks))
-    axes.plot(ranks, places, "o", color="#0072B2")
-    for place, (name, rank) in enumerate(ranks.items()):
-        axes.text(rank + 0.08, place, f"{name}  {rank:.2f}", va="center", fontsize=9)
     for low, high in _groups(ranks.to_numpy(), width):
-        axes.plot([ranks.iloc[low]] * 2, [low, high], color="#999999", linewidth=4, alpha=0.5)
-    axes.plot([ranks.iloc[0], ranks.iloc[0] + width], [-1, -1], color="#D55E00", linewidth=3)
-    axes.text(ranks.iloc[0], -1.3, f"critical difference {width:.2f}", fontsize=9, va="bottom")
-    axes.set(xlabel="mean rank, lower is better", title=title, ylim=(len(ranks), -2))
-    axes.set_xlim(ranks.min() - 0.3, ranks.max() + 0.3 * (ranks.max() - ranks.min()) + 1)
-    axes.yaxis.set_visible(False)
+        ax.plot([ranks.iloc[low]] * 2, [low, high], color="0.8", linewidth=5, zorder=1)
+    ax.plot(ranks, places, "o", color=BLUE)
+    for place, rank in zip(places, ranks, strict=True):
+        ax.annotate(f"{rank:.2f}", (rank, place), (9, 0), textcoords="offset points", va="center")
+    first, last = ranks.iloc[0], max(ranks.iloc[0] + width, ranks.iloc[-1])
+    ax.plot([first, first + width], [-1, -1], color=VERMILLION, linewidth=3)
+    ax.set_yticks([-1, *places], [f"critical difference {width:.2f}", *ranks.index])
+    ax.set(xlabel="mean rank, lower is better; grey joins those that do not differ", title=title)
+    ax.set_ylim(len(ranks) - 0.3, -1.7)
+    span = last - first or 1.0
+    ax.set_xlim(first - 0.05 * span, last + 0.1 * span)
     return figure
 
 

@@ -17,6 +17,6 @@ def test_the_best_methods_are_drawn_with_their_means_over_seeds(tmp_path):
     drawn = [line for line in lines if not line.get_label().startswith("_")]
     assert [line.get_label()[:2] for line in drawn] == [f"m{k}" for k in range(KEPT + 1, 1, -1)]
     best = [row for row in table if row["method"] == f"m{KEPT + 1}"]
-    np.testing.assert_allclose(drawn[0].get_ydata()[1], np.mean([row["dog"] for row in best]))
+    np.testing.assert_allclose(drawn[0].get_xdata()[1], np.mean([row["dog"] for row in best]))
     assert f"({np.mean([row['mean'] for row in best]):.4f})" in drawn[0].get_label()
     assert save_figure(figure, tmp_path / "classes.png").stat().st_size > 5000

@@ -59,7 +59,7 @@ class Method:
         title: in tables and legends.
         model: name in the catalog.
         inputs: which of `Paper.inputs`.
-        color: of its lines.
+        color: of its lines, in `delvm_tf.plots.palette`; a family of methods shares one.
         objective: name in the catalog; None if it is not trained.
         objective_settings: of the objective.
         schedule: which number of epochs; empty if it is not trained.
