@@ -129,11 +129,8 @@ def run_commands(page):
     text = (ROOT / page).read_text()
     for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL):
         for line in joined(block):
-            words = shlex.split(line)
-            if line.startswith("docker run") and "delvm" in words:
-                words = words[words.index("delvm") :]
-            if words[0] == "delvm":
-                arguments = [word.replace("/models/", "models/") for word in words[1:]]
+            if found := re.search(r"(?:^docker run .* |^)delvm (\w+ .*)", line):
+                arguments = shlex.split(found[1].replace(" /models/", " models/"))
                 assert main([*arguments, "--quiet"]) == 0, line
 
 
@@ -166,6 +163,7 @@ def test_the_page_on_containers_learns_scores_and_serves(quick, rng):
     is_a_decision_of_one_row(answers("docs/howto/containers.md"))
 
 
+@pytest.mark.slow
 def test_the_tutorial_of_a_table_serves_what_it_exports(quick):
     page = "docs/tutorials/table.md"
     first = re.search(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)[1]
