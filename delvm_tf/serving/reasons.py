@@ -82,12 +82,11 @@ def _explained(
     contributions = np.stack([found[f"contribution_{name}"] for name in schema.inputs], axis=1)
     if not any(name.startswith("expected_") for name in found):
         return [*schema.names], contributions, None
-    expected = [found[f"expected_{name}"] for name in schema.inputs]
-    expected = [
-        _as_dates(values) if isinstance(column, Number) and column.date == "date" else values
-        for values, column in zip(expected, schema.columns, strict=True)
-    ]
-    return [*schema.names], contributions, expected
+    values = [found[f"expected_{name}"] for name in schema.inputs]
+    for k, column in enumerate(schema.columns):
+        if isinstance(column, Number) and column.date == "date":
+            values[k] = _as_dates(values[k])
+    return [*schema.names], contributions, values
 
 
 def _as_dates(seconds: np.ndarray) -> np.ndarray:
