@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,7 @@ def new_parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action=_Version, nargs=0, help="say the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="command", required=True)
     _add_fit(commands)
     _add_score(commands)
@@ -58,6 +60,20 @@ def new_parser() -> argparse.ArgumentParser:
             "--json", action="store_true", help="results as one JSON object on the standard output"
         )
     return parser
+
+
+class _Version(argparse.Action):
+    """Says the version of the library, as it was installed, for importing that takes seconds."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from importlib import metadata
+
+        try:
+            version = metadata.version("delvm_tf")
+        except metadata.PackageNotFoundError:  # found on the path only
+            from delvm_tf import __version__ as version
+        sys.stdout.write(f"{parser.prog} {version}\n")
+        parser.exit()
 
 
 def _new_command(commands: Any, name: str, text: str) -> argparse.ArgumentParser:

@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[1]
 
 
-# They come with the environment, in the version that its Python brings.
+# They come with the environment, in the version that its Python brings, unless pinned for it.
 TOOLS = ("pip", "setuptools", "wheel")
 
 
@@ -23,9 +23,14 @@ def normal(name):
 
 
 def pins(name="constraints.txt"):
-    lines = (ROOT / name).read_text().splitlines()
-    pairs = [line.split("==") for line in lines if line and not line.startswith("#")]
-    return {normal(name): version for name, version in pairs}
+    """The versions that are pinned for this Python."""
+    lines = [line.partition("#")[0] for line in (ROOT / name).read_text().splitlines()]
+    found = [Requirement(line) for line in lines if line.strip()]
+    return {
+        normal(pin.name): str(pin.specifier).removeprefix("==")
+        for pin in found
+        if pin.marker is None or pin.marker.evaluate()
+    }
 
 
 def project():
@@ -42,7 +47,8 @@ def test_every_dependency_is_pinned():
 def test_all_that_is_needed_is_pinned_and_installed_in_that_version():
     """Follows what the packages require, as installed here."""
     named = ["tensorflow", "keras", "pytest", "pip-audit", "mkdocs-material", "mkdocstrings-python"]
-    pinned, left, seen = pins(), named, {*TOOLS}
+    pinned, left = pins(), named
+    seen = {*TOOLS} - {*pinned}
     while left:
         name = left.pop()
         if name in seen:

@@ -4,11 +4,15 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+import yaml
 
 import delvm_tf as dv
+from delvm_tf.serving import model_card
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "delvm_tf"
@@ -104,6 +108,16 @@ def test_dir_shows_what_is_meant_and_nothing_else():
     assert dir(dv) == sorted([*dv.__all__, "__version__"])
     assert not {"Any", "importlib"} & {*dir(dv)}
     assert "delvm" in dv.catalog.MODELS
+
+
+def test_the_version_has_one_home_and_is_the_same_everywhere():
+    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert "version" in pyproject["project"]["dynamic"]
+    assert pyproject["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "delvm_tf.__version__"}
+    newest = re.search(r"^## (\d\S*?),? ", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[1]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"]
+    served = model_card.versions()["delvm_tf"]
+    assert {newest, citation, served, metadata.version("delvm_tf")} == {dv.__version__}
 
 
 def test_what_extending_needs_has_public_names():

@@ -5,7 +5,7 @@ Writes a table, plots, a TensorBoard log and a SavedModel. Finished seeds of an 
 kept, and the same command goes on from there.
 """
 
-from trainers.program import run_program
+from trainers.program import activation, run_program
 
 import argparse
 import shlex
@@ -214,7 +214,8 @@ def show(
     console.print(
         f"\nTable and plots: {output}\nModel: {output / 'model.keras'}\n"
         f"SavedModel: {served}, which serves {name!r}\n\n"
-        f"Next:\n  look at the training: tensorboard --logdir {output / 'tensorboard'}\n"
+        f"Next:\n{activation()}"
+        f"  look at the training: tensorboard --logdir {output / 'tensorboard'}\n"
         f"  score your own files: delvm score {served} 'data/*.csv' -o scores.csv\n"
         f"  {going_on(args)}",
         soft_wrap=True, highlight=False, markup=False,

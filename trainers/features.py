@@ -6,7 +6,7 @@ pictures of the filters and a TensorBoard log. Finished seeds of an interrupted 
 the same command goes on from there.
 """
 
-from trainers.program import run_program
+from trainers.program import activation, run_program
 
 import argparse
 import sys
@@ -249,7 +249,7 @@ def run(args: argparse.Namespace, console: Console) -> None:
     ending = f"{gain(rows, title)}\n\nResults and pictures: {output}"
     if args.trained is None:
         ending += (
-            f"\n\nNext:\n"
+            f"\n\nNext:\n{activation()}"
             f"  python trainers/features.py --dataset {args.dataset} --model {spec.model} "
             f"--seeds 0-2\n  tensorboard --logdir {output / 'tensorboard'}"
         )

@@ -7,6 +7,7 @@ import delvm.quiet  # noqa: F401
 
 import argparse
 import os
+import shutil
 import sys
 from collections.abc import Callable
 
@@ -42,3 +43,11 @@ def run_program(
         )
         return 1
     return 0
+
+
+def activation() -> str:
+    """How to have the commands of this environment at hand, or nothing where they are."""
+    if shutil.which("delvm"):
+        return ""
+    script = os.path.join(os.path.relpath(sys.prefix), "bin", "activate")
+    return f"  make the commands below known to this shell: source {script}\n"

@@ -70,9 +70,15 @@ def refuse_foreign(folder: Path) -> None:
 
     Raises:
         FileExistsError: what else is there.
+        OSError: if a disk or a folder of another machine is mounted there, which stays in place.
     """
     if not os.path.lexists(folder):
         return
+    if os.path.ismount(folder):
+        raise OSError(
+            f"cannot save to {folder}: it is mounted, and cannot be replaced as a whole; choose a "
+            f"folder in it, such as {folder / 'model'}"
+        )
     problem = "it is no folder"
     if folder.is_dir() and not folder.is_symlink():
         if not any(folder.iterdir()):

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from delvm_tf.schema import Number
 from delvm_tf.serving.model_card import ModelCard
 from delvm_tf.serving.saved import ServedModel
 from delvm_tf.serving.signatures import EXPLAIN, EXPLAIN_TABLE
@@ -42,8 +43,8 @@ def reasons(served: ServedModel, rows: Any, count: int) -> dict[str, Any]:
 
     `reason_1` is the column with the greatest contribution, `contribution_1` that contribution, and
     `expected_1`, where the model reconstructs, the value that it expected there: a number, or text
-    if any column of the model is text. Then `reason_2` and so on. A reason is null where the score
-    is beyond all numbers and nobody can tell.
+    if any column of the model is text or a date. Then `reason_2` and so on. A reason is null where
+    the score is beyond all numbers and nobody can tell.
 
     Args:
         served: a model that `check_reasons` accepts.
@@ -81,7 +82,19 @@ def _explained(
     contributions = np.stack([found[f"contribution_{name}"] for name in schema.inputs], axis=1)
     if not any(name.startswith("expected_") for name in found):
         return [*schema.names], contributions, None
-    return [*schema.names], contributions, [found[f"expected_{name}"] for name in schema.inputs]
+    values = [found[f"expected_{name}"] for name in schema.inputs]
+    for k, column in enumerate(schema.columns):
+        if isinstance(column, Number) and column.date == "date":
+            values[k] = _as_dates(values[k])
+    return [*schema.names], contributions, values
+
+
+def _as_dates(seconds: np.ndarray) -> np.ndarray:
+    """Dates of UTC to the minute, as text, of seconds since 1970, which float32 holds no finer."""
+    first, last = np.array(["0001-01-01", "9999-12-31"], "datetime64[s]").astype(np.int64)
+    told = np.nan_to_num(np.asarray(seconds, np.float64), nan=0.0).clip(first, last)
+    dates = np.datetime_as_string(told.astype(np.int64).astype("datetime64[s]"), unit="m")
+    return np.where(np.isnan(seconds), "", np.char.replace(dates, "T", " ")).astype(object)
 
 
 def _greatest(values: np.ndarray, count: int) -> np.ndarray:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
+import delvm_tf as dv
 from delvm import command
 from delvm.errors import as_options, message_of
 
@@ -27,17 +28,25 @@ def started(*arguments, **options):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("arguments", [(), ("fit",), ("score",), ("info",), ("export",)])
-def test_help_imports_no_tensorflow(arguments):
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--help",),
+        ("--version",),
+        *((name, "--help") for name in ("fit", "score", "info", "export")),
+    ],
+)
+def test_help_and_version_import_no_tensorflow(arguments):
     code = (
         "import sys, contextlib; from delvm.command import main\n"
-        f"with contextlib.suppress(SystemExit): main([*{arguments!r}, '--help'])\n"
+        f"with contextlib.suppress(SystemExit): main({[*arguments]!r})\n"
         "print(*sys.modules, file=sys.stderr)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert done.stdout.startswith("usage: delvm")
+    says = f"delvm {dv.__version__}" if arguments == ("--version",) else "usage: delvm"
+    assert done.stdout.startswith(says)
     loaded = {name.partition(".")[0] for name in done.stderr.split()}
     assert not loaded & {"tensorflow", "keras", "numpy", "delvm_tf", "rich", "sklearn"}
 

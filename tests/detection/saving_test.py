@@ -261,3 +261,11 @@ def test_a_record_cannot_name_other_code(tmp_path):
 
 def test_kinds_are_all_of_them():
     assert {*SAVABLE, *FOREIGN} == {*OF_TABLES, *OF_IMAGES}
+
+
+def test_what_is_mounted_is_refused_and_a_folder_in_it_named(tmp_path, monkeypatch):
+    """As in a container; moving a mount is refused by the system, after all the work."""
+    monkeypatch.setattr(saving.os.path, "ismount", lambda path: path == tmp_path)
+    with pytest.raises(OSError, match=rf"mounted.*such as {tmp_path / 'model'}"):
+        saving.refuse_foreign(tmp_path)
+    saving.refuse_foreign(tmp_path / "model")

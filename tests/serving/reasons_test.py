@@ -7,7 +7,7 @@ from pyarrow import parquet
 from tables_test import rows
 
 import delvm_tf as dv
-from delvm_tf.serving.reasons import reasons
+from delvm_tf.serving.reasons import _as_dates, reasons
 from delvm_tf.serving.scoring import score_files
 
 
@@ -115,3 +115,32 @@ def test_what_cannot_be_told_is_refused_before_any_work(numbers, mixed, tmp_path
         with pytest.raises(ValueError, match=message):
             score_files(model, f"{tmp_path}/a.csv", tmp_path / "s.parquet", explain=count)
     assert not (tmp_path / "s.parquet").exists()
+
+
+def test_the_expected_value_of_a_date_is_a_date(tmp_path):
+    rng = np.random.default_rng(0)
+    days = rng.integers(0, 700, 300)
+    start = pd.Timestamp("2020-01-01")
+    table = pd.DataFrame({
+        "day": start + pd.to_timedelta(days, "D"),
+        "lasted": pd.to_timedelta(rng.integers(50, 70, 300), "s"),
+        "heat": days / 7 + rng.normal(0, 1, 300),
+    })  # fmt: skip
+    detector = dv.AnomalyDetector(dates="numbers", criterion="reconstruction_error", epochs=2)
+    folder = dv.export_saved_model(detector.fit(table), tmp_path, explain=True)
+    served = dv.serving.load(folder)
+    rows = table.iloc[:20]
+    told = {name: values.to_pylist() for name, values in reasons(served, rows, 3).items()}
+    raw = served.predict(rows, "explain_table")
+    for row in range(len(rows)):
+        for k in (1, 2, 3):
+            column, value = told[f"reason_{k}"][row], told[f"expected_{k}"][row]
+            number = raw[f"expected_{column}"][row]
+            if column == "day":
+                seconds = (pd.Timestamp(value) - pd.Timestamp("1970-01-01")).total_seconds()
+                assert 0 <= number - seconds < 60
+                assert value.startswith("20")
+            else:
+                np.testing.assert_allclose(float(value), number, rtol=1e-6)
+    strange = _as_dates(np.array([np.nan, np.inf, -np.inf, 60.0], np.float32))
+    assert [*strange] == ["", "9999-12-31 00:00", "0001-01-01 00:00", "1970-01-01 00:01"]
