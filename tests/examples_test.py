@@ -57,7 +57,7 @@ def test_every_public_name_has_an_example_that_runs(path, library, names, tmp_pa
     monkeypatch.setattr(os, "environ", os.environ.copy())
     monkeypatch.setattr(fitting, "STEPS", 30)
     load = sys.modules["delvm_tf.datasets.load"]
-    monkeypatch.setattr(load, "_REGISTERED", {**load._REGISTERED})
+    monkeypatch.setattr(load, "_REGISTERED", {})
     text = example(library, path)
     test = doctest.DocTestParser().get_doctest(text, names, path, None, 0)
     assert test.examples, f"{path} has no section `Examples:` with lines that begin with >>>"
