@@ -24,7 +24,7 @@ class ContentsError(ValueError):
         ...     data = dv.datasets.load("fashion_mnist", data_dir=".")
         ... except dv.datasets.ContentsError as error:
         ...     print(error)
-        ...fashion_mnist.npz lacks the arrays x_train, y_train, x_test, y_test; it has x, ...
+        /...fashion_mnist.npz lacks the arrays x_train, y_train, x_test, y_test; it has x, ...
     """
 
 

@@ -47,7 +47,7 @@ class NotExplainedError(TypeError):
         ...     detector.explain(x)
         ... except dv.detection.NotExplainedError as error:
         ...     print(error)
-        ...has no gradient, so no contributions of single values; ...
+        the ... has no gradient, so no contributions of single values; ...
     """
 
 

@@ -47,9 +47,9 @@ class SlicedScoreMatching(Objective):
 
     Examples:
         >>> objective = dv.SlicedScoreMatching(projections=2, distribution="rademacher", seed=0)
-        >>> model = dv.DELVM(dv.networks.cnn((8, 8)), objective=objective)
-        >>> model.adapt(images); model.compile("adam")
-        >>> history = model.fit(images, epochs=2)
+        >>> model = dv.DELVM(dv.networks.ffnn((8, 8)), objective=objective)
+        >>> model.adapt(x); model.compile("adam")
+        >>> history = model.fit(x, epochs=2)
     """
 
     term_names = ("half_squared_score", "energy_laplacian")
