@@ -31,7 +31,7 @@ class DamagedModelError(ValueError):
         ...     dv.load_detector("detector")
         ... except dv.serving.DamagedModelError as error:
         ...     print(error)
-        /...
+        detector has no readable detector.json: ...
     """
 
 
