@@ -42,7 +42,7 @@ class NotExplainedError(TypeError):
 
     Examples:
         >>> from sklearn.ensemble import IsolationForest
-        >>> detector = dv.AnomalyDetector(IsolationForest(10).fit(x)).fit(x)
+        >>> detector = dv.AnomalyDetector(IsolationForest(n_estimators=10).fit(x)).fit(x)
         >>> try:
         ...     detector.explain(x)
         ... except dv.detection.NotExplainedError as error:
