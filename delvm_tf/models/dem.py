@@ -21,7 +21,6 @@ class DEM(LatentEnergyModel):
         >>> network = dv.networks.ffnn((256, 128), output_activation="linear")
         >>> model = dv.DEM(network, scale=2.0)
         >>> model.adapt(x); model.compile("adam")
-        >>> history = model.fit(x, epochs=10)
         >>> model.hidden(x).shape  # P(hₖ=1|x)
         TensorShape([64, 128])
     """

@@ -29,11 +29,10 @@ class LayerStage(NamedTuple):
         >>> class Told(keras.callbacks.Callback):
         ...     def on_train_begin(self, logs=None):
         ...         print(self.model.stage.title, self.model.stage.learning_rate)
-        >>> model = dv.DBN(units=(8, 4))
+        >>> model = dv.DELVM(dv.networks.ffnn((8, 4)))
         >>> model.adapt(x)
-        >>> histories = dv.fit_layerwise(model, x, epochs=1, callbacks=[Told()], verbose=0)
+        >>> histories = dv.fit_layerwise(model, x, epochs=(2, 0), callbacks=[Told()], verbose=0)
         layer 1 of 2 0.001
-        layer 2 of 2 0.001
     """
 
     layer: int

@@ -60,8 +60,8 @@ class DBM(BlockGibbs, EnergyModel):
 
     Examples:
         >>> model = dv.DBM(units=(16, 8))
-        >>> model.adapt(x)
-        >>> histories = dv.fit_layerwise(model, x, epochs=2, joint_epochs=2)
+        >>> model.adapt(x); model.compile("adam")
+        >>> history = model.fit(x, epochs=10)  # or layer by layer before, by dv.fit_layerwise
         >>> model.hidden(x).shape
         TensorShape([64, 8])
     """

@@ -15,7 +15,8 @@ class NoiseConditionalDELVM(NoiseConditionalEnergyModel):
     `NoiseConditionalEnergyModel`.
 
     Examples:
-        >>> model = dv.NoiseConditionalDELVM(dv.networks.level_ffnn(), normalization="zscore")
+        >>> network = dv.networks.level_ffnn((32, 16))
+        >>> model = dv.NoiseConditionalDELVM(network, normalization="zscore")
         >>> model.adapt(x); model.compile(keras.optimizers.Adam(1e-3))
         >>> history = model.fit(x, epochs=2)
         >>> model.errors(x).shape == (64, len(model.noise_levels))

@@ -61,9 +61,9 @@ class DensityDELVM(NoiseConditionalEnergyModel):
             when it is built, if the network's output has other positions than the data.
 
     Examples:
-        >>> model = dv.DensityDELVM(dv.networks.level_ffnn((128, 128, 128), "silu", "he_normal"))
+        >>> model = dv.DensityDELVM(dv.networks.level_ffnn((32, 32), "silu", "he_normal"))
         >>> model.adapt(x); model.compile(keras.optimizers.Adam(2e-3, clipnorm=1.0))
-        >>> history = model.fit(x, batch_size=256, epochs=2)
+        >>> history = model.fit(x, epochs=2)
         >>> model.log_density(x).shape
         TensorShape([64])
     """
