@@ -273,7 +273,9 @@ def test_every_name_of_the_reference_has_documentation():
     library = griffe.load("delvm_tf", search_paths=[str(ROOT)])
     for path in documented():
         found = library[path.removeprefix("delvm_tf.")]
-        assert (found.final_target if found.is_alias else found).has_docstring, path
+        found = found.final_target if found.is_alias else found
+        assert found.has_docstring, path
+        assert not found.is_module, f"{path} is a module, and the function in it is {path}.<name>"
 
 
 def slug(heading):

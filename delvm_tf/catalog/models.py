@@ -25,6 +25,15 @@ class ModelKind(NamedTuple):
         layers: what its layers are given by: one of `NETWORKS`, or its own `"units"` or
             `"filters"`.
         usual: settings that are not the model's own defaults.
+
+    Examples:
+        >>> kind = dv.catalog.MODELS["gaussian-rbm"]
+        >>> kind.title, kind.layers
+        ('Gaussian RBM', 'units')
+        >>> kind.model(units=4).units
+        4
+        >>> "visible_precision" in kind.settings
+        True
     """
 
     title: str
@@ -73,7 +82,14 @@ MODELS = {
     "autoencoder": ModelKind("AE", "autoencoder.Autoencoder", ("reconstruction",)),
     "conv-autoencoder": ModelKind("CAE", "conv_autoencoder.ConvAutoencoder", ("reconstruction",)),
 }
-"""Models by name; `make_model` makes one."""
+"""Models by name, a `ModelKind` each; `make_model` makes one.
+
+Examples:
+    >>> "delvm" in dv.catalog.MODELS
+    True
+    >>> dv.catalog.MODELS["dbn"].objectives
+    ('cd', 'persistent-cd')
+"""
 ONE_LAYER = ("gaussian-rbm", "conv-rbm")
 
 
@@ -206,8 +222,11 @@ def make_model(
             not fit it.
         TypeError: if the objective makes no sense for the model.
 
-    Example:
-        >>> make_model("dem", "cd", units=(256,), normalization="zscore", seed=0)
+    Examples:
+        >>> model = dv.catalog.make_model("dem", "cd", units=(256,), normalization="zscore", seed=0)
+        >>> model.adapt(x)
+        >>> model.hidden(x).shape
+        TensorShape([64, 256])
     """
     if name not in MODELS:
         raise ValueError(f"unknown model {name!r}; expected one of {', '.join(MODELS)}")

@@ -16,6 +16,13 @@ class ObjectiveKind(NamedTuple):
         title: what tables call it, short.
         maker: its module in `delvm_tf.objectives` and its class, or a function that makes it.
         noise_conditional: whether it is for models that know the noise level.
+
+    Examples:
+        >>> kind = dv.catalog.OBJECTIVES["persistent-cd"]
+        >>> kind.title, [*kind.settings]
+        ('PCD', ['k', 'chains'])
+        >>> kind.make(k=5).persistent
+        True
     """
 
     title: str
@@ -82,7 +89,12 @@ OBJECTIVES = {
     "langevin-cd": ObjectiveKind("Langevin CD", langevin_cd),
     "reconstruction": ObjectiveKind("RE", "reconstruction.Reconstruction"),
 }
-"""Objectives by name; `make_objective` makes one."""
+"""Objectives by name, an `ObjectiveKind` each; `make_objective` makes one.
+
+Examples:
+    >>> [*dv.catalog.OBJECTIVES]
+    ['score-matching', 'sliced', 'denoising', 'noise-conditional', 'dual', 'cd', ...]
+"""
 
 
 def make_objective(name: str, **settings: Any) -> Objective:
@@ -94,6 +106,14 @@ def make_objective(name: str, **settings: Any) -> Objective:
 
     Raises:
         ValueError: for an unknown name, or a setting that the objective does not have.
+
+    Examples:
+        >>> objective = dv.catalog.make_objective("contrastive-divergence", k=5)
+        Traceback (most recent call last):
+            ...
+        ValueError: unknown objective 'contrastive-divergence'; expected one of score-matching, ...
+        >>> dv.catalog.make_objective("cd", k=5, seed=0).k
+        5
     """
     if name not in OBJECTIVES:
         raise ValueError(f"unknown objective {name!r}; expected one of {', '.join(OBJECTIVES)}")

@@ -29,6 +29,15 @@ class Detection:
         criterion: the model's method that gives the anomaly score; None for its energy, or its
             reconstruction error if it has none.
         threshold: the rule that sets the threshold.
+
+    Raises:
+        ValueError: for numbers out of range.
+
+    Examples:
+        >>> detection = dv.catalog.Detection(ensemble=5, power=2.5, neighbours=3)
+        >>> detection.together
+        ', ensemble of 5, 3 neighbours, power 2.5'
+        >>> recipe = dv.catalog.Recipe(detection=detection)
     """
 
     ensemble: int = 1
@@ -73,6 +82,14 @@ class Recipe(Specification):
     Attributes:
         name: what tables call its models; that of model and objective if empty.
         detection: how a detector is made of trained models.
+
+    Examples:
+        >>> recipe = dv.catalog.Recipe.from_table(
+        ...     {"model": "delvm", "model_settings": {"units": [4]}, "detection": {"ensemble": 2}}
+        ... )
+        >>> recipe.title, recipe.detection.ensemble
+        ('SM-DELVM', 2)
+        >>> detector = dv.AnomalyDetector(recipe, epochs=1).fit(x)
     """
 
     name: str = ""
@@ -176,6 +193,15 @@ class Recipes(Mapping[str, Kind], Generic[Kind]):
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: for what is not TOML, or no recipe; see `Recipe.from_table`.
+
+    Examples:
+        >>> import pathlib
+        >>> pathlib.Path("mine.toml").write_text('model = "delvm"')
+        >>> recipes = dv.catalog.Recipes("mine.toml")
+        >>> recipes["mine"].title
+        'SM-DELVM'
+        >>> recipes.of("delvm", "score-matching").epochs
+        10
     """
 
     def __init__(self, path: str | os.PathLike[str], kind: type[Kind] | None = None):
@@ -241,6 +267,11 @@ def default_recipe(model: str = "delvm", objective: str | None = None) -> Recipe
         model: a name in `MODELS`.
         objective: a name in `OBJECTIVES`; denoising, or the usual one of models that are not
             learned by it, if None.
+
+    Examples:
+        >>> recipe = dv.catalog.default_recipe()
+        >>> recipe.title, recipe.epochs, recipe.model_settings
+        ('DSM-DELVM', 30, {'units': [256, 128], 'normalization': 'zscore'})
     """
     kind = MODELS[model]
     usual = "denoising" if "denoising" in kind.objectives else kind.objectives[0]

@@ -31,6 +31,15 @@ class Specification:
     Raises:
         ValueError: for numbers out of range, or several learning rates of layers that are trained
             together.
+
+    Examples:
+        >>> specification = dv.catalog.Specification(
+        ...     "delvm", "denoising", {"units": [4]}, {"sigma": 1.0}, epochs=2
+        ... )
+        >>> specification.title
+        'DSM-DELVM'
+        >>> specification.train(x, seed=0).energy(x).shape
+        TensorShape([64])
     """
 
     model: str = "delvm"

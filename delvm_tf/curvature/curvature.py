@@ -19,6 +19,18 @@ class Curvature(NamedTuple):
             function that is not a `Potential`.
         gradient: ∇ₓu, shape of x. For a DELVM this is Jᵀf, the reconstruction.
         laplacian: tr ∇ₓ²u, shape (batch,). For a DELVM this is ‖J‖² + Σₖ fₖΔfₖ.
+
+    Examples:
+        For a `DELVM` of x₁ + 2x₂, whose potential is u = ½(x₁ + 2x₂)²:
+
+        >>> network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, use_bias=False)])
+        >>> network.set_weights([np.array([[1.0], [2.0]])])
+        >>> potential = dv.curvature.Potential(network, dv.curvature.HalfSquaredNorm())
+        >>> plan = dv.curvature.plan_trace("exact", potential, (2,), dv.curvature.TraceSettings())
+        >>> seed = keras.random.SeedGenerator(0)
+        >>> found = dv.curvature.compute_trace(plan, potential, tf.constant([[1.0, 1.0]]), seed)
+        >>> found.output.numpy(), found.gradient.numpy(), found.laplacian.numpy()
+        (array([[3.]]...), array([[3., 6.]]...), array([5.]...))
     """
 
     output: tf.Tensor
@@ -34,6 +46,13 @@ class Potential:
         outer: the outer function g, one number per example.
         dtype: the type in which g and all derivatives are accumulated, whatever the network's
             compute type.
+
+    Examples:
+        >>> network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, use_bias=False)])
+        >>> network.set_weights([np.array([[1.0], [2.0]])])
+        >>> potential = dv.curvature.Potential(network, dv.curvature.HalfSquaredNorm())
+        >>> potential(tf.constant([[1.0, 1.0]])).numpy()
+        array([4.5], dtype=float32)
     """
 
     def __init__(self, network: Any, outer: Outer, dtype: str = "float32"):

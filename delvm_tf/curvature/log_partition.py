@@ -25,7 +25,15 @@ class GaussianLogPartition(Outer):
 
         A(λ + t) = ½a²s − ½log(1/s)        s = 1/(1 + 2b²)
 
-    and h given x is normal with mean as and variance s.
+    and h given x is normal with mean as and variance s. The outputs are a and b side by side,
+    f = (a, b), (batch, 2m) for m hidden variables. The outer function of a `CEBM`.
+
+    Source: Wu, Esmaeili, Wick, Tristan and van de Meent (2021), Conjugate energy-based models.
+
+    Examples:
+        >>> outer, f = dv.curvature.GaussianLogPartition(), tf.constant([[3.0, 1.0]])
+        >>> outer.mean_hidden(f).numpy(), outer.variance(f).numpy()
+        (array([[1.]]...), array([[0.3333...]]...))
     """
 
     linear = False
@@ -67,12 +75,21 @@ class MixtureLogPartition(Outer):
 
         A(λ + t) − A(λ) = ½s(a² + 2ρμ(a − μb²)) − ½log(1 + 2b²/ρ)        s = 1/(ρ + 2b²)
 
-    Given x and the component, h is normal with mean (ρμ + a)s and variance s. Cost: K times the
-    elementwise work of one Gaussian, and a product of K × outputs with each probe.
+    Given x and the component, h is normal with mean (ρμ + a)s and variance s. The outputs are
+    f = (a, b), (batch, 2m). Cost: K times the elementwise work of one Gaussian, and a product of
+    K × outputs with each probe. The outer function of a `CEBM` with components.
+
+    Source: as of `GaussianLogPartition`.
 
     Args:
         prior: has `log_weights()`, (K,), `means()` and `precisions()`, (K, m), as tensors, and
             their Keras `variables`.
+
+    Examples:
+        >>> model = dv.CEBM(dv.networks.ffnn((4,)), latents=2, components=3)
+        >>> model.adapt(x)
+        >>> model.outer.responsibilities(tf.zeros((1, 4))).numpy()  # of t = 0, those of the prior
+        array([[0.333..., 0.333..., 0.333...]], dtype=float32)
     """
 
     linear = False

@@ -25,9 +25,24 @@ from delvm_tf.curvature.sums import (
 class Outer(abc.ABC):
     """A function g of a network's output f, (batch, ...) to (batch,).
 
+    A subclass gives g as `__call__`, and `mean_hidden`. If g is a sum of terms of few outputs each,
+    `terms` that say so make exact traces of convolutional networks cheaper; `quadratic_form` is
+    differentiated automatically unless it is given too.
+
     Attributes:
         linear: whether the hidden variables enter the energy only as hᵀf, so that x given h is
             normal if f is linear.
+
+    Examples:
+        One hidden variable that is one of the outputs' numbers, g = log Σ exp fₖ:
+
+        >>> class OneOf(dv.curvature.Outer):
+        ...     def __call__(self, f):
+        ...         return tf.reduce_logsumexp(f, axis=1)
+        ...     def mean_hidden(self, f):
+        ...         return tf.nn.softmax(f)
+        >>> OneOf().gradient(tf.zeros((1, 4))).numpy()
+        array([[0.25, 0.25, 0.25, 0.25]], dtype=float32)
     """
 
     linear: bool = True
@@ -95,7 +110,20 @@ class Outer(abc.ABC):
 
 
 class ElementwiseOuter(Outer):
-    """An outer function that is a sum over outputs, g(f) = Σₖ γ(fₖ)."""
+    """An outer function that is a sum over outputs, g(f) = Σₖ γ(fₖ).
+
+    A subclass gives the `jet` of γ, and `sample_hidden` if chains are to sample hidden variables.
+
+    Raises:
+        TypeError: for a subclass with a `__call__` of its own and no jet.
+
+    Examples:
+        >>> class Quartic(dv.curvature.ElementwiseOuter):
+        ...     def jet(self, f):
+        ...         return dv.curvature.Jet(f**4, 4 * f**3, 12 * f**2)
+        >>> Quartic()(tf.constant([[1.0, 2.0]])).numpy()
+        array([17.], dtype=float32)
+    """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Refuse a g that need not be the sum of its jet."""
@@ -139,7 +167,12 @@ class ElementwiseOuter(Outer):
 
 
 class HalfSquaredNorm(ElementwiseOuter):
-    """½‖f‖², from Gaussian hidden variables h|x ~ N(f(x), I)."""
+    """½‖f‖², from Gaussian hidden variables h|x ~ N(f(x), I); the outer function of a `DELVM`.
+
+    Examples:
+        >>> dv.curvature.HalfSquaredNorm()(tf.constant([[3.0, 4.0]])).numpy()
+        array([12.5], dtype=float32)
+    """
 
     def jet(self, f: tf.Tensor) -> Jet:
         """½f², f and 1."""
@@ -151,7 +184,15 @@ class HalfSquaredNorm(ElementwiseOuter):
 
 
 class SoftplusSum(ElementwiseOuter):
-    """Σₖ softplus(fₖ), from binary hidden variables with P(hₖ=1|x) = σ(fₖ(x))."""
+    """Σₖ softplus(fₖ), from binary hidden variables with P(hₖ=1|x) = σ(fₖ(x)).
+
+    The outer function of a `DEM` and a `DSEBM`.
+
+    Examples:
+        >>> outer = dv.curvature.SoftplusSum()
+        >>> outer.mean_hidden(tf.zeros((1, 3))).numpy()
+        array([[0.5, 0.5, 0.5]], dtype=float32)
+    """
 
     def jet(self, f: tf.Tensor) -> Jet:
         """softplus(f), σ(f) and σ(f)(1 − σ(f))."""

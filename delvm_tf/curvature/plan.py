@@ -19,7 +19,16 @@ from delvm_tf.curvature.windows import (
 )
 
 TRACES = ("closed_form", "windows", "lattice", "basis", "hutchinson", "gaussian", "nested_tape")
-"""Ways to a trace, by name."""
+"""Ways to a trace, by name.
+
+The trace itself: `closed_form` of one layer, `windows` of a chain of convolutions, `basis` and
+`nested_tape` of everything, `lattice` from the receptive field on. Estimates without bias:
+`hutchinson` by random signs, `gaussian` by normal directions, `lattice` at smaller spacings.
+
+Examples:
+    >>> dv.curvature.TRACES
+    ('closed_form', 'windows', 'lattice', 'basis', 'hutchinson', 'gaussian', 'nested_tape')
+"""
 FEW_PROBES = 16  # up to here `auto` is exact whatever it costs
 
 
@@ -31,6 +40,13 @@ class TraceSettings(NamedTuple):
         probes: random directions for each example, for `hutchinson` and `gaussian`.
         cost: what `auto` may spend on an estimate, in steps of an autoencoder.
         memory_budget: GiB for the derivatives along the probes.
+
+    Examples:
+        >>> settings = dv.curvature.TraceSettings(probes=4)
+        >>> cubes = lambda x: tf.reduce_sum(x**3, axis=1)
+        >>> plan = dv.curvature.plan_trace("hutchinson", cubes, (6,), settings)
+        >>> plan.probe_count, plan.exact
+        (4, False)
     """
 
     spacing: int | tuple[int, ...] | None = None
@@ -52,6 +68,11 @@ class Plan:
         probe_bytes: memory of one probe of one example, in bytes, or None.
         settings: the settings it was made with.
         reason: why `auto` chose it, or "".
+
+    Examples:
+        >>> dv.ScoreMatching("exact").plan(model)
+        trace     closed_form, exact
+        cost      about 1 autoencoder steps
     """
 
     method: str

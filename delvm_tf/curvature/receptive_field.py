@@ -57,8 +57,9 @@ def receptive_field(function: Any, input_shape: tuple[int, ...]) -> tuple[int, .
     Raises:
         ValueError: if a registered rule gives boxes of another shape than its layer's output.
 
-    Example:
-        >>> receptive_field(dv.networks.cnn((70, 70), 5, input_shape=(28, 28, 3)), (28, 28, 3))
+    Examples:
+        >>> network = dv.networks.cnn((70, 70), 5, input_shape=(28, 28, 3))
+        >>> dv.curvature.receptive_field(network, (28, 28, 3))
         (9, 9, 3)
     """
     input_shape = tuple(input_shape)
@@ -79,7 +80,23 @@ def register_receptive_field(*layer_types: type) -> Callable[[Rule], Rule]:
 
     The rule takes the boxes of each input tensor and returns those of the output, or None for a
     layer to be treated like one without a rule, as are calls with more or fewer tensors than the
-    rule takes.
+    rule takes. Boxes have for each element of a tensor the first, `lo`, and last index, `hi`, along
+    each input axis that it depends on, (input axes, ...); `pointwise`, `map_boxes` and `union` make
+    them for most layers.
+
+    Args:
+        *layer_types: classes of Keras layers; subclasses need a rule of their own.
+
+    Examples:
+        >>> class Reverse(keras.layers.Layer):
+        ...     def call(self, x):
+        ...         return tf.reverse(x, [1])
+        >>> @dv.curvature.register_receptive_field(Reverse)
+        ... def reverse(layer, boxes):
+        ...     return dv.curvature.map_boxes(lambda side: side[:, ::-1], boxes)
+        >>> network = keras.Sequential([keras.Input((9, 1)), Reverse(), keras.layers.Conv1D(4, 3)])
+        >>> dv.curvature.receptive_field(network, (9, 1))
+        (3, 1)
     """
 
     def register(rule: Rule) -> Rule:
@@ -135,7 +152,19 @@ def _takes(rule: Rule, tensors: int) -> bool:
     *kinds.INERT, layers.BatchNormalization, layers.Normalization, layers.Rescaling
 )
 def pointwise(layer: Any, boxes: Boxes) -> Boxes:
-    """Layers whose outputs depend only on the input at the same place, in inference."""
+    """The rule of layers whose outputs depend only on the input at the same place, in inference.
+
+    For `register_receptive_field`.
+
+    Examples:
+        >>> class Double(keras.layers.Layer):
+        ...     def call(self, x):
+        ...         return 2 * x
+        >>> rule = dv.curvature.register_receptive_field(Double)(dv.curvature.pointwise)
+        >>> network = keras.Sequential([keras.Input((9, 1)), Double(), keras.layers.Conv1D(4, 3)])
+        >>> dv.curvature.receptive_field(network, (9, 1))
+        (3, 1)
+    """
     return boxes
 
 

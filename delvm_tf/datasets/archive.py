@@ -16,7 +16,16 @@ from delvm_tf.datasets.dataset import Array
 
 
 class ContentsError(ValueError):
-    """Data were found, but not the expected ones."""
+    """Data were found, but not the expected ones: damaged, altered, or of another form.
+
+    Examples:
+        >>> np.savez("fashion_mnist.npz", x=x)
+        >>> try:
+        ...     data = dv.datasets.load("fashion_mnist", data_dir=".")
+        ... except dv.datasets.ContentsError as error:
+        ...     print(error)
+        /...fashion_mnist.npz lacks the arrays x_train, y_train, x_test, y_test; it has x, ...
+    """
 
 
 class Arrays(NamedTuple):

@@ -34,6 +34,16 @@ class Dataset:
 
     Raises:
         ValueError: if rows and labels differ in number or the row shapes differ.
+
+    Examples:
+        >>> y = np.arange(64) % 2
+        >>> data = dv.datasets.Dataset(
+        ...     "mine", "halves", 0, x[:32], y[:32], x[32:], y[32:], class_names=("left", "right")
+        ... )
+        >>> data.input_shape
+        (6,)
+        >>> data.validation_split(0.25).x_test.shape  # carved from the training rows
+        (8, 6)
     """
 
     name: str

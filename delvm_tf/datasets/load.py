@@ -24,7 +24,12 @@ _LARGEST_SEED = 2**32 - 1  # of scikit-learn's splits
 
 
 def names() -> list[str]:
-    """Names of the data sets."""
+    """Names of the data sets: those of the library, then those of `register`.
+
+    Examples:
+        >>> dv.datasets.names()
+        ['cifar10', 'digits', 'ecg5000', 'fashion_mnist']
+    """
     return [*_NAMES, *_REGISTERED]
 
 
@@ -41,9 +46,16 @@ def register(name: str, loader: Protocol | Mapping[str, Protocol] | None = None)
         ValueError: for a name that is taken or has other characters.
         TypeError: for a loader that does not take a seed and a folder.
 
-    Example:
-        >>> @register("bearings")
-        ... def bearings(seed, data_dir, *, speed=1500): ...
+    Examples:
+        >>> @dv.datasets.register("bearings")
+        ... def bearings(seed, data_dir, *, speed=1500):
+        ...     rows = np.random.default_rng(seed).normal(speed, size=(100, 4))
+        ...     zeros = np.zeros(50, "int64")
+        ...     return dv.datasets.Dataset(
+        ...         "bearings", "standard", seed, rows[:50], zeros, rows[50:], zeros
+        ...     )
+        >>> dv.datasets.load("bearings", speed=900).input_shape
+        (4,)
     """
     if loader is None:
         return lambda function: register(name, function)
@@ -65,7 +77,18 @@ def register(name: str, loader: Protocol | Mapping[str, Protocol] | None = None)
 
 
 def protocols(name: str) -> list[str]:
-    """Names of the protocols of a data set, the default first; ValueError if it is unknown."""
+    """Names of the protocols of a data set, the default first.
+
+    Args:
+        name: one of `names()`.
+
+    Raises:
+        ValueError: for an unknown name.
+
+    Examples:
+        >>> dv.datasets.protocols("ecg5000")
+        [...'standard'...]
+    """
     return list(_protocol_table(name))
 
 
@@ -98,9 +121,10 @@ def load(
         ContentsError: if the data are damaged or altered.
         FileNotFoundError: if the data are not in the folder and cannot be downloaded.
 
-    Example:
-        >>> load("ecg5000", protocol="standard", seed=0).input_shape
-        (140,)
+    Examples:
+        >>> data = dv.datasets.load("ecg5000", protocol="standard", seed=0)
+        >>> data.x_train.shape, data.class_names
+        ((2333, 140), ('normal rhythm', 'abnormal rhythm'))
     """
     table = _protocol_table(name)
     if protocol is None:

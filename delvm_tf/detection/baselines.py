@@ -16,7 +16,13 @@ from delvm_tf.detection.scikit_learn import Flatten
 
 
 class DistanceToMean(Criterion):
-    """Anomaly score ‖x − mean‖², with the mean of the training data."""
+    """Anomaly score ‖x − mean‖², with the mean of the training data.
+
+    Examples:
+        >>> centre = dv.detection.DistanceToMean().fit(np.array([[0.0, 0.0], [2.0, 2.0]]))
+        >>> -centre.score_samples(np.array([[4.0, 5.0]]))  # from (1, 1)
+        array([25.])
+    """
 
     def fit(self, X: Any, y: Any = None) -> "DistanceToMean":
         """Take the mean of X, (n, ...)."""
@@ -50,4 +56,12 @@ BASELINES: dict[str, Callable[[int], Any]] = {
     "isolation forest": isolation_forest,
 }
 """Simple methods to compare with: a seed gives an unfitted estimator with `fit` and
-`score_samples`."""
+`score_samples`.
+
+Examples:
+    >>> [*dv.detection.BASELINES][:3]
+    ['distance to mean', 'PCA residual (4)', 'PCA residual (16)']
+    >>> forest = dv.detection.BASELINES["isolation forest"](0).fit(x)
+    >>> forest.score_samples(x).shape
+    (64,)
+"""

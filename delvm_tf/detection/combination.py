@@ -35,9 +35,10 @@ class ScoreCombination(Criterion):
         n_features_in_: number of values per example.
         feature_names_in_: names of the columns, where they have any.
 
-    Example:
-        >>> both = ScoreCombination([PCAResidual(16), NeighbourDistance()]).fit(x_normal)
-        >>> AnomalyDetector(both).fit(x_normal)
+    Examples:
+        >>> single = [dv.detection.PCAResidual(2), dv.detection.NeighbourDistance()]
+        >>> both = dv.detection.ScoreCombination(single).fit(x)
+        >>> detector = dv.AnomalyDetector(both, contamination=0.1).fit(x)
     """
 
     def __init__(

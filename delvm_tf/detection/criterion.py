@@ -29,6 +29,15 @@ class Criterion(BaseEstimator, abc.ABC):
     A subclass gives `fit`, which keeps constants, and `anomaly`. Everything else uses these two:
     `score_samples`, `AnomalyDetector`, SavedModels, ONNX files. Saved detectors may hold it: its
     attributes are written and set again.
+
+    Examples:
+        >>> class LargestDeviation(dv.detection.Criterion):
+        ...     def fit(self, X, y=None):
+        ...         self.mean_ = X.mean(axis=0)
+        ...         return self
+        ...     def anomaly(self, x):
+        ...         return tf.reduce_max(tf.abs(x - self.mean_), axis=1)
+        >>> detector = dv.AnomalyDetector(LargestDeviation(), contamination=0.1, epochs=1).fit(x)
     """
 
     flat: ClassVar[bool] = False  # whether rows must be vectors
@@ -80,7 +89,22 @@ class InPython:
 def anomaly_function(fitted: Any) -> Scores:
     """The anomaly score of a fitted estimator, as a function of arrays and of tensors of a graph.
 
-    Other estimators join by `@anomaly_function.register(Theirs)`.
+    Other estimators join by `@anomaly_function.register(Theirs)`, of a function of the fitted
+    estimator that returns that of rows (batch, ...) to scores (batch,), made of TensorFlow
+    operations. Those that have not joined are scored in Python alone and cannot be exported.
+
+    Args:
+        fitted: a `Criterion`, an `AnomalyDetector`, or another estimator with `score_samples`.
+
+    Examples:
+        >>> class Largest:
+        ...     def score_samples(self, X):
+        ...         return -np.abs(X).max(axis=1)
+        >>> @dv.detection.anomaly_function.register(Largest)
+        ... def largest(fitted):
+        ...     return lambda x: tf.reduce_max(tf.abs(x), axis=1)
+        >>> dv.detection.anomaly_function(Largest())(np.array([[1.0, -3.0]])).numpy()
+        array([3.])
     """
     return InPython(fitted)
 

@@ -110,9 +110,13 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         n_features_in_: number of values per example, or columns of a table.
         feature_names_in_: names of the columns, where they have any.
 
-    Example:
-        >>> detector = dv.AnomalyDetector().fit(x_normal)
-        >>> sklearn.metrics.roc_auc_score(y == -1, detector.anomaly_score(x))
+    Examples:
+        >>> detector = dv.AnomalyDetector(contamination=0.1).fit(x)
+        >>> far = np.full((1, 6), 9.0, "float32")
+        >>> detector.is_anomaly(far), detector.predict(far)
+        (array([ True]), array([-1]))
+        >>> detector.p_value(far)  # 1/(n + 1) with n rows that set the threshold
+        array([0.0714...])
         >>> worth_a_look = detector.select(x, fdr=0.1)
     """
 

@@ -53,9 +53,9 @@ class ModelEnsemble(Criterion):
         n_features_in_: number of values per example.
         feature_names_in_: names of the columns, where they have any.
 
-    Example:
-        >>> ensemble = ModelEnsemble(models, power=2.0).fit(x_normal)
-        >>> detector = dv.AnomalyDetector(ensemble, threshold="mean_std").fit(x_normal)
+    Examples:
+        >>> ensemble = dv.detection.ModelEnsemble([model], power=2.0).fit(x)
+        >>> detector = dv.AnomalyDetector(ensemble, threshold="mean_std").fit(x)
     """
 
     beside = beside_ = None  # of those that were saved when there was no such choice

@@ -21,6 +21,15 @@ class Explanation(NamedTuple):
         baseline: the part of the score that belongs to no value, (n,).
         expected: the model's reconstruction in raw units, what the row should have been; None of a
             detector that is not one model.
+
+    Examples:
+        >>> detector = dv.AnomalyDetector(model).fit(x)
+        >>> explained = detector.explain(x)
+        >>> explained.contributions.shape, explained.expected.shape
+        ((64, 6), (64, 6))
+        >>> total = explained.contributions.sum(axis=1) + explained.baseline
+        >>> np.allclose(total, detector.anomaly_score(x), rtol=1e-4)
+        True
     """
 
     contributions: Any
@@ -29,7 +38,17 @@ class Explanation(NamedTuple):
 
 
 class NotExplainedError(TypeError):
-    """An anomaly score that has no gradient."""
+    """An anomaly score that has no gradient, as that of trees, so that `explain` has no answer.
+
+    Examples:
+        >>> from sklearn.ensemble import IsolationForest
+        >>> detector = dv.AnomalyDetector(IsolationForest(n_estimators=10).fit(x)).fit(x)
+        >>> try:
+        ...     detector.explain(x)
+        ... except dv.detection.NotExplainedError as error:
+        ...     print(error)
+        the ... has no gradient, so no contributions of single values; ...
+    """
 
 
 def explanation_function(

@@ -29,9 +29,11 @@ class FeatureDetector(Criterion):
         n_features_in_: number of values per example.
         feature_names_in_: names of the columns, where they have any.
 
-    Example:
-        >>> detector = FeatureDetector(model.features, PrincipalGaussian(64)).fit(x_normal)
-        >>> AnomalyDetector(detector).fit(x_normal)
+    Examples:
+        >>> gaussian = dv.detection.PrincipalGaussian(2)
+        >>> detector = dv.detection.FeatureDetector(model.features, gaussian).fit(x)
+        >>> detector.score_samples(x).shape
+        (64,)
     """
 
     def __init__(self, features: Callable[[Any], Any], detector: Any):

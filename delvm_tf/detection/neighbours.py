@@ -30,6 +30,12 @@ class NeighbourDistance(Criterion):
 
     Attributes:
         kept_: the normal examples, centred, or their principal components; (n, d) float32.
+
+    Examples:
+        >>> normal = np.array([[0.0], [1.0], [10.0]])
+        >>> near = dv.detection.NeighbourDistance(n_neighbors=2).fit(normal)
+        >>> -near.score_samples(np.array([[3.0]])).round(6)  # (2 + 3)/2
+        array([2.5])
     """
 
     flat = True

@@ -22,6 +22,11 @@ class PCAResidual(Criterion):
 
     Args:
         n_components: dimension of the subspace, or below 1 the share of the variance that it has.
+
+    Examples:
+        >>> line = dv.detection.PCAResidual(1).fit(np.array([[0.0, 0.0], [1.0, 0.0], [2.0, 0.0]]))
+        >>> -line.score_samples(np.array([[5.0, 3.0]]))
+        array([9.])
     """
 
     def __init__(self, n_components: float = 4):
@@ -62,6 +67,12 @@ class PrincipalGaussian(Criterion):
     Args:
         n_components: K, less than d and than the number of examples; reduced to that if greater.
         seed: of the randomised decomposition.
+
+    Examples:
+        >>> gaussian = dv.detection.PrincipalGaussian(2).fit(x)
+        >>> log_p = gaussian.score_samples(x)
+        >>> log_p.shape
+        (64,)
     """
 
     flat = True

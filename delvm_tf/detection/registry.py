@@ -23,10 +23,26 @@ SAVABLE: dict[str, Savable] = {}
 
 
 def register(*arguments: str) -> Callable[[Class], Class]:
-    """Let saved detectors hold objects of a class; see `Savable`. A `Criterion` needs it not.
+    """Let saved detectors hold objects of a class. A `Criterion` needs it not.
 
     A class may name `needed` attributes, without which a saved object is refused: those that came
     when what it computes changed.
+
+    Args:
+        *arguments: attributes that its constructor takes under the same names; without any all
+            attributes are written and set again.
+
+    Examples:
+        >>> @dv.detection.register("factor")
+        ... class Scaled:
+        ...     def __init__(self, factor):
+        ...         self.factor = factor
+        ...     def __call__(self, x):
+        ...         return self.factor * x
+        >>> residual = dv.detection.FeatureDetector(Scaled(2.0), dv.detection.PCAResidual(2)).fit(x)
+        >>> folder = dv.AnomalyDetector(residual, contamination=0.1).fit(x).save("detector")
+        >>> dv.load_detector("detector").model_.features.factor
+        2.0
     """
 
     def registered(cls: Class) -> Class:

@@ -49,6 +49,13 @@ def load_detector(path: str | os.PathLike[str]) -> Any:
     Raises:
         FileNotFoundError: if there is none.
         DamagedModelError: if a file of it is missing or altered.
+
+    Examples:
+        >>> detector = dv.AnomalyDetector(model).fit(x)
+        >>> folder = detector.save("detector")
+        >>> again = dv.load_detector("detector")
+        >>> again.threshold_ == detector.threshold_
+        True
     """
     folder = local_path(path, "the path of the detector")
     if not folder.is_dir():

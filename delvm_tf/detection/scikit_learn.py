@@ -31,7 +31,14 @@ Transform = Callable[[Any], Any]
 
 @register()
 class Flatten(TransformerMixin, BaseEstimator):
-    """Rows of any shape as vectors, (n, d)."""
+    """Rows of any shape as vectors, (n, d).
+
+    For scikit-learn's pipelines; detectors with it can be exported and saved.
+
+    Examples:
+        >>> dv.detection.Flatten().fit_transform(images).shape
+        (16, 64)
+    """
 
     def fit(self, X: Any, y: Any = None) -> "Flatten":
         """Remember shape and columns."""
@@ -49,7 +56,21 @@ class Flatten(TransformerMixin, BaseEstimator):
 
 @functools.singledispatch
 def transform_function(fitted: Any) -> Transform | None:
-    """The transform of a fitted transformer as a function in the graph; None if unknown."""
+    """The transform of a fitted transformer as a function in the graph; None if unknown.
+
+    Known are `Flatten` and scikit-learn's `StandardScaler` and `PCA`; others join by
+    `@transform_function.register(Theirs)`, as detectors do with `anomaly_function`.
+
+    Args:
+        fitted: with `transform(X)`.
+
+    Examples:
+        >>> from sklearn.preprocessing import StandardScaler
+        >>> scaler = StandardScaler().fit(x)
+        >>> in_graph = dv.detection.transform_function(scaler)
+        >>> np.allclose(in_graph(x), scaler.transform(x), atol=1e-5)
+        True
+    """
     return None
 
 

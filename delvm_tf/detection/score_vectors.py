@@ -33,8 +33,14 @@ class LayerScores:
         ValueError: for an unknown criterion, or a model that is not built or whose network is no
             chain.
 
-    Example:
-        >>> detector = FeatureDetector(LayerScores(model), PrincipalGaussian(3)).fit(x_normal)
+    Examples:
+        >>> model = dv.DELVM(dv.networks.ffnn((8, 4)))
+        >>> model.adapt(x)
+        >>> scores = dv.detection.LayerScores(model)
+        >>> scores(x).shape
+        TensorShape([64, 2])
+        >>> gaussian = dv.detection.PrincipalGaussian(2)
+        >>> detector = dv.detection.FeatureDetector(scores, gaussian).fit(x)
     """
 
     def __init__(self, model: Any, criterion: str = "energy"):
@@ -83,6 +89,13 @@ class NoiseScores:
     Raises:
         TypeError: for a model without energy.
         ValueError: for no levels, negative ones, or fewer than one draw.
+
+    Examples:
+        >>> scores = dv.detection.NoiseScores(model, levels=(0.0, 1.0), draws=2)
+        >>> scores(x).shape
+        TensorShape([64, 2])
+        >>> gaussian = dv.detection.PrincipalGaussian(2)
+        >>> detector = dv.detection.FeatureDetector(scores, gaussian).fit(x)
     """
 
     def __init__(

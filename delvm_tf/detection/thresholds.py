@@ -69,4 +69,16 @@ THRESHOLDS: dict[str, Callable[[np.ndarray, np.ndarray | None, float], float]] =
     "mean_std": mean_std,
     "best_f1": best_f1,
 }
-"""Rules for a threshold: of scores, labels or None, and the rate of false alarms."""
+"""Rules for a threshold: of scores, labels or None, and the rate of false alarms.
+
+Scores are (n,), higher for more abnormal rows, labels 1 for abnormal and 0 for normal rows.
+`contamination` is a score that a new normal row exceeds with a probability of at most the rate;
+`mean_std` mean plus one standard deviation of the normal scores, of Guo and Kim (2023), section
+3.2.1; `best_f1` the midpoint between scores with the best F1 of the abnormal rows. ValueError
+where there are no normal rows, or too few, or for `best_f1` none of one kind.
+
+Examples:
+    >>> scores, y = np.array([1.0, 2.0, 3.0, 8.0]), np.array([0, 0, 0, 1])
+    >>> dv.detection.THRESHOLDS["best_f1"](scores, y, 0.01)
+    5.5
+"""

@@ -17,6 +17,13 @@ class Cluster:
     Attributes:
         workers: addresses, host:port, the chief's first; none for a process on its own.
         index: of this process.
+
+    Examples:
+        >>> workers = dv.distribution.Cluster(("host1:2222", "host2:2222"), index=1)
+        >>> workers.is_chief, workers.name
+        (False, 'worker 1 of 2')
+        >>> workers.tf_config()
+        '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {...}}'
     """
 
     workers: tuple[str, ...] = field(default=())
@@ -59,6 +66,10 @@ def cluster() -> Cluster:
 
     Raises:
         ValueError: if TF_CONFIG cannot be understood.
+
+    Examples:
+        >>> dv.distribution.cluster()  # without TF_CONFIG
+        Cluster(workers=(), index=0)
     """
     text = os.environ.get("TF_CONFIG", "").strip()
     if not text:
@@ -94,8 +105,19 @@ def slurm_cluster(port: int = 12345) -> Cluster:
     The names of the nodes are read from SLURM_STEP_NODELIST or SLURM_JOB_NODELIST, such as
     `node[01-03,7],gpu1`.
 
+    Args:
+        port: at which the workers listen, the same on all nodes.
+
     Raises:
         ValueError: outside of a job step, or if there is more than one task per node.
+
+    Examples:
+        >>> import os
+        >>> os.environ.update(SLURM_JOB_NODELIST="node[01-03]", SLURM_PROCID="2")  # as Slurm does
+        >>> workers = dv.distribution.slurm_cluster()
+        >>> workers.workers, workers.index
+        (('node01:12345', 'node02:12345', 'node03:12345'), 2)
+        >>> os.environ["TF_CONFIG"] = workers.tf_config()
     """
     nodes = os.environ.get("SLURM_STEP_NODELIST") or os.environ.get("SLURM_JOB_NODELIST")
     task, tasks = os.environ.get("SLURM_PROCID"), os.environ.get("SLURM_NTASKS")

@@ -7,7 +7,12 @@ import tensorflow as tf
 from delvm_tf.distribution.cluster import cluster
 
 NAMES = ("auto", "one", "mirrored", "multi_worker", "tpu")
-"""Names that `strategy` knows."""
+"""Names that `strategy` knows, and explains.
+
+Examples:
+    >>> dv.distribution.NAMES
+    ('auto', 'one', 'mirrored', 'multi_worker', 'tpu')
+"""
 
 
 def strategy(name: str = "auto", devices: list[str] | None = None) -> tf.distribute.Strategy:
@@ -33,10 +38,11 @@ def strategy(name: str = "auto", devices: list[str] | None = None) -> tf.distrib
             that is missing or cannot be understood.
         RuntimeError: for several workers, if TensorFlow is already running.
 
-    Example:
+    Examples:
         >>> with dv.distribution.strategy("mirrored").scope():
-        ...     model = dv.DELVM(network)
-        >>> model.adapt(x); model.compile("adam"); model.fit(x, batch_size=512)
+        ...     model = dv.DELVM(dv.networks.ffnn((4,)))
+        >>> model.adapt(x); model.compile("adam")
+        >>> history = model.fit(x, batch_size=32)
     """
     if name not in NAMES:
         raise ValueError(f"unknown strategy {name!r}; expected one of {', '.join(NAMES)}")

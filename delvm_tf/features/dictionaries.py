@@ -27,14 +27,48 @@ def unit_norms(filters: Any) -> np.ndarray:
 
 
 def random_filters(patches: np.ndarray, filters: int, seed: int) -> np.ndarray:
-    """Gaussian directions of norm 1; of the patches only their size is used."""
+    """Gaussian directions of norm 1; of the patches only their size is used.
+
+    Args:
+        patches: (n, d), whitened or not.
+        filters: how many directions.
+        seed: of the directions.
+
+    Returns:
+        The filters, (d, filters) float32.
+
+    Raises:
+        ValueError: for patches of another shape, or fewer than filters.
+
+    Examples:
+        >>> filters = dv.features.random_filters(x, 10, seed=0)
+        >>> filters.shape, np.allclose(np.linalg.norm(filters, axis=0), 1)
+        ((6, 10), True)
+    """
     rng = np.random.default_rng(seed)
     drawn = rng.standard_normal((_checked(patches, filters).shape[1], filters))
     return unit_norms(drawn)
 
 
 def random_patches(patches: np.ndarray, filters: int, seed: int) -> np.ndarray:
-    """Whitened patches drawn without replacement, divided by their norms."""
+    """Whitened patches drawn without replacement, divided by their norms.
+
+    Args:
+        patches: whitened, (n, d).
+        filters: how many to draw.
+        seed: of the draw.
+
+    Returns:
+        The filters, (d, filters) float32.
+
+    Raises:
+        ValueError: for patches of another shape, or fewer than filters.
+
+    Examples:
+        >>> dv.features.random_patches(np.array([[3.0, 4.0]]), 1, seed=0)
+        array([[0.6],
+               [0.8]], dtype=float32)
+    """
     rng = np.random.default_rng(seed)
     rows = rng.choice(len(_checked(patches, filters)), filters, replace=False)
     return unit_norms(patches[rows].T)
@@ -51,6 +85,17 @@ def kmeans(patches: np.ndarray, filters: int, seed: int, rounds: int = 20) -> np
         filters: how many centres.
         seed: of the start.
         rounds: passes over the patches at most.
+
+    Returns:
+        The filters, (d, filters) float32.
+
+    Raises:
+        ValueError: for patches of another shape, or fewer than filters.
+
+    Examples:
+        >>> patches = np.array([[0.0], [1.0], [10.0], [11.0]])
+        >>> np.sort(dv.features.kmeans(patches, 2, seed=0))
+        array([[ 0.5, 10.5]], dtype=float32)
     """
     from sklearn.cluster import KMeans
 

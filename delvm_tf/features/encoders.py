@@ -14,7 +14,16 @@ import tensorflow as tf
 from delvm_tf.features.dictionaries import check_filters, unit_norms
 
 Encoder = Callable[[tf.Tensor], tf.Tensor]
-"""A function of whitened patches (n, d) that gives codes (n, codes)."""
+"""A function of whitened patches (n, d) that gives codes (n, codes).
+
+`PatchFeatures` takes any; `make_encoder` makes those of `ENCODERS`.
+
+Examples:
+    >>> encode: dv.features.Encoder = tf.nn.relu
+    >>> whiten = dv.features.PatchWhitening(dv.features.sample_patches(images, 3, 500, seed=0))
+    >>> dv.features.PatchFeatures(3, whiten, encode, pooling=1)(images).shape
+    (16, 9)
+"""
 
 
 def rectifier(filters: Any, threshold: float = 0.0) -> Encoder:
@@ -96,7 +105,24 @@ ENCODERS: dict[str, Callable[[Any, float], Encoder]] = {
     "relative": relative,
     "nearest": nearest,
 }
-"""Encoders by name: of filters, (d, filters), and a threshold."""
+"""Encoders by name: of filters, (d, filters), and a threshold α.
+
+With the responses r = pᵀw of a patch p to filters w of norm 1, codes are max(0, r − α) for
+`rectifier`, of r and −r for `signed`, of r − mean r for `competition`. With the distances
+z = ‖p − w‖ they are max(0, mean z − z − α) for `triangle`, and for `signed-triangle` with w/‖w‖
+and −w/‖w‖. For `relative` they are max(0, ±r − αρ) with ρ the root mean square of r, and for
+`nearest` 1 where these are positive.
+
+Sources: Coates, Lee and Ng (2011), An analysis of single-layer networks in unsupervised feature
+learning, for `triangle`; Coates and Ng (2011), The importance of encoding versus training, for
+`rectifier` and `signed`; Thiry, Arbel, Belilovsky and Oyallon (2021), The unreasonable
+effectiveness of patches in deep convolutional kernels methods, for `nearest`.
+
+Examples:
+    >>> encode = dv.features.ENCODERS["rectifier"](np.eye(2), 1.0)
+    >>> encode(tf.constant([[3.0, -3.0]])).numpy()
+    array([[2., 0.]], dtype=float32)
+"""
 
 
 class NamedEncoder:
@@ -128,4 +154,14 @@ class NamedEncoder:
 
 
 make_encoder = NamedEncoder
-"""An encoder of `ENCODERS` by its name: `make_encoder(name, filters, threshold=0.0)`."""
+"""An encoder of `ENCODERS` by its name: `make_encoder(name, filters, threshold=0.0)`.
+
+Filters are (d, filters), the threshold α is in units of whitened patches. Unlike another function
+of patches, detectors that have it can be saved. ValueError for an unknown name, a threshold that
+is not finite, or filters of another shape.
+
+Examples:
+    >>> encode = dv.features.make_encoder("signed", np.eye(2), threshold=1.0)
+    >>> encode(tf.constant([[3.0, -3.0]])).numpy()
+    array([[2., 0., 0., 2.]], dtype=float32)
+"""

@@ -37,6 +37,10 @@ def sample_patches(images: Any, size: int, count: int, seed: int) -> np.ndarray:
 
     Raises:
         ValueError: for images of another shape, or a size or count out of range.
+
+    Examples:
+        >>> dv.features.sample_patches(images, 3, 500, seed=0).shape
+        (500, 9)
     """
     images = np.asarray(images)
     check_images(images.shape, size)

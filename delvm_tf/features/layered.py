@@ -34,6 +34,18 @@ class LayeredPatchFeatures:
 
     Source: Coates and Ng (2011), Selecting receptive fields in deep networks, for layers of
     dictionaries.
+
+    Examples:
+        >>> def layer_of(images):
+        ...     patches = dv.features.sample_patches(images, 3, 500, seed=0)
+        ...     whiten = dv.features.PatchWhitening(patches)
+        ...     filters = dv.features.random_filters(whiten(patches).numpy(), 10, seed=0)
+        ...     encode = dv.features.make_encoder("rectifier", filters)
+        ...     return dv.features.PatchFeatures(3, whiten, encode, pooling=1)
+        >>> first = layer_of(images)
+        >>> second = layer_of(dv.features.LayeredPatchFeatures([first]).maps(images))
+        >>> dv.features.LayeredPatchFeatures([first, second])(images).shape
+        (16, 20)
     """
 
     def __init__(

@@ -36,13 +36,13 @@ class PatchFeatures:
     Source: square roots of sums: Perronnin, Sánchez and Mensink (2010), Improving the Fisher
     kernel for large-scale image classification.
 
-    Example:
-        >>> patches = sample_patches(x_train, 6, 100_000, seed=0)
-        >>> whiten = PatchWhitening(patches)
-        >>> filters = kmeans(whiten(patches).numpy(), 400, seed=0)
-        >>> features = PatchFeatures(6, whiten, make_encoder("triangle", filters))
-        >>> features(x_train[:500]).shape
-        (500, 1600)
+    Examples:
+        >>> patches = dv.features.sample_patches(images, 3, 500, seed=0)
+        >>> whiten = dv.features.PatchWhitening(patches)
+        >>> filters = dv.features.kmeans(whiten(patches).numpy(), 20, seed=0)
+        >>> encode = dv.features.make_encoder("triangle", filters)
+        >>> dv.features.PatchFeatures(3, whiten, encode)(images).shape  # 20 codes in 4 quadrants
+        (16, 80)
     """
 
     def __init__(

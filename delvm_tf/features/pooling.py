@@ -34,6 +34,11 @@ class Parts(Pooling):
 
     Raises:
         ValueError: for fewer than one.
+
+    Examples:
+        >>> dv.features.Parts(2).along(5)  # which parts each of five places belongs to
+        array([[1., 1., 1., 0., 0.],
+               [0., 0., 0., 1., 1.]], dtype=float32)
     """
 
     def __init__(self, parts: int = 2):
@@ -64,6 +69,11 @@ class Windows(Pooling):
 
     Raises:
         ValueError: for a size or stride below one.
+
+    Examples:
+        >>> dv.features.Windows(size=3, stride=2).along(5)  # which windows each place belongs to
+        array([[1., 1., 1., 0., 0.],
+               [0., 0., 1., 1., 1.]], dtype=float32)
     """
 
     def __init__(self, size: int, stride: int):

@@ -30,6 +30,13 @@ class PatchWhitening:
     Raises:
         ValueError: for another shape, fewer than two patches, values that are not finite, an offset
             or epsilon that is not positive, or components out of range.
+
+    Examples:
+        >>> patches = dv.features.sample_patches(images, 3, 500, seed=0)
+        >>> whiten = dv.features.PatchWhitening(patches, components=4)
+        >>> z = whiten(patches).numpy()
+        >>> z.shape, np.allclose(z.mean(axis=0), 0, atol=1e-5)
+        ((500, 4), True)
     """
 
     def __init__(

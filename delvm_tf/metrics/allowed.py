@@ -33,11 +33,21 @@ _FUNCTIONS = _public(_WORDS.sub("_", kind).lower() for kind in _KINDS)
 
 
 def check_metrics(metrics: Any, argument: str = "metrics") -> None:
-    """Raise ValueError for metrics of probabilities, classes or signs, which scores are not.
+    """Refuse metrics of probabilities, classes or signs, which scores are not.
 
     Args:
         metrics: as for `keras.Model.compile`: names, functions, metrics, in lists or dicts.
         argument: its name, for the message.
+
+    Raises:
+        ValueError: for such a metric; it names it, and what to use.
+
+    Examples:
+        >>> dv.metrics.check_metrics(["mse", dv.metrics.AUROC()])
+        >>> dv.metrics.check_metrics("accuracy")
+        Traceback (most recent call last):
+            ...
+        ValueError: metrics: the metric 'accuracy' takes probabilities between 0 and 1 ...
     """
     for metric in flat_metrics(metrics):
         if _takes_probabilities(metric):

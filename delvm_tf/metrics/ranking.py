@@ -129,9 +129,13 @@ class AUROC(RankingMetric):
     Exact for scores of any range, such as reconstruction errors; `keras.metrics.AUC` needs
     probabilities. For the arguments see `RankingMetric`.
 
-    Example:
-        >>> model.compile("adam", metrics=[dv.metrics.AUROC()])
-        >>> model.fit(x, validation_data=(x_val, y_val), callbacks=[
+    Examples:
+        >>> metric = dv.metrics.AUROC()
+        >>> metric.update_state([0, 0, 1, 1], [1.0, 3.0, 2.0, 4.0])
+        >>> float(metric.result())  # three of four pairs are in order
+        0.75
+        >>> model.compile("adam", metrics=[metric])
+        >>> history = model.fit(x, validation_data=(x, np.arange(64) % 2), callbacks=[
         ...     keras.callbacks.EarlyStopping("val_auroc", mode="max", patience=3)])
     """
 
@@ -152,8 +156,12 @@ class AveragePrecision(RankingMetric):
     As scikit-learn's `average_precision_score`, for finding abnormal examples; unlike the AUROC it
     depends on how rare they are. For the arguments see `RankingMetric`.
 
-    Example:
-        >>> model.compile("adam", metrics=[dv.metrics.AveragePrecision()])
+    Examples:
+        >>> metric = dv.metrics.AveragePrecision()
+        >>> metric.update_state([1, 0, 1, 0], [4.0, 3.0, 2.0, 1.0])
+        >>> round(float(metric.result()), 4)  # ½ · 1 + ½ · ⅔
+        0.8333
+        >>> model.compile("adam", metrics=[metric])
     """
 
     default_name = "average_precision"

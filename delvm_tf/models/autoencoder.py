@@ -41,11 +41,13 @@ class Autoencoder(ReconstructionModel):
         ValueError: if a decoder is given and tied or output_activation too; when the model is
             built, if the encoder cannot be mirrored or the shapes do not fit.
 
-    Example:
+    Examples:
         >>> network = dv.networks.ffnn((64, 16))
         >>> model = dv.Autoencoder(network, normalization="zscore")
-        >>> model.adapt(x); model.compile("adam"); model.fit(x, epochs=10)
-        >>> model.reconstruction_error(x_test)
+        >>> model.adapt(x); model.compile("adam")
+        >>> history = model.fit(x, epochs=10)
+        >>> model.hidden(x).shape, model.reconstruction_error(x).shape
+        (TensorShape([64, 16]), TensorShape([64]))
     """
 
     def __init__(

@@ -66,11 +66,13 @@ class CEBM(LatentEnergyModel):
     Raises:
         ValueError: if the numbers are not positive integers, or a bias has no quadratic part.
 
-    Example:
+    Examples:
         >>> model = dv.CEBM(dv.networks.cebm_cnn(), latents=64, components=10)
-        >>> model.adapt(x); model.compile("adam"); model.fit(x, epochs=10)
-        >>> mean, variance = model.posterior(x)
-        >>> clusters = model.responsibilities(x).numpy().argmax(axis=1)
+        >>> model.adapt(images)
+        >>> mean, variance = model.posterior(images)
+        >>> clusters = model.responsibilities(images).numpy().argmax(axis=1)
+        >>> mean.shape, clusters.shape
+        (TensorShape([16, 64]), (16,))
     """
 
     outer: GaussianLogPartition | MixtureLogPartition = GaussianLogPartition()

@@ -25,8 +25,11 @@ class ConvAutoencoder(Autoencoder):
     Raises:
         ValueError: if none of the encoder's layers is a convolution. See `Autoencoder` for others.
 
-    Example:
+    Examples:
         >>> model = dv.ConvAutoencoder(dv.networks.cnn((32, 16), 3, strides=2))
+        >>> model.adapt(images)
+        >>> model.hidden(images).shape
+        TensorShape([16, 2, 2, 16])
     """
 
     def __init__(self, network: Any, **kwargs: Any):

@@ -16,11 +16,13 @@ class DELVM(LatentEnergyModel):
     Source: Guo and Kim (2023), A new energy-based latent-variable model for unsupervised feature
     learning, J. KICS 48(5). Arguments: see `LatentEnergyModel`.
 
-    Example:
+    Examples:
         >>> network = dv.networks.cnn(filters=(70,), kernel_size=5)
         >>> model = dv.DELVM(network, normalization="center", scale=2.0)
-        >>> model.adapt(x); model.compile(keras.optimizers.Adam(1e-3)); model.fit(x, epochs=10)
-        >>> model.reconstruction_error(x_test)
+        >>> model.adapt(images); model.compile(keras.optimizers.Adam(1e-3))
+        >>> history = model.fit(images, epochs=10)
+        >>> model.reconstruction_error(images).shape
+        TensorShape([16])
     """
 
     outer = HalfSquaredNorm()

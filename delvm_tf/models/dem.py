@@ -17,10 +17,12 @@ class DEM(LatentEnergyModel):
     Source: Ngiam, Chen, Koh and Ng (2011), Learning deep energy models. Arguments: see
     `LatentEnergyModel`.
 
-    Example:
+    Examples:
         >>> network = dv.networks.ffnn((256, 128), output_activation="linear")
         >>> model = dv.DEM(network, scale=2.0)
-        >>> model.adapt(x); model.compile("adam"); model.fit(x, epochs=10)
+        >>> model.adapt(x); model.compile("adam")
+        >>> model.hidden(x).shape  # P(hₖ=1|x)
+        TensorShape([64, 128])
     """
 
     outer = SoftplusSum()

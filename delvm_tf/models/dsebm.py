@@ -33,9 +33,12 @@ class DSEBM(DEM):
     Raises:
         ValueError: without a visible bias; that is a `DEM`.
 
-    Example:
+    Examples:
         >>> network = dv.networks.cnn((32, 32), 3, output_activation="linear")
         >>> model = dv.DSEBM(network, visible_bias="channel")
+        >>> model.adapt(images)
+        >>> model.energy(images).shape
+        TensorShape([16])
     """
 
     def __init__(

@@ -31,9 +31,18 @@ class EnergyModel(ReconstructionModel):
         scale: factor on the normalised inputs, 1/σ of the visible noise.
         **kwargs: `name` and `dtype` of the `keras.Model`.
 
-    Example:
-        >>> model.adapt(x); model.compile("adam"); model.fit(x, epochs=10)
-        >>> model.reconstruction_error(x_new)
+    Examples:
+        The standard normal density, whose score is −x:
+
+        >>> class Normal(dv.EnergyModel):
+        ...     def normalized_energy(self, z):
+        ...         return 0.5 * tf.reduce_sum(z**2, axis=1)
+        >>> model = Normal(normalization="none")
+        >>> model.build((None, 6))
+        >>> np.allclose(model.score(x), -x)
+        True
+        >>> model.sample(100, "mala", steps=50).shape
+        TensorShape([100, 6])
     """
 
     def __init__(

@@ -35,6 +35,16 @@ class LatentEnergyModel(EnergyModel):
 
     Raises:
         TypeError: if the network is not a Keras model or layer.
+
+    Examples:
+        >>> class Quartic(dv.curvature.ElementwiseOuter):
+        ...     def jet(self, f):
+        ...         return dv.curvature.Jet(f**4 / 4, f**3, 3 * f**2)
+        >>> class QuarticEnergy(dv.LatentEnergyModel):
+        ...     outer = Quartic()
+        >>> model = QuarticEnergy(dv.networks.ffnn((4,), "tanh"))
+        >>> model.adapt(x); model.compile("adam")
+        >>> history = model.fit(x, epochs=2)
     """
 
     outer: Outer

@@ -50,6 +50,22 @@ class ReconstructionModel(ObjectiveTraining):
 
     Raises:
         TypeError: if the objective makes no sense for the model.
+
+    Examples:
+        Principal components as a model; it has no weights, so there is nothing to learn:
+
+        >>> class PCA(dv.ReconstructionModel):
+        ...     def __init__(self, components):
+        ...         super().__init__(dv.Reconstruction())
+        ...         self.components = components  # orthonormal, (d, k)
+        ...     def normalized_hidden(self, z):
+        ...         return tf.matmul(z, self.components)
+        ...     def normalized_reconstruction(self, z):
+        ...         return tf.matmul(self.normalized_hidden(z), self.components, transpose_b=True)
+        >>> model = PCA(np.eye(6, 2, dtype="float32"))
+        >>> model.adapt(x)
+        >>> np.allclose(model.reconstruct(x)[:, :2], x[:, :2], atol=1e-5)
+        True
     """
 
     def __init__(

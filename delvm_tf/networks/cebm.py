@@ -33,8 +33,11 @@ def cebm_cnn(
     arguments see `cnn`. The result is a `keras.Sequential`, (batch, height, width, channels) to
     (batch, units).
 
-    Example:
+    Examples:
         >>> model = dv.CEBM(dv.networks.cebm_cnn(), latents=128)
+        >>> model.adapt(images)
+        >>> model.hidden(images).shape
+        TensorShape([16, 128])
     """
     widths = positive_ints("units", units)
     convolutions = cnn(

@@ -47,8 +47,10 @@ def cnn(
     Returns:
         A `keras.Sequential`, (batch, height, width, channels) to (batch, height′, width′, filters).
 
-    Example:
-        >>> dv.networks.cnn(filters=(70, 70), kernel_size=5)
+    Examples:
+        >>> network = dv.networks.cnn(filters=(70, 70), kernel_size=5)
+        >>> network(images).shape
+        TensorShape([16, 8, 8, 70])
     """
     n_filters = positive_ints("filters", filters)
     sizes = one_for_each("kernel_size", kernel_size, len(n_filters), "layers")

@@ -5,10 +5,15 @@ import keras
 
 @keras.saving.register_keras_serializable(package="delvm_tf")
 class NonPositive(keras.constraints.Constraint):
-    """Keeps weights at or below zero.
+    """Keeps weights at or below zero: min(w, 0) after each step.
 
     For biases of ReLU units: score matching spends units with positive biases on the Gaussian bulk
     of the data, where they never switch off and the network turns linear.
+
+    Examples:
+        >>> dv.networks.NonPositive()(np.array([-1.0, 2.0])).numpy()
+        array([-1.,  0.])
+        >>> network = dv.networks.ffnn((256,), bias_constraint="non_positive")
     """
 
     def __call__(self, w):
@@ -33,6 +38,12 @@ class SpectralNorm(keras.constraints.Constraint):
 
     Raises:
         ValueError: if the bound is not positive.
+
+    Examples:
+        >>> dv.networks.SpectralNorm(1.0)(np.diag([4.0, 2.0])).numpy().round(6)
+        array([[1. , 0. ],
+               [0. , 0.5]])
+        >>> network = dv.networks.ffnn((256,), kernel_constraint=dv.networks.SpectralNorm(0.9))
     """
 
     def __init__(self, bound: float = 1.0):

@@ -62,8 +62,10 @@ def ffnn(
     Returns:
         An unbuilt (or, with `input_shape`, built) `keras.Sequential`, (batch, ...) to (batch, m).
 
-    Example:
-        >>> dv.networks.ffnn(units=(2048,), activation="softplus")
+    Examples:
+        >>> network = dv.networks.ffnn(units=(2048,), activation="softplus")
+        >>> network(x).shape
+        TensorShape([64, 2048])
     """
     n_units = positive_ints("units", units)
     arguments = layer_arguments(

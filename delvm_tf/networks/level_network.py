@@ -43,6 +43,12 @@ class LevelNetwork(keras.Model):
 
     Raises:
         ValueError: if there are not as many activations as linear layers, or no wave.
+
+    Examples:
+        >>> layers = [keras.layers.Dense(4, use_bias=False), keras.layers.Dense(2, use_bias=False)]
+        >>> network = dv.networks.LevelNetwork(layers, ["relu", "linear"])
+        >>> network([x, np.zeros((64, 1))]).shape  # at σ = 1
+        TensorShape([64, 2])
     """
 
     takes_level = True  # beside x
@@ -194,8 +200,11 @@ def level_ffnn(
     Returns:
         An unbuilt `LevelNetwork`, (batch, ...) and (batch, 1) to (batch, m).
 
-    Example:
-        >>> model = dv.NoiseConditionalDELVM(dv.networks.level_ffnn((256, 256, 128)))
+    Examples:
+        >>> network = dv.networks.level_ffnn((256, 256, 128))
+        >>> network([x, np.zeros((64, 1))]).shape  # at σ = 1
+        TensorShape([64, 128])
+        >>> model = dv.NoiseConditionalDELVM(network)
     """
     n_units = positive_ints("units", units)
     layers, activations = _linear(
@@ -245,8 +254,10 @@ def level_cnn(
     Raises:
         ValueError: for another rank, or numbers that are not positive.
 
-    Example:
-        >>> series = dv.networks.level_cnn((32, 32), 7, rank=1)
+    Examples:
+        >>> network = dv.networks.level_cnn((32, 32), 7, rank=1)  # of a series of one channel
+        >>> network([x, np.zeros((64, 1))]).shape
+        TensorShape([64, 6, 32])
     """
     if rank not in (1, 2):
         raise ValueError(f"rank must be 1 for series or 2 for images, got {rank!r}")

@@ -45,8 +45,11 @@ class LevelUNet(keras.Model):
         ValueError: if numbers are not positive, or, when it is built, if inputs are no images or
             have too small a side.
 
-    Example:
-        >>> model = dv.DensityDELVM(dv.networks.LevelUNet((32, 64, 128), (1, 1, 2)))
+    Examples:
+        >>> network = dv.networks.LevelUNet((8, 16), units=16)
+        >>> network([images, np.zeros((16, 1))]).shape  # at σ = 1
+        TensorShape([16, 8, 8, 8])
+        >>> model = dv.DensityDELVM(network)
     """
 
     takes_level = True  # beside x

@@ -28,8 +28,12 @@ def normalize_contrast(x: Any, offset: float = 0.0) -> Any:
     Raises:
         ValueError: for an array without examples or without values in them, or a negative offset.
 
-    Example:
-        >>> model.adapt(normalize_contrast(data.x_train))
+    Examples:
+        >>> model = dv.DELVM(dv.networks.cnn((4,), 3))
+        >>> model.adapt(dv.normalization.normalize_contrast(images))
+        >>> dv.normalization.normalize_contrast(np.array([[1, 3], [7, 7]]))
+        array([[-1.,  1.],
+               [ 0.,  0.]], dtype=float32)
     """
     if not offset >= 0:
         raise ValueError(f"offset must not be negative, got {offset!r}")

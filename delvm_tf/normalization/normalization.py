@@ -15,7 +15,12 @@ from delvm_tf.inputs.notices import warn
 from delvm_tf.normalization.statistics import Statistics
 
 MODES = ("none", "minmax", "zscore", "center", "zca")
-"""Ways to normalise."""
+"""Ways to normalise; `InputNormalization` says what they are.
+
+Examples:
+    >>> dv.normalization.MODES
+    ('none', 'minmax', 'zscore', 'center', 'zca')
+"""
 FLOAT32_OFFSET = 1e5  # |mean| in spreads up to which float32 will do; see `set_statistics`
 
 
@@ -48,6 +53,15 @@ class InputNormalization(keras.layers.Layer):
 
     Raises:
         ValueError: for an unknown mode or a scale or epsilon that is not positive and finite.
+
+    Examples:
+        >>> model = dv.DELVM(dv.networks.ffnn((4,)), normalization="zscore", scale=2.0)
+        >>> model.adapt(x)
+        >>> z = model.normalization(x)
+        >>> np.std(z, axis=0).round(3)
+        array([2., 2., 2., 2., 2., 2.], dtype=float32)
+        >>> np.allclose(model.normalization.invert(z), x, atol=1e-5)
+        True
     """
 
     def __init__(

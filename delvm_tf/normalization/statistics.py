@@ -7,10 +7,24 @@ class Statistics:
     """Running mean, variance, extremes and, if asked for, covariance of flattened inputs.
 
     Batches are merged with the pairwise update of Chan, Golub and LeVeque (1979), which does not
-    lose digits when the mean is large beside the spread.
+    lose digits when the mean is large beside the spread. Variances and covariances are sums over
+    examples divided by their number. All is float64, (features,) each.
 
     Args:
         covariance: whether to keep the d×d covariance (8d² bytes).
+
+    Attributes:
+        count: examples seen.
+        mean: of each feature.
+        minimum: of each feature.
+        maximum: of each feature.
+
+    Examples:
+        >>> statistics = dv.normalization.Statistics()
+        >>> statistics.update(np.array([[1.0], [2.0]]))
+        >>> statistics.update(np.array([[6.0]]))
+        >>> statistics.count, statistics.mean, statistics.variance
+        (3, array([3.]), array([4.66666667]))
     """
 
     def __init__(self, covariance: bool = False):

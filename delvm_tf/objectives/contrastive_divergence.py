@@ -47,9 +47,10 @@ class ContrastiveDivergence(Objective):
         ValueError: for numbers out of range, or buffer settings without persistent chains.
         TypeError: if it is no sampler, or is Gibbs and the model cannot sample x given h.
 
-    Example:
-        >>> dv.ContrastiveDivergence(k=60, sampler=dv.samplers.Langevin(1.0, 7.5e-3),
+    Examples:
+        >>> objective = dv.ContrastiveDivergence(k=60, sampler=dv.samplers.Langevin(1.0, 7.5e-3),
         ...     persistent=True, buffer=5000, restart=0.05, energy_regularization=5e-3)
+        >>> model = dv.CEBM(dv.networks.cebm_cnn(), latents=128, objective=objective)
     """
 
     term_names = ("data_energy", "chain_energy", "chain_power")

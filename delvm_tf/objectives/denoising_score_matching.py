@@ -66,7 +66,7 @@ class DenoisingScoreMatching(Objective):
             reference lies outside of the levels, or is given though levels are learned; in
             training, if levels are learned and a batch holds one example.
 
-    Example:
+    Examples:
         >>> objective = dv.DenoisingScoreMatching(sigma=3.0, smallest=0.3, levels=10)
         >>> model = dv.DELVM(dv.networks.cnn((32, 32)), objective=objective)
     """

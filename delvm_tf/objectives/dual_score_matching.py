@@ -48,7 +48,7 @@ class DualScoreMatching(Objective):
         ValueError: if w or the spread is not positive, or the typical level none that the model
             learns.
 
-    Example:
+    Examples:
         >>> objective = dv.DualScoreMatching(seed=0)
         >>> model = dv.DensityDELVM(dv.networks.level_ffnn(activation="silu"), objective)
     """

@@ -36,7 +36,7 @@ class NoiseConditionalScoreMatching(Objective):
     Raises:
         TypeError: for a model that has one energy for all levels, or if `continuous` is no bool.
 
-    Example:
+    Examples:
         >>> objective = dv.NoiseConditionalScoreMatching(continuous=True)
         >>> model = dv.NoiseConditionalDELVM(dv.networks.level_ffnn(), objective=objective)
     """

@@ -19,6 +19,12 @@ class ObjectiveValue(NamedTuple):
         watched: an error of each example and that of a model that predicts nothing, (batch,) each,
             which tell `DivergenceGuard` of a run that diverges; unless given, the reconstruction
             error and the squared norm of the inputs.
+
+    Examples:
+        >>> objective = dv.ScoreMatching()
+        >>> value = objective.compute(model, model.normalization(x), training=False)
+        >>> value.loss.shape, [*value.terms]
+        (TensorShape([64]), [...])
     """
 
     loss: tf.Tensor
@@ -30,8 +36,21 @@ class ObjectiveValue(NamedTuple):
 class Objective(Checkpointed, keras.layers.Layer, abc.ABC):
     """A training objective of an energy model.
 
+    A subclass gives `compute`, and names in `term_names` the parts of its loss that become metrics.
     It is a Keras layer only so that its state (random generators, chains) is saved with the model;
     it has no `call`. The sign convention is that of the energy, p(x) ∝ exp(−E(x)), everywhere.
+
+    Examples:
+        Energies that shall be higher by 1 a step away from the data:
+
+        >>> class Margin(dv.Objective):
+        ...     def compute(self, model, z, training):
+        ...         gap = model.normalized_energy(z + 1) - model.normalized_energy(z)
+        ...         error = tf.reduce_sum((z - model.normalized_reconstruction(z)) ** 2, axis=1)
+        ...         return dv.ObjectiveValue(tf.nn.relu(1 - gap), {}, error)
+        >>> model = dv.DELVM(dv.networks.ffnn((4,)), objective=Margin())
+        >>> model.adapt(x); model.compile("adam")
+        >>> history = model.fit(x, epochs=2)
     """
 
     term_names: tuple[str, ...] = ()

@@ -33,7 +33,8 @@ class Reconstruction(Objective):
     Raises:
         ValueError: if the noise is negative or not a finite number.
 
-    Example:
+    Examples:
+        >>> network = dv.networks.ffnn((64, 16))
         >>> model = dv.Autoencoder(network, objective=dv.Reconstruction(noise=0.5))
     """
 

@@ -45,8 +45,11 @@ class SlicedScoreMatching(Objective):
             without `unroll=True`.
         TypeError: if `variance_reduced` is not a bool.
 
-    Example:
-        >>> model = dv.DELVM(dv.networks.cnn((32, 32)), objective=dv.SlicedScoreMatching())
+    Examples:
+        >>> objective = dv.SlicedScoreMatching(projections=2, distribution="rademacher", seed=0)
+        >>> model = dv.DELVM(dv.networks.ffnn((8, 8)), objective=objective)
+        >>> model.adapt(x); model.compile("adam")
+        >>> history = model.fit(x, epochs=2)
     """
 
     term_names = ("half_squared_score", "energy_laplacian")

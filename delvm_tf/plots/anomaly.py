@@ -28,6 +28,13 @@ def plot_error_histogram(scores: Any, y: Any, threshold: float, label: str) -> A
 
     Raises:
         ValueError: if no score is finite.
+
+    Examples:
+        >>> detector = dv.AnomalyDetector(model).fit(x)
+        >>> figure = dv.plots.plot_error_histogram(
+        ...     detector.anomaly_score(x), np.arange(64) % 2, detector.threshold_, "error"
+        ... )
+        >>> figure.savefig("histogram.png")
     """
     scores, y = np.asarray(scores, np.float64), np.asarray(y)
     finite = np.isfinite(scores)
@@ -61,6 +68,14 @@ def plot_roc_curves(y: Any, scores: Mapping[str, Any]) -> Any:
     Args:
         y: labels, (n,), 1 = abnormal.
         scores: anomaly scores, (n,), by the name of the method; they may be infinite.
+
+    Returns:
+        A matplotlib figure, with the AUROC of each method in the legend.
+
+    Examples:
+        >>> scores = {"error": model.reconstruction_error(x), "energy": model.energy(x)}
+        >>> figure = dv.plots.plot_roc_curves(np.arange(64) % 2, scores)
+        >>> figure.savefig("roc.png")
     """
     figure, axes = new_figure(6.0, 4.6 + ROOM * len(scores))
     ax = axes[0, 0]
@@ -93,6 +108,16 @@ def plot_reconstructions(
         scores: anomaly scores, (n,), for the titles.
         label: of the scores.
         columns: examples of each class, spread evenly from the lowest to the highest score.
+
+    Returns:
+        A matplotlib figure.
+
+    Examples:
+        >>> errors = model.reconstruction_error(x)
+        >>> figure = dv.plots.plot_reconstructions(
+        ...     x, model.reconstruct(x), np.arange(64) % 2, errors, columns=2
+        ... )
+        >>> figure.savefig("reconstructions.png")
     """
     x, rebuilt, y, scores = map(np.asarray, (x, rebuilt, y, scores))
     figure, axes = new_figure(2.6 * columns, 4.8, 2, columns)

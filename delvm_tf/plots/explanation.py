@@ -34,6 +34,14 @@ def plot_explanation(
 
     Raises:
         ValueError: if shapes differ.
+
+    Examples:
+        >>> detector = dv.AnomalyDetector(model).fit(x)
+        >>> explained = detector.explain(x[:1])
+        >>> figure = dv.plots.plot_explanation(
+        ...     x[0], explained.contributions[0], explained.expected[0], names=list("abcdef")
+        ... )
+        >>> figure.savefig("explanation.png")
     """
     x, contributions = np.asarray(x), np.asarray(contributions)
     if x.shape != contributions.shape or x.ndim not in (1, 3):

@@ -22,6 +22,11 @@ def plot_filters(kernel: Any, image_shape: tuple[int, ...] | None = None, limit:
 
     Raises:
         ValueError: for other shapes, weights that are not finite, or a limit below one.
+
+    Examples:
+        >>> network = dv.networks.cnn((32,), 5, input_shape=(8, 8, 1))
+        >>> figure = dv.plots.plot_filters(network.layers[0].kernel)
+        >>> figure.savefig("filters.png")
     """
     kernel = np.asarray(kernel, dtype=np.float64)
     if kernel.ndim == 2 and image_shape is not None and kernel.shape[0] == math.prod(image_shape):

@@ -43,6 +43,14 @@ class AnnealedLangevin(Sampler):
         TypeError: if the levels are not a sequence of numbers.
         ValueError: if there are fewer than two, they are not positive or do not decrease, or the
             step size is not positive.
+
+    Examples:
+        >>> model = dv.GaussianRBM(1, normalization="none", kernel_initializer="zeros")
+        >>> model.build((None, 6))  # p(x) = N(0, I) without weights
+        >>> sampler = dv.samplers.AnnealedLangevin(levels=(4.0, 2.0, 1.0), step_size=0.5)
+        >>> samples = model.sample(1000, sampler, steps=150, seed=0)
+        >>> round(float(np.var(samples)), 1)  # 1/(1 − ε/2), as that of `Langevin`
+        1.3
     """
 
     def __init__(self, levels: Sequence[float] | None = None, step_size: float = 0.05):

@@ -30,6 +30,12 @@ def run_chain(
 
     Returns:
         The state after the last step, and the share of steps accepted by each chain.
+
+    Examples:
+        >>> state = dv.noise.normal((100, 6), seed=[0, 0])
+        >>> run = dv.samplers.run_chain(dv.samplers.MALA(0.5), model, state, steps=10, seed=[0, 1])
+        >>> run.state.shape, run.accepted.shape
+        (TensorShape([100, 6]), TensorShape([100]))
     """
     shape = state.shape
     total = tf.convert_to_tensor(steps if total is None else total)

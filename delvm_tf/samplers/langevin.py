@@ -23,6 +23,16 @@ class Langevin(Sampler):
             the chain diverges.
         noise_level: τ; None for √(2ε).
         clip: bound on each component of ∇E, or None.
+
+    Raises:
+        ValueError: if the step size or the bound is not positive, or the noise negative.
+
+    Examples:
+        >>> model = dv.GaussianRBM(1, normalization="none", kernel_initializer="zeros")
+        >>> model.build((None, 6))  # p(x) = N(0, I) without weights
+        >>> samples = model.sample(1000, dv.samplers.Langevin(step_size=1.0), steps=50, seed=0)
+        >>> round(float(np.var(samples)), 1)  # 1/(1 − ε/2)
+        2.0
     """
 
     def __init__(

@@ -20,10 +20,21 @@ class MALA(Sampler):
     With the proposal q(x′|x) = N(x − ε∇E(x), 2εI), x′ is accepted with probability
     min(1, exp(E(x) − E(x′)) q(x|x′)/q(x′|x)). Best near an acceptance rate of 0.57.
 
-    Source: Roberts and Tweedie (1996). Cost of a step: two forward and two backward passes.
+    Source: Roberts and Tweedie (1996), Exponential convergence of Langevin distributions and their
+    discrete approximations. Cost of a step: two forward and two backward passes.
 
     Args:
         step_size: ε, in squared normalised units.
+
+    Raises:
+        ValueError: if the step size is not positive.
+
+    Examples:
+        >>> model = dv.GaussianRBM(1, normalization="none", kernel_initializer="zeros")
+        >>> model.build((None, 6))  # p(x) = N(0, I) without weights
+        >>> samples = model.sample(1000, dv.samplers.MALA(step_size=0.5), steps=50, seed=0)
+        >>> round(float(np.var(samples)), 1)
+        1.0
     """
 
     def __init__(self, step_size: float = 0.1):

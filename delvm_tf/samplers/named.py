@@ -35,6 +35,10 @@ def get_sampler(sampler: str | Mapping[str, Any] | Sampler) -> Sampler:
     Raises:
         ValueError: for an unknown name or setting.
         TypeError: for anything else.
+
+    Examples:
+        >>> dv.samplers.get_sampler({"name": "langevin", "step_size": 0.03}).step_size
+        0.03
     """
     if isinstance(sampler, Sampler):
         return sampler

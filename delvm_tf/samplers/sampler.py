@@ -16,6 +16,12 @@ class Transition(NamedTuple):
         state: the chains, (batch, ...).
         accepted: 1 where the step was accepted and 0 where not, or the share of its parts that were
             accepted, (batch,).
+
+    Examples:
+        >>> state = dv.noise.normal((100, 6), seed=[0, 0])
+        >>> moved = dv.samplers.MALA(0.5).step(model, state, seed=[0, 1], index=0, steps=1)
+        >>> moved.state.shape, np.unique(moved.accepted)
+        (TensorShape([100, 6]), array([0., 1.], dtype=float32))
     """
 
     state: tf.Tensor
@@ -25,11 +31,24 @@ class Transition(NamedTuple):
 class Sampler(abc.ABC):
     """A Markov chain on the normalised inputs of an `EnergyModel`.
 
-    A sampler holds no state, only its settings: attributes with the names of its arguments.
+    A subclass gives `step`. A sampler holds no state, only its settings: attributes with the names
+    of its arguments.
 
     Attributes:
         usual_steps: the steps of a run that is told no number.
         over_levels: whether it needs a model with an energy at each noise level.
+
+    Examples:
+        Down to the mode, without noise:
+
+        >>> class Descent(dv.samplers.Sampler):
+        ...     def step(self, model, state, seed, index, steps):
+        ...         state = state - 0.1 * model.normalized_gradient(state)
+        ...         return dv.samplers.Transition(state, tf.ones(tf.shape(state)[:1]))
+        >>> model = dv.GaussianRBM(1, normalization="none", kernel_initializer="zeros")
+        >>> model.build((None, 6))  # E(x) = ½‖x‖² without weights
+        >>> np.allclose(model.sample(10, Descent(), steps=200), 0, atol=1e-6)
+        True
     """
 
     usual_steps = 1000

@@ -17,7 +17,15 @@ MOVING = 0.05  # share of accepted steps below which chains count as stuck
 
 
 class SamplingDiverged(RuntimeError):
-    """Chains diverged. The message says when, and what to change."""
+    """Chains diverged. The message says when, and what to change.
+
+    Examples:
+        >>> try:
+        ...     model.sample(100, dv.samplers.Langevin(step_size=10.0))
+        ... except dv.samplers.SamplingDiverged as error:
+        ...     print(error)
+        chains of Langevin diverged within 100 steps ...
+    """
 
 
 class SamplingRun(NamedTuple):
@@ -31,6 +39,15 @@ class SamplingRun(NamedTuple):
             at the level of the step.
         acceptance_rate: share of accepted steps over all chains; 1 for samplers that accept all.
         acceptance: that of the steps since the record before, (T,), the first NaN.
+
+    Examples:
+        >>> run = model.sample(100, "mala", steps=50, record_every=10, seed=0, details=True)
+        >>> run.steps
+        array([ 0, 10, 20, 30, 40, 50])
+        >>> run.trajectory.shape, run.energy.shape
+        ((6, 100, 6), (6,))
+        >>> 0.5 < run.acceptance_rate <= 1
+        True
     """
 
     samples: tf.Tensor
@@ -52,11 +69,21 @@ def sample(
 ) -> SamplingRun:
     """Run n chains on a built model; see `EnergyModel.sample`.
 
+    Returns:
+        The `SamplingRun`.
+
     Raises:
         ValueError: for numbers below one, or starting points of the wrong shape.
         SamplingDiverged: if a chain diverges.
 
     Warns if hardly any step is accepted.
+
+    Examples:
+        >>> run = dv.samplers.sample(
+        ...     model, 100, "mala", steps=50, initial=None, record_every=10, seed=0
+        ... )
+        >>> run.samples.shape
+        TensorShape([100, 6])
     """
     sampler = get_sampler(sampler)
     steps = sampler.usual_steps if steps is None else steps

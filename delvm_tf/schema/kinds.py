@@ -22,6 +22,14 @@ class Number:
         indicator: whether a number of its own says where one is missing.
         date: what these are in seconds, `date`, `time of day` or `duration`; empty for others.
         unit: of the values, for those who read the card.
+
+    Examples:
+        >>> column = dv.schema.Number("heat", fill=25.0, indicator=True, unit="°C")
+        >>> column.outputs
+        ('heat', 'heat is missing')
+        >>> column.encode(tf.constant([20.0, np.nan], tf.float64)).numpy()
+        array([[20.,  0.],
+               [25.,  1.]])
     """
 
     name: str
@@ -70,6 +78,14 @@ class Category:
         values: those of the training rows, the most frequent first; all others are one more.
         indicator: whether a missing value is one more, as in the training rows; else it counts
             among the others.
+
+    Examples:
+        >>> column = dv.schema.Category("site", ("north", "south"))
+        >>> column.outputs
+        ('site = north', 'site = south', 'site is another')
+        >>> column.encode(column.codes(tf.constant(["south", "west"]))).numpy()
+        array([[0., 1., 0.],
+               [0., 0., 1.]])
     """
 
     name: str

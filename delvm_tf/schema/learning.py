@@ -45,6 +45,15 @@ def learn_schema(
         RefusedColumnsError: for dates unless they are asked for, columns of lists or bytes, columns
             without values, text that differs in every row, infinite values, and cells of files
             that cannot be read: all columns that are refused, why, and what to do.
+
+    Examples:
+        >>> import pandas
+        >>> table = pandas.DataFrame(
+        ...     {"heat": [20.0, 21.0, 30.0], "site": ["north", "south", "north"]}
+        ... )
+        >>> schema = dv.schema.learn_schema(table, units={"heat": "°C"})
+        >>> schema.kinds
+        {'heat': 'number', 'site': 'text'}
     """
     whole = arrow.is_one(table) or not isinstance(table, Iterable)
     learner = Learner(dates, most_values, units, whole)

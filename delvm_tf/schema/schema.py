@@ -27,6 +27,19 @@ class Schema:
     Attributes:
         columns: in the order of the training table.
         most_missing: cells of a row that may be missing.
+
+    Examples:
+        >>> import pandas
+        >>> table = pandas.DataFrame(
+        ...     {"heat": [20.0, None, 30.0], "site": ["north", "south", "north"]}
+        ... )
+        >>> schema = dv.schema.learn_schema(table)
+        >>> schema.outputs
+        ('heat', 'heat is missing', 'site = north', 'site = south', 'site is another')
+        >>> schema.encode(table)
+        array([[20.,  0.,  1.,  0.,  0.],
+               [25.,  1.,  0.,  1.,  0.],
+               [30.,  0.,  1.,  0.,  0.]])
     """
 
     columns: tuple[Column, ...]

@@ -64,7 +64,7 @@ class Score(beam.PTransform):
         FileNotFoundError: if there is no such model or version.
         DamagedModelError: if it is not whole.
 
-    Example:
+    Examples:
         >>> pairs | Score("saved_models/ecg5000", outputs=["is_anomaly"])
     """
 

@@ -59,11 +59,12 @@ class Client:
     Raises:
         ValueError: for settings out of range, or that do not apply to the address.
 
-    Example:
+    Examples:
         >>> with dv.serving.Client("http://localhost:8501", "ecg5000") as client:
-        ...     client.predict(beats)["is_anomaly"]
+        ...     decide = lambda beats: client.predict(beats)["is_anomaly"]
+        >>> import requests
         >>> session = requests.Session()
-        >>> session.headers["Authorization"] = f"Bearer {token}"
+        >>> session.headers["Authorization"] = "Bearer ..."
         >>> session.verify = "authority.pem"
         >>> client = dv.serving.Client("https://scores.example.org", "ecg5000", session=session)
     """

@@ -21,6 +21,13 @@ class ScoreHistogram:
         edges: inner edges of the bins, ascending; the outer ones are ±∞.
         fractions: share of each bin, one more than edges.
         rows: number of scores.
+
+    Examples:
+        >>> histogram = dv.serving.ScoreHistogram.of(np.arange(100.0), bins=4)
+        >>> histogram.edges
+        (24.75, 49.5, 74.25)
+        >>> histogram.fractions, histogram.rows
+        ((0.25, 0.25, 0.25, 0.25), 100)
     """
 
     edges: tuple[float, ...]
@@ -74,13 +81,15 @@ class DriftMonitor:
     Args:
         reference: histogram of the training scores, `card.scores`.
 
-    Example:
-        >>> monitor = dv.serving.DriftMonitor(dv.serving.load("saved_models/ecg5000").card.scores)
-        >>> monitor.update(client.predict(x)["anomaly_score"])
-        >>> monitor.index, monitor.verdict
-
     Raises:
         TypeError: if the reference is no histogram.
+
+    Examples:
+        >>> reference = dv.serving.ScoreHistogram.of(np.arange(1000.0))  # or that of a `ModelCard`
+        >>> monitor = dv.serving.DriftMonitor(reference)
+        >>> monitor.update(np.arange(500.0, 1000.0))
+        >>> monitor.index > 0.25, monitor.verdict
+        (True, 'drifted')
     """
 
     def __init__(self, reference: ScoreHistogram):

@@ -115,6 +115,14 @@ def export_saved_model(
             an option is out of range; if the folder is an address such as `gs://`, or has `[` or a
             backslash in its path, with which TensorFlow could not load the model.
         OSError: if the folder cannot be written.
+
+    Examples:
+        >>> detector = dv.AnomalyDetector(model).fit(x)
+        >>> dv.export_saved_model(detector, "served", about={"data": "random"}, warmup=())
+        PosixPath('served/1')
+        >>> served = dv.serving.load("served").predict(x)
+        >>> bool(np.all(served["is_anomaly"] == detector.is_anomaly(x)))
+        True
     """
     base = local_path(base_dir, "base_dir")
     check_checkpoint_path(base)

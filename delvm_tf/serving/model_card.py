@@ -37,6 +37,14 @@ class ModelCard:
         created: time of export, UTC.
         white: value of a white pixel in raw units, of models of images.
         checksums: SHA-256 of each file, by its path in the folder.
+
+    Examples:
+        >>> folder = dv.export_saved_model(model, "served", about={"data": "random"}, warmup=())
+        >>> card = dv.serving.ModelCard.read(folder)
+        >>> card.shape, card.max_batch_size, card.about
+        ((6,), 4096, {'data': 'random'})
+        >>> sorted(card.signatures)
+        ['energy', 'features', 'reconstruct', 'reconstruction_error', 'score', 'serving_default']
     """
 
     model: dict[str, Any]

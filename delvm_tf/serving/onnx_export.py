@@ -66,6 +66,16 @@ def export_onnx(
             as `gs://`.
         FileExistsError: if there is another file.
         OSError: if the file cannot be written.
+
+    Examples:
+        >>> detector = dv.AnomalyDetector(model).fit(x)
+        >>> dv.export_onnx(detector, "detector.onnx")
+        PosixPath('detector.onnx')
+        >>> import onnxruntime
+        >>> session = onnxruntime.InferenceSession("detector.onnx")
+        >>> (decisions,) = session.run(["is_anomaly"], {"x": x})
+        >>> bool(np.all(decisions == detector.is_anomaly(x)))
+        True
     """
     try:
         import tf2onnx

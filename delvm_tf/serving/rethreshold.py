@@ -51,6 +51,12 @@ def set_threshold(
             rate that is not between 0 and 1 or takes more normal scores than there are; for a model
             that is no detector, or has no p-values.
         OSError: if the version cannot be written.
+
+    Examples:
+        >>> detector = dv.AnomalyDetector(model).fit(x)
+        >>> folder = dv.export_saved_model(detector, "served", warmup=())
+        >>> dv.serving.set_threshold("served", contamination=0.1)
+        PosixPath('served/2')
     """
     if (value is None) == (contamination is None):
         raise ValueError("give a threshold, or contamination=, the rate of false alarms")

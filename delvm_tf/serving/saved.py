@@ -35,12 +35,23 @@ from delvm_tf.storage.paths import check_checkpoint_path, local_path
 class ServedModel:
     """A SavedModel of `export_saved_model`, with its card and without the code that made it.
 
+    `dv.serving.load` makes it, of the newest version of a folder or of another.
+
     Args:
         folder: of one version.
 
     Attributes:
         card: the `ModelCard`.
         folder: of the version.
+
+    Raises:
+        FileNotFoundError: if there is no such folder, or it has no card.
+        DamagedModelError: if files are missing, altered, or do what a model must not.
+
+    Examples:
+        >>> served = dv.serving.ServedModel(dv.export_saved_model(model, "served", warmup=()))
+        >>> served.predict(x, "reconstruct")["reconstruction"].shape
+        (64, 6)
     """
 
     def __init__(self, folder: Path):
@@ -137,6 +148,12 @@ def load(folder: str | os.PathLike[str], version: int | None = None) -> ServedMo
         DamagedModelError: if files are missing, altered, or do what a model must not.
         ValueError: if the folder is an address such as `gs://`, or TensorFlow cannot load from such
             a path.
+
+    Examples:
+        >>> folder = dv.export_saved_model(model, "served", warmup=())
+        >>> served = dv.serving.load("served")
+        >>> served.predict(x)["reconstruction_error"].shape
+        (64,)
     """
     return ServedModel(folder_of(folder, version))
 

@@ -21,7 +21,18 @@ _AUTHOR = "delvm_tf"
 
 
 class DamagedModelError(ValueError):
-    """A folder of a model is not whole, or not what its record says."""
+    """A folder of a model is not whole, or not what its record says.
+
+    Examples:
+        >>> import pathlib
+        >>> folder = dv.AnomalyDetector(model).fit(x).save("detector")
+        >>> pathlib.Path("detector/detector.json").write_text("{}")
+        >>> try:
+        ...     dv.load_detector("detector")
+        ... except dv.serving.DamagedModelError as error:
+        ...     print(error)
+        detector has no readable detector.json: ...
+    """
 
 
 # Files.

@@ -55,9 +55,9 @@ class TensorBoard(keras.callbacks.TensorBoard):
             projector's get, and they were not written by this callback.
         OSError: from `fit`, before training, if the folder cannot be written.
 
-    Example:
-        >>> log = dv.TensorBoard("runs/log", validation=(x_val, y_val), hparams={"scale": 2.0})
-        >>> model.fit(x, epochs=20, callbacks=[log])
+    Examples:
+        >>> log = dv.TensorBoard("log", validation=(x, np.arange(64) % 2), hparams={"scale": 2.0})
+        >>> history = model.fit(x, epochs=2, callbacks=[log])
     """
 
     def __init__(

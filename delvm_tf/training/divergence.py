@@ -8,7 +8,16 @@ import tensorflow as tf
 
 
 class TrainingDiverged(RuntimeError):
-    """Training ran away. The message says what to change; the model holds its last good weights."""
+    """Training ran away. The message says what to change; the model holds its last good weights.
+
+    Examples:
+        >>> model.compile(keras.optimizers.SGD(1e3))
+        >>> try:
+        ...     history = model.fit(x, epochs=100, verbose=0)
+        ... except dv.TrainingDiverged as error:
+        ...     print(error)
+        training diverged...
+    """
 
 
 NUMBERS = (
@@ -65,6 +74,10 @@ class DivergenceGuard(keras.callbacks.Callback):
         TrainingDiverged: from `fit`, when the run has diverged.
         ValueError: from `fit`, when the data hold NaN or infinite values, or sample weights that
             are no weights, or no data came.
+
+    Examples:
+        >>> guard = dv.DivergenceGuard(factor=10.0, check_every=1)  # in place of the usual one
+        >>> history = model.fit(x, epochs=2, callbacks=[guard])
     """
 
     def __init__(self, factor: float = 1e3, check_every: int = 50):

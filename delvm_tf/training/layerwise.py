@@ -24,6 +24,15 @@ class LayerStage(NamedTuple):
         layers: how many the whole model has.
         learning_rate: the stage's own.
         epochs: the stage's own.
+
+    Examples:
+        >>> class Told(keras.callbacks.Callback):
+        ...     def on_train_begin(self, logs=None):
+        ...         print(self.model.stage.title, self.model.stage.learning_rate)
+        >>> model = dv.DELVM(dv.networks.ffnn((8, 4)))
+        >>> model.adapt(x)
+        >>> histories = dv.fit_layerwise(model, x, epochs=(2, 0), callbacks=[Told()], verbose=0)
+        layer 1 of 2 0.001
     """
 
     layer: int
@@ -88,6 +97,13 @@ def fit_layerwise(
             machine.
         FileExistsError: if the folder for backups holds anything else.
         TrainingDiverged: if a stage runs away; finished stages keep their weights.
+
+    Examples:
+        >>> model = dv.DELVM(dv.networks.ffnn((8, 4)))
+        >>> model.adapt(x)
+        >>> histories = dv.fit_layerwise(model, x, epochs=2, learning_rates=(1e-3, 1e-4), verbose=0)
+        >>> [*histories]
+        ['layer 1 of 2', 'layer 2 of 2']
     """
     if not hasattr(model, "layer_stage"):
         raise TypeError(f"{type(model).__name__} has no layers to grow; train it by fit")

@@ -26,12 +26,22 @@ def protocols_of(
     `anomaly`: rows of another label than `normal_class` (0) are abnormal, also in the calibration
     set. `one-vs-rest`: the same without a calibration set, by the number of the class in order.
     `classification`: all classes. Three tenths of the rows, drawn by the seed and stratified, are
-    the test set. All rows are held in memory.
+    the test set. All rows are held in memory. Nothing is read before `load`.
 
     Args:
         source: a file, folder or pattern.
         name: of the data set.
         table: makes the options of a table, which must name the label.
+
+    Raises:
+        ContentsError: from `load`, for a class with too few rows, or labels that do not fit the
+            protocol; for others see `stream`.
+
+    Examples:
+        >>> np.savez("rows.npz", x=x, y=np.arange(64) % 2)
+        >>> dv.datasets.register("mine", dv.datasets.streams.protocols_of("rows.npz", "mine"))
+        >>> dv.datasets.load("mine", protocol="anomaly").x_train.shape  # normal rows
+        (22, 6)
     """
     description = f"Rows of {source}."
 

@@ -38,6 +38,10 @@ class TableOptions:
     Raises:
         ValueError: for a separator that is not one character or also the decimal mark, another
             decimal mark, invalid columns, or a column with two uses.
+
+    Examples:
+        >>> options = dv.datasets.streams.TableOptions(label="bad", drop=["id"], separator=";")
+        >>> protocols = dv.datasets.streams.protocols_of("data/*.csv", "mine", lambda: options)
     """
 
     label: Column | None = None

@@ -78,6 +78,14 @@ def stream(
             columns of a table mean.
         ValueError: for files of several or unknown formats, no rows, or numbers out of range.
         tf.errors.InvalidArgumentError: while reading, with the text of a `ContentsError`.
+
+    Examples:
+        >>> np.savez("rows.npz", x=x, y=np.arange(64) % 2)
+        >>> batches = dv.datasets.streams.stream("*.npz", batch_size=32, shuffle=1000)
+        >>> model.adapt(batches)
+        >>> history = model.fit(batches)
+        >>> [len(batch) for batch in batches]
+        [32, 32]
     """
     if batch_size < 1 or shuffle < 0:
         raise ValueError(f"batch_size must be positive, shuffle not negative: {batch_size=}")

@@ -63,6 +63,12 @@ def write_tfrecords(
         ValueError: for no rows, masked values, values other than real numbers, labels other than
             integers, or a folder that is an address such as `gs://`.
         OSError: if the folder cannot be written.
+
+    Examples:
+        >>> files = dv.datasets.streams.write_tfrecords([(x, np.arange(64) % 2)], "rows", 40)
+        >>> [file.name for file in files]
+        ['rows-00000.tfrecord', 'rows-00001.tfrecord']
+        >>> batches = dv.datasets.streams.stream("rows/*.tfrecord", labels=True)
     """
     folder = local_path(folder, "the folder of the records")
     if rows_per_file < 1:

@@ -43,11 +43,22 @@ class TableChunk(NamedTuple):
 class TableFiles:
     """The files of a table, which can be read again and again; made by `open_table`.
 
-    Iterating gives pyarrow tables of some rows each, without labels.
+    Iterating gives pyarrow tables of some rows each, without labels. Detectors take it as their
+    data: `fit`, `anomaly_score` and so on read it in bounded memory.
 
     Attributes:
         files: in the order in which they are read.
         names: of the columns that are features.
+
+    Examples:
+        >>> import pandas
+        >>> table = pandas.DataFrame({"heat": [20.5, 21.0], "site": ["north", "south"]})
+        >>> table.to_parquet("rows.parquet")
+        >>> files = dv.datasets.open_table("*.parquet")
+        >>> files.names
+        ('heat', 'site')
+        >>> [part.num_rows for part in files]
+        [2]
     """
 
     def __init__(self, sources: Sequence[Source], options: TableOptions, kinds: Mapping[str, Kind]):
@@ -257,6 +268,14 @@ def open_table(
         ContentsError: if the first lines are damaged, the columns of two files differ, or it is not
             clear what the columns mean.
         ValueError: for files that are no tables, of several formats, or impossible options.
+
+    Examples:
+        >>> import pandas
+        >>> table = pandas.DataFrame({"heat": [20.5, None], "site": ["n", "s"], "ill": [0, 1]})
+        >>> table.to_csv("rows.csv", index=False)
+        >>> files = dv.datasets.open_table("*.csv", label="ill")
+        >>> files.kinds
+        {'heat': 'number', 'site': 'text'}
     """
     options = TableOptions(label, columns, drop, index, header, separator, decimal)
     files, reader = files_of(str(pattern))

@@ -56,8 +56,9 @@ class ImageDetector(Criterion):
         upright_: the `Uprightness` of each.
         mean_: of the training images, of their shape.
 
-    Example:
-        >>> detector = dv.AnomalyDetector(dv.detection.ImageDetector(), epochs=1).fit(images)
+    Examples:
+        >>> rows = dv.detection.ImageDetector()
+        >>> detector = dv.AnomalyDetector(rows, contamination=0.1, epochs=1).fit(images)
     """
 
     explained_alone = True  # for the memory that gradients take

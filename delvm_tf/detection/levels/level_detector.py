@@ -48,8 +48,9 @@ class LevelDetector(Criterion):
         views_: the `ColumnViews`.
         energies_: the `LevelEnergies`.
 
-    Example:
-        >>> detector = dv.AnomalyDetector(dv.detection.LevelDetector(), epochs=1).fit(x_normal)
+    Examples:
+        >>> rows = dv.detection.LevelDetector(steps=10)
+        >>> detector = dv.AnomalyDetector(rows, contamination=0.1, epochs=1).fit(x)
     """
 
     flat = True

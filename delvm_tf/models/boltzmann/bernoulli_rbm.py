@@ -40,6 +40,14 @@ class BernoulliRBM(BlockGibbs, EnergyModel):
     Raises:
         ValueError: for units that are no positive integer, or another normalization.
         TypeError: for an objective that needs a score.
+
+    Examples:
+        >>> bits = (x > 0).astype("float32")
+        >>> model = dv.BernoulliRBM(units=16, seed=0)
+        >>> model.compile(keras.optimizers.Adam(1e-3))
+        >>> history = model.fit(bits, epochs=10)
+        >>> np.unique(model.sample(100, "gibbs", steps=50))
+        array([0., 1.], dtype=float32)
     """
 
     continuous = False

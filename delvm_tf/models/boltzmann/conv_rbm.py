@@ -37,9 +37,11 @@ class ConvRBM(RealRBM):
     Raises:
         ValueError: for numbers that are no positive integers, or an unknown precision or padding.
 
-    Example:
+    Examples:
         >>> model = dv.ConvRBM(filters=32, kernel_size=5, normalization="zca")
-        >>> model.adapt(images); model.compile("adam"); model.fit(images, epochs=10)
+        >>> model.adapt(images)
+        >>> model.hidden(images).shape
+        TensorShape([16, 8, 8, 32])
     """
 
     def __init__(

@@ -58,9 +58,12 @@ class DBM(BlockGibbs, EnergyModel):
     Raises:
         ValueError: for units or steps that are no positive integers, or an unknown precision.
 
-    Example:
-        >>> model = dv.DBM(units=(256, 128))
-        >>> model.adapt(x); dv.fit_layerwise(model, x, epochs=5, joint_epochs=20)
+    Examples:
+        >>> model = dv.DBM(units=(16, 8))
+        >>> model.adapt(x); model.compile("adam")
+        >>> history = model.fit(x, epochs=10)  # or layer by layer before, by dv.fit_layerwise
+        >>> model.hidden(x).shape
+        TensorShape([64, 8])
     """
 
     def __init__(

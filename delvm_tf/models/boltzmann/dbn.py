@@ -60,10 +60,12 @@ class DBN(BlockGibbs, EnergyModel):
         ValueError: for units that are not positive integers, or an unknown precision.
         TypeError: for another objective, or layers that are not restricted Boltzmann machines.
 
-    Example:
-        >>> model = dv.DBN(units=(512, 256))
-        >>> model.adapt(x); dv.fit_layerwise(model, x, epochs=10)
-        >>> features = model.features(x)
+    Examples:
+        >>> model = dv.DBN(units=(16, 8))
+        >>> model.adapt(x)
+        >>> histories = dv.fit_layerwise(model, x, epochs=10)
+        >>> model.features(x).shape
+        TensorShape([64, 24])
     """
 
     def __init__(

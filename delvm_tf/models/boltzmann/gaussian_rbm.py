@@ -38,9 +38,12 @@ class GaussianRBM(RealRBM):
     Raises:
         ValueError: for units that are no positive integer, or an unknown precision.
 
-    Example:
+    Examples:
         >>> model = dv.GaussianRBM(units=256, normalization="zscore")
-        >>> model.adapt(x); model.compile(keras.optimizers.Adam(1e-3)); model.fit(x, epochs=10)
+        >>> model.adapt(x); model.compile(keras.optimizers.Adam(1e-3))
+        >>> history = model.fit(x, epochs=10)
+        >>> model.sample(100, "gibbs", steps=50).shape
+        TensorShape([100, 6])
     """
 
     def __init__(

@@ -14,10 +14,13 @@ class NoiseConditionalDELVM(NoiseConditionalEnergyModel):
     Reconstruction x̂ = √(1+σ²) Jᵀf, the mean of the data given x = data + σε. Arguments: see
     `NoiseConditionalEnergyModel`.
 
-    Example:
-        >>> model = dv.NoiseConditionalDELVM(dv.networks.level_ffnn(), normalization="zscore")
-        >>> model.adapt(x); model.compile(keras.optimizers.Adam(1e-3)); model.fit(x, epochs=50)
-        >>> errors = model.errors(x_test)  # (rows, levels)
+    Examples:
+        >>> network = dv.networks.level_ffnn((32, 16))
+        >>> model = dv.NoiseConditionalDELVM(network, normalization="zscore")
+        >>> model.adapt(x); model.compile(keras.optimizers.Adam(1e-3))
+        >>> history = model.fit(x, epochs=2)
+        >>> model.errors(x).shape == (64, len(model.noise_levels))
+        True
     """
 
     outer = HalfSquaredNorm()

@@ -12,9 +12,12 @@ class NoiseConditionalDEM(NoiseConditionalEnergyModel):
 
     The last layer should be linear, as in a `DEM`. Arguments: see `NoiseConditionalEnergyModel`.
 
-    Example:
+    Examples:
         >>> network = dv.networks.level_ffnn((256, 128), output_activation="linear")
         >>> model = dv.NoiseConditionalDEM(network)
+        >>> model.adapt(x)
+        >>> model.energy(x, sigma=0.5).shape
+        TensorShape([64])
     """
 
     outer = SoftplusSum()

@@ -60,11 +60,12 @@ class DensityDELVM(NoiseConditionalEnergyModel):
         ValueError: for levels out of order, or a largest one too close to the spread of the data;
             when it is built, if the network's output has other positions than the data.
 
-    Example:
-        >>> model = dv.DensityDELVM(dv.networks.level_ffnn((128, 128, 128), "silu", "he_normal"))
+    Examples:
+        >>> model = dv.DensityDELVM(dv.networks.level_ffnn((32, 32), "silu", "he_normal"))
         >>> model.adapt(x); model.compile(keras.optimizers.Adam(2e-3, clipnorm=1.0))
-        >>> model.fit(x, batch_size=256, epochs=100)
-        >>> model.log_density(x_test)
+        >>> history = model.fit(x, epochs=2)
+        >>> model.log_density(x).shape
+        TensorShape([64])
     """
 
     outer = HalfSquaredNorm()

@@ -11,6 +11,10 @@ from delvm_tf.models.noise_conditional.dem import NoiseConditionalDEM
 class NoiseConditionalDSEBM(NoiseConditionalDEM):
     """A `NoiseConditionalDEM` around a learned visible bias b, a `DSEBM` at every noise level.
 
+        E(x, σ) = ½‖(x−b)/σ‖² − (1 + 1/σ²) Σₖ softplus(fₖ(x/√(1+σ²), log σ))
+
+    The last layer should be linear, as in a `DEM`.
+
     Args:
         network: see `NoiseConditionalEnergyModel`, as for all arguments but the next.
         visible_bias: a bias of `"each"` value, or one of each `"channel"`.
@@ -18,6 +22,13 @@ class NoiseConditionalDSEBM(NoiseConditionalDEM):
 
     Raises:
         ValueError: without a visible bias; that is a `NoiseConditionalDEM`.
+
+    Examples:
+        >>> network = dv.networks.level_cnn((32, 32), output_activation="linear")
+        >>> model = dv.NoiseConditionalDSEBM(network, visible_bias="channel")
+        >>> model.adapt(images)
+        >>> model.denoise(images, sigma=0.5).shape
+        TensorShape([16, 8, 8, 1])
     """
 
     def __init__(self, network: Any, visible_bias: str | None = "each", **kwargs: Any):

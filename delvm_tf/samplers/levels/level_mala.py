@@ -31,6 +31,15 @@ class LevelMALA(LevelSampler):
         largest: see `LevelSampler`.
         smallest: see `LevelSampler`.
         denoise: see `LevelSampler`.
+
+    Examples:
+        >>> model = dv.DensityDELVM(dv.networks.level_ffnn((8,), "silu"))
+        >>> model.adapt(x)  # untrained, its density is N(0, I) in normalised units
+        >>> run = model.sample(1000, dv.samplers.LevelMALA(), steps=50, seed=0, details=True)
+        >>> round(float(np.std(run.samples) / np.std(x)), 1)
+        1.0
+        >>> 0.4 < run.acceptance_rate < 1
+        True
     """
 
     def __init__(

@@ -35,6 +35,13 @@ class LevelSampler(Sampler):
         ValueError: for levels that are not positive or do not decrease; when it runs, for levels
             beyond those of the model.
         TypeError: when it runs, for a model without noise levels.
+
+    Examples:
+        >>> sampler = dv.samplers.ProbabilityFlow(rho=1.0, largest=2.0, smallest=0.5)
+        >>> isinstance(sampler, dv.samplers.LevelSampler)
+        True
+        >>> sampler.levels(dv.NoiseConditionalDELVM(dv.networks.level_ffnn()), steps=3)
+        array([2. , 1.5, 1. , 0.5])
     """
 
     usual_steps = 50
