@@ -327,8 +327,8 @@ def _check(name: str, column: ColumnOfText, where: str | None) -> None:
                 (
                     f"pass decimal={other!r} if that is the decimal mark, or write numbers with "
                     f"{mark!r} and without separators of thousands",
-                    f"pass kinds={{{name!r}: 'text'}} if it is text",
                 ),
+                maybe_text=True,
             )
         ])  # fmt: skip
     if column.odd == "dates":
@@ -336,7 +336,8 @@ def _check(name: str, column: ColumnOfText, where: str | None) -> None:
             Refusal(
                 name,
                 f"the column {name!r} holds dates that are not written as 2026-11-27: {where}",
-                ("write dates so", f"pass kinds={{{name!r}: 'text'}} if it is text"),
+                ("write dates so",),
+                maybe_text=True,
             )
         ])  # fmt: skip
     if column.type == TEXT and 2 * column.numbers > column.cells:

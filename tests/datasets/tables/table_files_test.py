@@ -219,6 +219,12 @@ def test_damaged_and_ambiguous_files(text, match, tmp_path):
         open_table(written(tmp_path, text)).read()
 
 
+def test_another_separator_is_thought_of_where_it_is_the_decimal_mark(tmp_path):
+    path = written(tmp_path, "site,load\nnorth,3.5\n")
+    with pytest.raises(ContentsError, match=r"data; .* pass separator=',' with decimal='\.' if"):
+        open_table(path, separator=";", decimal=",").read()
+
+
 def test_blank_lines_before_the_name_of_one_column(tmp_path):
     rows = open_table(written(tmp_path, "\n\nx\n1\n2\n"), header=True).read()[0]
     assert rows.to_pydict() == {"x": [1.0, 2.0]}
@@ -426,7 +432,7 @@ ODD = "w,x,y,z\n" + "".join(f"{k},{k}.5,1/2/2026,a\n" for k in range(2000)) + "1
 
 
 def test_all_columns_that_cannot_be_read_are_told_at_once(tmp_path):
-    path = written(tmp_path, ODD.replace("1999,", "1e999,"))
+    path = written(tmp_path, ODD.replace("1999,", "1e999,"), "odd.csv")
     table = open_table(path, kinds={"x": "number"})
     with pytest.raises(ContentsError, match="dates that are not written"):
         _ = table.kinds
@@ -442,7 +448,12 @@ def test_all_columns_that_cannot_be_read_are_told_at_once(tmp_path):
         open_table(path, drop="y,z")
     with pytest.raises(ValueError, match=r"no features .* are kinds={'x': 'text', 'w': "):
         open_table(path, kinds={"x, w": "text", "v": "text"})
-    alone = open_table(path, columns="y")
+    path = written(tmp_path, 'p,q\n"1,5","2,5"\n"3,5","4,5"\n', "commas.csv")
+    with pytest.raises(ContentsError, match=r"pass kinds={'p': 'text', 'q': 'text'} if they are"):
+        open_table(path).read()
+    with pytest.raises(ValueError, match=r"if commas do, write numbers with points"):
+        open_table(path, decimal=",")
+    alone = open_table(tmp_path / "odd.csv", columns="y")
     with pytest.raises(ContentsError, match="2026'; write dates so; or pass kinds="):
         alone.read()
 
