@@ -94,9 +94,10 @@ class TableFiles:
             ContentsError: for columns of which the files disagree, and those of text all of whose
                 cells are numbers or dates that are written otherwise than expected.
         """
-        if self._settled and self._refused:
+        settled = self._settled  # which finds what is refused, perhaps all columns
+        if self._refused:
             raise self.refusing(self._refused.values())
-        return {name: self._given.get(name) or kind_of(self._settled[name]) for name in self.names}
+        return {name: self._given.get(name) or kind_of(settled[name]) for name in self.names}
 
     def with_kinds(self, kinds: Mapping[str, Kind]) -> "TableFiles":
         """The same files, of which the columns and what they hold are known; others are left out.
@@ -323,7 +324,7 @@ def _check(name: str, column: ColumnOfText, where: str | None) -> None:
         raise RefusedFileColumnsError([
             Refusal(
                 name,
-                f"the column {name!r} holds numbers with {other!r}, such as {where}",
+                f"the column {name!r} holds numbers with {other!r}: {where}",
                 (
                     f"pass decimal={other!r} if that is the decimal mark, or write numbers with "
                     f"{mark!r} and without separators of thousands",
