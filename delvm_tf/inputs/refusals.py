@@ -60,6 +60,7 @@ class RefusedColumnsError(ValueError, TypeError):
             )
         if one:
             return "; ".join(filter(None, [self.refusals[0].reason, "; or ".join(ways)]))
+        ways = [*ways[1:], ways[0]] if self.option is not None else ways  # not all at once first
         lines = [f"{len(self.refusals)} columns cannot be used:"]
         lines += [f"  {each.reason}" for each in self.refusals[:SHOWN]]
         if (more := len(self.refusals) - SHOWN) > 0:

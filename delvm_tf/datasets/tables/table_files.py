@@ -219,7 +219,7 @@ class TableFiles:
                         where[name] = f"row {row} of {source.path} holds {cell!r}"
         for name, column in text.items():
             with self._refused.noted():
-                _check(name, column, where.get(name))
+                _check(name, column, where.get(name), self._options.separator)
                 found[name] = _merged(found.get(name), column.type, name, self._sources[0])
         return found
 
@@ -318,17 +318,17 @@ def _merged(
     raise RefusedFileColumnsError([Refusal(name, reason, ("write all files alike",))])
 
 
-def _check(name: str, column: ColumnOfText, where: str | None) -> None:
+def _check(name: str, column: ColumnOfText, where: str | None, separator: str) -> None:
     if column.odd == "numbers":
         mark, other = (".", ",") if column.decimal == "." else (",", ".")
+        way = f"write numbers with {mark!r} and without separators of thousands"
+        if other != separator:
+            way = f"pass decimal={other!r} if that is the decimal mark, or {way}"
         raise RefusedFileColumnsError([
             Refusal(
                 name,
                 f"the column {name!r} holds numbers with {other!r}: {where}",
-                (
-                    f"pass decimal={other!r} if that is the decimal mark, or write numbers with "
-                    f"{mark!r} and without separators of thousands",
-                ),
+                (way,),
                 maybe_text=True,
             )
         ])  # fmt: skip
