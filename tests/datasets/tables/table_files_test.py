@@ -128,7 +128,7 @@ def test_what_is_refused(cells, options, match, tmp_path):
 
 def test_decimal_commas(tmp_path):
     path = written(tmp_path, "x;y\n1,5;a\n-2;b\n;b\n")
-    with pytest.raises(ContentsError, match="holds '1,5'; pass decimal=',' if .*or write numbers"):
+    with pytest.raises(ContentsError, match=r"holds '1,5'; pass decimal=',' if .*or write numbers"):
         open_table(path, separator=";", columns="x").read()
     rows, _ = open_table(path, separator=";", decimal=",").read()
     assert rows.to_pydict() == {"x": [1.5, -2.0, None], "y": ["a", "b", "b"]}
