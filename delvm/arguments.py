@@ -197,7 +197,10 @@ def add_table_arguments(parser: Any) -> None:
     group.add_argument(
         "--separator", metavar="CHARACTER", help="between the cells of .csv; a comma"
     )
-    group.add_argument("--decimal", choices=(".", ","), help="mark in numbers of .csv; a point")
+    group.add_argument(
+        "--decimal", choices=(".", ","), metavar="MARK",
+        help="in numbers of .csv, a point or a comma; a point",
+    )  # fmt: skip
 
 
 def table_options(args: argparse.Namespace, **usual: Any) -> "TableOptions":

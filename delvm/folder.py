@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from delvm_tf.detection import content
-from delvm_tf.serving import ModelCard
+from delvm_tf.serving import ModelCard, model_card
 from delvm_tf.serving.saved import folder_of
 from delvm_tf.storage.paths import local_path
 
@@ -25,7 +25,13 @@ def served_folder(model: Path, version: int | None = None) -> Path:
             f"{model} is a detector that is not ready to be served; export it first: "
             f"delvm export {model} -o saved_models/mine"
         )
-    return folder_of(model / SERVING if is_detector(model) else model, version)
+    served = folder_of(model / SERVING if is_detector(model) else model, version)
+    if not (served / model_card.FILE).is_file():
+        raise FileNotFoundError(
+            f"{model} holds no model (there is no {served / model_card.FILE}); give a folder that "
+            f"delvm fit or delvm export wrote"
+        )
+    return served
 
 
 def card_of(model: Path) -> ModelCard | None:

@@ -10,16 +10,23 @@ from delvm.folder import served_folder, summary_of
 from delvm.talk import Talk
 from delvm_tf.datasets.archive import ContentsError
 from delvm_tf.datasets.streams import TableOptions
+from delvm_tf.datasets.streams.stream import TABLES, files_of
 from delvm_tf.serving import ModelCard, ServedModel
 from delvm_tf.serving.scoring import Summary, score_files
 
 INTERRUPTED = "the same command goes on after the last finished part"
+DRIFT = {
+    "stable": "stable", "shifted": "shifted", "drifted": "drifted, so that thresholds may not hold",
+    "too few": "too few rows to tell",
+}  # fmt: skip
 
 
 def run(args: argparse.Namespace, talk: Talk) -> dict[str, Any]:
     """Score, with a bar of progress."""
-    served = ServedModel(served_folder(args.model, args.version))
-    usual = _usual_reading(served.card)
+    model = served_folder(args.model, args.version)
+    _, reader = files_of(args.data[0])
+    served = ServedModel(model)
+    usual = _usual_reading(served.card) if reader in TABLES else {}
     columns = (TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=talk.errors) as bar:
         task = bar.add_task("files", total=None)
@@ -65,5 +72,8 @@ def _told(summary: Summary, args: argparse.Namespace, talk: Talk) -> dict[str, A
     if summary.drift is not None:
         index, verdict = summary.drift.index, summary.drift.verdict
         value["drift"] = {"index": index, "verdict": verdict}
-        talk.say(f"population stability index against the training scores: {index:.3f} ({verdict})")
+        talk.say(
+            f"scores against those of training: {DRIFT[verdict]} "
+            f"(population stability index {index:.3f})"
+        )
     return value

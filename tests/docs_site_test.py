@@ -67,9 +67,9 @@ SMALLER = {
     "howto/scaling.md": {"epochs=20": "epochs=1, verbose=0"},
     "howto/streams.md": {"epochs=10": "epochs=1, verbose=0"},
     "howto/tensorboard.md": {"epochs=20": "epochs=1, verbose=0"},
-    "tutorials/density.md": {"EPOCHS = 150": "EPOCHS = 5"},
+    "tutorials/density.md": {"BATCH = 150,": "BATCH = 5,"},
     "tutorials/drawing.md": {
-        "EPOCHS = 100": "EPOCHS = 2",
+        "BATCH = 100,": "BATCH = 2,",
         "(32, 64)": "(4, 8)",
         "steps=40": "steps=2",
         "LevelMALA()": "LevelMALA(1)",

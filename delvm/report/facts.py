@@ -45,7 +45,8 @@ def data_facts(data: Mapping[str, Any]) -> dict[str, str]:
     names = ", ".join(files[:3]) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
     image = data.get("image")
     if image:
-        rows = f"{data['rows']:,} images of {image[0]} × {image[1]} pixels, {image[2]} channels"
+        channels = f"{image[2]} channel{'' if image[2] == 1 else 's'}"
+        rows = f"{data['rows']:,} images of {image[0]} × {image[1]} pixels, {channels}"
     else:
         rows = f"{data['rows']:,} rows, {len(data['columns'])} columns"
     facts = {"data": f"{names}: {rows}"}
@@ -56,7 +57,9 @@ def data_facts(data: Mapping[str, Any]) -> dict[str, str]:
         facts["values"] = f"those of the columns are of {data['sampled']:,} random rows"
     if data["left_out"]:
         facts["left out"] = ", ".join(data["left_out"])
-    if data["label"] is not None:
+    if data["label"] is None:
+        facts["labels"] = f"none; all {'images' if image else 'rows'} are taken as normal"
+    else:
         label = f"{'' if image else 'column '}{data['label']}"
         facts["labels"] = f"{label}: {data['normal']:,} normal, {data['abnormal']:,} abnormal"
     return facts

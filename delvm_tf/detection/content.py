@@ -100,6 +100,8 @@ def checked_record(files: Mapping[str, bytes], where: str = "the detector") -> d
     Raises:
         DamagedModelError: which file it is.
     """
+    if RECORD not in files:
+        raise DamagedModelError(f"{where} is no saved detector, for it has no {RECORD}")
     try:
         record = json.loads(files[RECORD])
         version, checksums = record["format"], dict(record["checksums"])

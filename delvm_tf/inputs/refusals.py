@@ -15,11 +15,13 @@ class Refusal(NamedTuple):
         column: its name.
         reason: a sentence that names it.
         remedies: what may help, other than leaving it out; the same for all columns that it helps.
+        maybe_text: whether it can be used if it is said to hold text.
     """
 
     column: str
     reason: str
     remedies: tuple[str, ...] = ()
+    maybe_text: bool = False
 
 
 class RefusedColumnsError(ValueError, TypeError):
@@ -52,14 +54,18 @@ class RefusedColumnsError(ValueError, TypeError):
         by = f" with {self.option}" if self.option else ""
         ways = [] if self.option is None else [f"leave {'it' if one else 'them'} out{by}"]
         ways += dict.fromkeys(way for each in self.refusals for way in each.remedies)
-        advice = "; or ".join(ways)
+        if texts := {each.column: "text" for each in self.refusals if each.maybe_text}:
+            ways.append(
+                f"pass kinds={texts!r} if {'it is' if len(texts) == 1 else 'they are'} text"
+            )
         if one:
-            return "; ".join(filter(None, [self.refusals[0].reason, advice]))
+            return "; ".join(filter(None, [self.refusals[0].reason, "; or ".join(ways)]))
+        ways = [*ways[1:], ways[0]] if self.option is not None else ways  # not all at once first
         lines = [f"{len(self.refusals)} columns cannot be used:"]
         lines += [f"  {each.reason}" for each in self.refusals[:SHOWN]]
         if (more := len(self.refusals) - SHOWN) > 0:
             lines.append(f"  and {more} more: {', '.join(map(repr, self.columns[SHOWN:]))}")
-        return "\n".join([*lines, *([advice] if advice else [])])
+        return "\n".join([*lines, *([";\nor ".join(ways)] if ways else [])])
 
 
 class Refusals(dict[str, Refusal]):

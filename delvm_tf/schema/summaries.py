@@ -1,5 +1,6 @@
 """What is kept of a column of training rows, as they come by: bounded memory for any number."""
 
+import re
 from collections import Counter
 from typing import Any
 
@@ -11,6 +12,7 @@ from delvm_tf.schema import arrow
 from delvm_tf.schema.kinds import Category, Number
 
 MOST_COUNTED = 2**17  # values of text that are counted
+_WORD = re.compile(r"[^\W\d_eE]")  # a letter that numbers do not have
 
 
 class NumberSummary:
@@ -127,5 +129,7 @@ class TextSummary:
                 f"as names and numbers of rows are"
             )
             one = next(iter(self.counts))
-            remedy = f"convert numbers that are written as text, such as {one!r}"
-            raise RefusedColumnsError([Refusal(self.name, reason, (remedy,))])
+            remedies: tuple[str, ...] = ()
+            if not _WORD.search(one):
+                remedies = (f"convert numbers that are written as text, such as {one!r}",)
+            raise RefusedColumnsError([Refusal(self.name, reason, remedies)])

@@ -9,6 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from delvm_tf.detection import content
 from delvm_tf.distribution.chief import writes_files
 from delvm_tf.schema import Schema
 from delvm_tf.serving import model_card
@@ -114,7 +115,8 @@ def export_saved_model(
         ValueError: if the model has no weights yet or is not adapted, the detector not fitted, or
             an option is out of range; if the folder is an address such as `gs://`, or has `[` or a
             backslash in its path, with which TensorFlow could not load the model.
-        OSError: if the folder cannot be written.
+        OSError: if the folder cannot be written, or a detector is saved in it, which could not be
+            replaced any more.
 
     Examples:
         >>> detector = dv.AnomalyDetector(model).fit(x)
@@ -126,6 +128,10 @@ def export_saved_model(
     """
     base = local_path(base_dir, "base_dir")
     check_checkpoint_path(base)
+    if (base / content.RECORD).is_file():
+        raise FileExistsError(
+            f"cannot export to {base}: a detector is saved there; choose another folder"
+        )
     subject = Subject.of(model_or_detector).with_schema(schema)
     if max_batch_size < 1 or not all(0 < rows <= max_batch_size for rows in warmup):
         raise ValueError(

@@ -56,7 +56,8 @@ def rows_for(
     for first, chunk in rows_of(file, reader, card.shape, reading):
         x, notes = chunk.x, _notes(card.columns, chunk)
         if pictures and card.white is not None:
-            notes += (f"pixels are scaled so that white is {card.white:g}, as the card says",)
+            if card.white != np.iinfo(x.dtype).max:
+                notes += (f"pixels are scaled so that white is {card.white:g}, as the card says",)
             try:
                 x = in_units(x, card.white)
             except ContentsError as error:

@@ -30,8 +30,9 @@ def check_reasons(card: ModelCard, count: int) -> None:
         )
     if len(card.shape) != 1:
         raise ValueError(
-            f"explain tells columns of tables, and the rows have shape {card.shape}; ask for the "
-            f"signature {EXPLAIN!r} with predict"
+            f"explain names columns of tables, and this model takes arrays of shape {card.shape}, "
+            f"such as images; what their values contribute say detector.explain in Python and the "
+            f"served signature {EXPLAIN!r}"
         )
     columns = card.shape[0] if card.schema is None else len(card.schema.columns)
     if count > columns:

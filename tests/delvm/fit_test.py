@@ -366,10 +366,10 @@ def test_all_columns_that_are_refused_are_told_with_options_that_work(delvm, fit
     assert done.returncode == 1
     error, *lines, advice = done.stderr.splitlines()
     assert error == f"error: {3 if way else 5} columns cannot be used:"
-    assert all(line.startswith("  ") for line in lines)
-    assert "or read dates as seconds with --dates 'numbers'" in advice
+    assert sum(line.startswith("  ") for line in lines) == (3 if way else 5)
+    assert any("read dates as seconds with --dates 'numbers';" in line for line in lines)
     assert not (tmp_path / "m").exists()
-    option = advice.partition("; ")[0].removeprefix("leave them out with ")
+    option = advice.removeprefix("or leave them out with ")
     given = arguments if way else [*arguments, *way]
     assert delvm(*given, *shlex.split(option)).returncode == 0, option
     assert dv.load_detector(tmp_path / "m").feature_names_in_.tolist() == ["x"]

@@ -109,6 +109,23 @@ def test_images_of_several_forms_are_refused(delvm, tmp_path, other, message):
     assert not (tmp_path / "m").exists()
 
 
+def test_images_of_another_size_are_not_scored(fitted, delvm, tmp_path):
+    write(tmp_path / "new", np.zeros((2, 12, 13, 1), np.uint8))
+    done = delvm("score", fitted / "model", tmp_path / "new", "-o", "s.csv")
+    assert done.returncode == 1
+    expected = "(12, 13, 1), expected (12, 12, 1) (height, width, channels); resize or convert"
+    assert expected in done.stderr, done.stderr
+
+
+def test_columns_of_images_are_not_explained(fitted, delvm, tmp_path):
+    arguments = ["score", fitted / "model", fitted / "photos", "-o", "s.csv"]
+    done = delvm(*arguments, "--explain", "2")
+    assert done.returncode == 1
+    assert "explain names columns of tables" in done.stderr
+    done = delvm(*arguments)
+    assert "note:" not in done.stderr, done.stderr  # grey images of 8 bits stay as they are
+
+
 def test_small_and_damaged_images_are_refused(delvm, tmp_path):
     write(tmp_path / "small", np.zeros((3, 7, 30, 1), np.uint8))
     done = delvm("fit", tmp_path / "small", "-o", "m")

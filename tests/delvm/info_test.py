@@ -77,3 +77,14 @@ def test_a_damaged_model_is_an_error(delvm, fitted, tmp_path):
     done = delvm("info", "model")
     assert done.returncode == 1
     assert "model_card.json is altered" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["info", "score"])
+def test_a_folder_without_a_model_is_called_so(delvm, tmp_path, command):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.csv").write_text("a,b\n1,2\n")
+    more = () if command == "info" else ("photos", "-o", "s.csv")
+    done = delvm(command, "photos", *more)
+    assert done.returncode == 1
+    assert "photos holds no model" in done.stderr
+    assert "delvm fit or delvm export wrote" in done.stderr

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 from pyarrow import parquet
 
 import delvm_tf as dv
@@ -28,7 +29,8 @@ def test_how_tables_are_written_is_known_from_fit(delvm, fitted, new, tmp_path):
     np.testing.assert_allclose(table["anomaly_score"], expected, rtol=1e-4, atol=1e-4)
     abnormal = int(detector.is_anomaly(new).sum())
     assert f"320 rows: scores.parquet\n{abnormal} of them abnormal" in done.stdout
-    assert "population stability index" in done.stdout
+    assert "scores against those of training: " in done.stdout
+    assert "(population stability index " in done.stdout
     assert "files" not in done.stdout
 
 
@@ -95,6 +97,15 @@ def test_a_detector_that_is_not_served_says_what_to_do(delvm, tmp_path):
     done = delvm("score", "detector", "x.csv", "-o", "s.csv")
     assert done.returncode == 1
     assert "delvm export detector -o saved_models/mine" in done.stderr
+
+
+def test_images_for_a_model_of_tables_are_called_so(delvm, fitted, tmp_path):
+    image = tf.io.encode_png(np.zeros((9, 9, 1), np.uint8)).numpy()
+    (tmp_path / "a.png").write_bytes(image)
+    done = delvm("score", fitted / "model", "a.png", "-o", "s.csv")
+    assert done.returncode == 1
+    assert "these are images, and the model takes rows of other values" in done.stderr
+    assert "--separator" not in done.stderr
 
 
 def test_damaged_files_stop_the_run_or_are_told(delvm, delvm_json, fitted, new, tmp_path):

@@ -155,7 +155,7 @@ def rewritten(path):
         (lambda f: rewritten(f / "detector.json"), "detector.json is altered"),
         (lambda f: (f / "detector.json").write_text("{"), "no readable detector.json"),
         (lambda f: (f / "detector.json").write_text("[]"), "no readable detector.json"),
-        (lambda f: (f / "detector.json").unlink(), "no readable detector.json"),
+        (lambda f: (f / "detector.json").unlink(), "is no saved detector, for it has no detector"),
     ],
 )
 def test_a_folder_that_was_changed_is_neither_loaded_nor_replaced(tmp_path, change, message):

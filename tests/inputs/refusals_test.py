@@ -24,11 +24,23 @@ def test_several_are_told_in_a_line_each_and_the_advice_once():
         "2 columns cannot be used:",
         "  the column 'a' is odd",
         "  the column 'b{}' is empty",
-        "leave them out with drop=['a', 'b{}']; or mend it; or turn it",
+        "mend it;",
+        "or turn it;",
+        "or leave them out with drop=['a', 'b{}']",
     ]
     assert error.columns == ["a", "b{}"]
     again = pickle.loads(pickle.dumps(error))
     assert (str(again), again.refusals) == (str(error), error.refusals)
+
+
+def test_columns_that_may_be_text_get_one_option():
+    texts = [each._replace(maybe_text=True) for each in TWO]
+    assert str(RefusedColumnsError(texts)).endswith(
+        "or pass kinds={'a': 'text', 'b{}': 'text'} if they are text;\nor leave them out"
+    )
+    assert str(RefusedColumnsError(texts[1:], None)) == (
+        "the column 'b{}' is empty; mend it; or pass kinds={'b{}': 'text'} if it is text"
+    )
 
 
 def test_of_very_many_the_names_are_told():

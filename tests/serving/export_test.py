@@ -322,6 +322,14 @@ def test_a_file_in_the_way_is_reported(model, tmp_path, below):
     assert (tmp_path / "file").read_text() == "keep me"
 
 
+def test_the_folder_of_a_detector_is_no_place_for_versions(model, tmp_path, rng):
+    detector = dv.AnomalyDetector(model, "mean_std").fit(rng.normal(size=(20, 4)))
+    folder = detector.save(tmp_path / "detector")
+    with pytest.raises(FileExistsError, match="a detector is saved there; choose another folder"):
+        export_saved_model(model, folder)
+    detector.save(folder)  # nothing is in the way
+
+
 def test_only_models_of_this_library_and_detectors_can_be_exported(tmp_path):
     with pytest.raises(TypeError, match=r"expected an energy model.* got FeedForward"):
         export_saved_model(dv.networks.ffnn((3,)), tmp_path)

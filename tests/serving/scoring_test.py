@@ -187,6 +187,12 @@ def test_rows_that_do_not_fit_are_named(rows, tmp_path, x, message):
     assert not (tmp_path / "s.parquet").exists()
 
 
+def test_images_for_a_model_of_rows_are_named(rows, tmp_path):
+    np.savez(tmp_path / "a.npz", x=np.zeros((2, 5, 4, 1)))
+    with pytest.raises(ContentsError, match="these are images, and the model takes rows of other"):
+        score_files(rows[2], str(tmp_path / "a.npz"), tmp_path / "s.parquet")
+
+
 def test_wrong_tables_are_refused(rows, tmp_path):
     served = rows[2]
     for table, message in (

@@ -161,12 +161,21 @@ def rows_of(
     for chunk in checked(reader(file, reading), None, False, file):
         x = chunk.x
         if x.shape[1:] not in (shape, (math.prod(shape),)):
-            hint = "" if chunk.names is None else (
-                f"; its columns are {', '.join(chunk.names[:20])}: choose those of the model with "
-                f"columns= or drop="
-            )  # fmt: skip
+            hint = _hint(chunk, shape)
             raise ContentsError(f"{file}: rows have shape {x.shape[1:]}, expected {shape}{hint}")
         yield number, chunk._replace(x=x.reshape(-1, *shape))
         number += len(x)
     if not number:
         raise ContentsError(f"{file} has no rows")
+
+
+def _hint(chunk: Chunk, shape: tuple[int, ...]) -> str:
+    """What to do about rows that have another shape."""
+    if chunk.names is not None:
+        some = ", ".join(chunk.names[:20])
+        return f"; its columns are {some}: choose those of the model with columns= or drop="
+    if chunk.x.ndim != 4:
+        return ""
+    if len(shape) == 3:
+        return " (height, width, channels); resize or convert these images"
+    return "; these are images, and the model takes rows of other values"

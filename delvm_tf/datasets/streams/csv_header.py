@@ -70,10 +70,15 @@ def _is_data(cell: str) -> bool:
 
 
 def _unclear(first: Line, options: TableOptions, path: Path) -> ContentsError:
+    hint = ""
+    if len(first.cells) == 1 and options.decimal in first.cells[0]:  # "a,b" read with ';' and ','
+        hint = (
+            f"; or pass separator={options.decimal!r} with decimal='.' if that separates the cells"
+        )
     return ContentsError(
         f"{path}: line {first.number} is {_shown(first, options)!r}, which may be names or data; "
         f"pass header=True if it names the columns, header=False if it is the first row (from a "
-        f"program: --header or --no-header)"
+        f"program: --header or --no-header){hint}"
     )
 
 

@@ -61,7 +61,7 @@ class TableOptions:
             raise ValueError(
                 f"decimal must be '.' or ',' and differ from the separator, got {self.decimal!r} "
                 f"with separator={self.separator!r}; for decimal commas pass also separator=';' or "
-                f"what else stands between the cells"
+                f"what else stands between the cells, and if commas do, write numbers with points"
             )
         for name in ("columns", "drop", "index"):
             if (given := getattr(self, name)) is not None:

@@ -1,6 +1,7 @@
 """Batches from files, generators and TensorFlow Datasets."""
 
 import itertools
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -135,7 +136,12 @@ def files_of(pattern: str) -> tuple[list[Path], Reader]:
     folder = local_path(pattern, "the pattern")
     files = _below(folder) if folder.is_dir() else matching(pattern)
     if not files:
-        raise FileNotFoundError(f"no file fits {pattern}; check the folder, and quote the pattern")
+        problem = "there is no such file or folder"
+        if folder.is_dir():
+            problem = "it is a folder without files"
+        elif re.search(r"[*?[]", str(pattern)):
+            problem = "check the folder, and quote the pattern"
+        raise FileNotFoundError(f"no file fits {pattern}; {problem}")
     readers = {reader_of(file) for file in files}
     if len(readers) > 1:
         kinds = ", ".join(sorted({file.suffix for file in files}))

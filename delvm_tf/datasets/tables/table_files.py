@@ -94,9 +94,10 @@ class TableFiles:
             ContentsError: for columns of which the files disagree, and those of text all of whose
                 cells are numbers or dates that are written otherwise than expected.
         """
-        if self._settled and self._refused:
+        settled = self._settled  # which finds what is refused, perhaps all columns
+        if self._refused:
             raise self.refusing(self._refused.values())
-        return {name: self._given.get(name) or kind_of(self._settled[name]) for name in self.names}
+        return {name: self._given.get(name) or kind_of(settled[name]) for name in self.names}
 
     def with_kinds(self, kinds: Mapping[str, Kind]) -> "TableFiles":
         """The same files, of which the columns and what they hold are known; others are left out.
@@ -218,7 +219,7 @@ class TableFiles:
                         where[name] = f"row {row} of {source.path} holds {cell!r}"
         for name, column in text.items():
             with self._refused.noted():
-                _check(name, column, where.get(name))
+                _check(name, column, where.get(name), self._options.separator)
                 found[name] = _merged(found.get(name), column.type, name, self._sources[0])
         return found
 
@@ -317,18 +318,18 @@ def _merged(
     raise RefusedFileColumnsError([Refusal(name, reason, ("write all files alike",))])
 
 
-def _check(name: str, column: ColumnOfText, where: str | None) -> None:
+def _check(name: str, column: ColumnOfText, where: str | None, separator: str) -> None:
     if column.odd == "numbers":
         mark, other = (".", ",") if column.decimal == "." else (",", ".")
+        way = f"write numbers with {mark!r} and without separators of thousands"
+        if other != separator:
+            way = f"pass decimal={other!r} if that is the decimal mark, or {way}"
         raise RefusedFileColumnsError([
             Refusal(
                 name,
-                f"the column {name!r} holds numbers with {other!r}, such as {where}",
-                (
-                    f"pass decimal={other!r} if that is the decimal mark, or write numbers with "
-                    f"{mark!r} and without separators of thousands",
-                    f"pass kinds={{{name!r}: 'text'}} if it is text",
-                ),
+                f"the column {name!r} holds numbers with {other!r}: {where}",
+                (way,),
+                maybe_text=True,
             )
         ])  # fmt: skip
     if column.odd == "dates":
@@ -336,7 +337,8 @@ def _check(name: str, column: ColumnOfText, where: str | None) -> None:
             Refusal(
                 name,
                 f"the column {name!r} holds dates that are not written as 2026-11-27: {where}",
-                ("write dates so", f"pass kinds={{{name!r}: 'text'}} if it is text"),
+                ("write dates so",),
+                maybe_text=True,
             )
         ])  # fmt: skip
     if column.type == TEXT and 2 * column.numbers > column.cells:

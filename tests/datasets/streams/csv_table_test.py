@@ -444,6 +444,8 @@ def test_decimal_commas_are_an_option(tmp_path):
     assert y.tolist() == [3, 4]
     with pytest.raises(ContentsError, match=r"holds '1,5', not a number; .*pass decimal=','"):
         stream(path, separator=";")
+    with pytest.raises(ContentsError, match="with a decimal point and without thousands"):
+        table(tmp_path / "b.csv", 'a,b\n"1,5",1\n')
     for wrong in ("1.234", "1.234,5", "1,234,567", "1e5.0"):
         with pytest.raises(ContentsError, match=rf"\(line 2\), column 0 \('a'\), holds '{wrong}'"):
             table(path, f"a;b\n{wrong};1\n", separator=";", decimal=",")

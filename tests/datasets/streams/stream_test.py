@@ -175,8 +175,14 @@ def test_rows_that_differ_are_named(tmp_path):
 
 
 def test_what_cannot_be_is_refused_at_once(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no file fits"):
-        stream(f"{tmp_path}/*.npz")
+    (tmp_path / "empty").mkdir()
+    for name, problem in (
+        ("*.npz", "check the folder, and quote the pattern"),
+        ("a.npz", "there is no such file or folder"),
+        ("empty", "it is a folder without files"),
+    ):
+        with pytest.raises(FileNotFoundError, match=f"no file fits .*; {problem}"):
+            stream(f"{tmp_path}/{name}")
     np.savez(tmp_path / "a.npz", z=np.zeros((3, 4)))
     with pytest.raises(ContentsError, match=r"a\.npz has no array x; it has z"):
         stream(f"{tmp_path}/*.npz")

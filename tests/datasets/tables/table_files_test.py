@@ -105,7 +105,7 @@ def test_one_cell_in_the_last_file_settles_a_column(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("cells", "options", "match"),
     [
-        (['"3,14"', "2"], {}, "'x' holds numbers with ','.*'3,14'.*decimal=','.*kinds="),
+        (['"3,14"', "2"], {}, "'x' holds numbers with ','.*'3,14'.*write numbers.*kinds="),
         (['"1,234.5"', "2"], {}, "without separators of thousands"),
         (["1.5", "2"], {"decimal": ",", "separator": ";"}, "holds numbers with '.'"),
         (["31.12.2021", "1.1.2022"], {}, "dates that are not written as 2026-11-27.*31.12.2021"),
@@ -128,6 +128,8 @@ def test_what_is_refused(cells, options, match, tmp_path):
 
 def test_decimal_commas(tmp_path):
     path = written(tmp_path, "x;y\n1,5;a\n-2;b\n;b\n")
+    with pytest.raises(ContentsError, match=r"holds '1,5'; pass decimal=',' if .*or write numbers"):
+        open_table(path, separator=";", columns="x").read()
     rows, _ = open_table(path, separator=";", decimal=",").read()
     assert rows.to_pydict() == {"x": [1.5, -2.0, None], "y": ["a", "b", "b"]}
 
@@ -217,6 +219,12 @@ def test_columns_of_several_files_are_matched_by_name(tmp_path):
 def test_damaged_and_ambiguous_files(text, match, tmp_path):
     with pytest.raises(ContentsError, match=match):
         open_table(written(tmp_path, text)).read()
+
+
+def test_another_separator_is_thought_of_where_it_is_the_decimal_mark(tmp_path):
+    path = written(tmp_path, "site,load\nnorth,3.5\n")
+    with pytest.raises(ContentsError, match=r"data; .* pass separator=',' with decimal='\.' if"):
+        open_table(path, separator=";", decimal=",").read()
 
 
 def test_blank_lines_before_the_name_of_one_column(tmp_path):
@@ -426,7 +434,7 @@ ODD = "w,x,y,z\n" + "".join(f"{k},{k}.5,1/2/2026,a\n" for k in range(2000)) + "1
 
 
 def test_all_columns_that_cannot_be_read_are_told_at_once(tmp_path):
-    path = written(tmp_path, ODD.replace("1999,", "1e999,"))
+    path = written(tmp_path, ODD.replace("1999,", "1e999,"), "odd.csv")
     table = open_table(path, kinds={"x": "number"})
     with pytest.raises(ContentsError, match="dates that are not written"):
         _ = table.kinds
@@ -442,7 +450,14 @@ def test_all_columns_that_cannot_be_read_are_told_at_once(tmp_path):
         open_table(path, drop="y,z")
     with pytest.raises(ValueError, match=r"no features .* are kinds={'x': 'text', 'w': "):
         open_table(path, kinds={"x, w": "text", "v": "text"})
-    alone = open_table(path, columns="y")
+    path = written(tmp_path, 'p,q\n"1,5","2,5"\n"3,5","4,5"\n', "commas.csv")
+    with pytest.raises(ContentsError) as told:
+        _ = open_table(path).kinds
+    assert "or pass kinds={'p': 'text', 'q': 'text'} if they are text" in str(told.value)
+    assert "decimal=" not in str(told.value)  # for it separates the cells
+    with pytest.raises(ValueError, match=r"if commas do, write numbers with points"):
+        open_table(path, decimal=",")
+    alone = open_table(tmp_path / "odd.csv", columns="y")
     with pytest.raises(ContentsError, match="2026'; write dates so; or pass kinds="):
         alone.read()
 

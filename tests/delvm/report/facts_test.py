@@ -1,4 +1,18 @@
-from delvm.report.facts import about_facts
+import pytest
+
+from delvm.report.facts import about_facts, data_facts
+
+
+@pytest.mark.parametrize(("channels", "words"), [(1, "1 channel"), (3, "3 channels")])
+def test_images_without_labels_are_told_so(channels, words):
+    data = {
+        "files": ["photos"], "rows": 60, "columns": [], "left_out": [], "label": None,
+        "image": [8, 9, channels],
+    }  # fmt: skip
+    assert data_facts(data) == {
+        "data": f"photos: 60 images of 8 × 9 pixels, {words}",
+        "labels": "none; all images are taken as normal",
+    }
 
 
 def test_what_is_about_a_model_is_told_a_value_a_line():
