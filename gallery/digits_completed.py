@@ -22,7 +22,7 @@ network = dv.networks.LevelUNet(channels=(16, 32), blocks=1, seed=0)
 objective = dv.DualScoreMatching(typical_noise=0.5, seed=0)
 model = dv.DensityDELVM(network, objective, smallest_noise=0.05, largest_noise=30.0)
 model.adapt(data.x_train)
-rate = keras.optimizers.schedules.CosineDecay(3e-3, EPOCHS * 22)
+rate = keras.optimizers.schedules.CosineDecay(3e-3, EPOCHS * len(data.x_train) // 64)
 model.compile(keras.optimizers.Adam(rate, global_clipnorm=10.0))
 model.fit(data.x_train, epochs=EPOCHS, batch_size=64, verbose=0)
 

@@ -29,8 +29,8 @@ def rows(n):
 normal, new, abnormal = rows(10_000), rows(20_000), rows(2000)
 abnormal[:, 2] = rng.permutation(abnormal[:, 2])
 models = {
-    "detector of tables": (dv.detection.LevelDetector(steps=STEPS), "#0072B2", (0.004, 0.45)),
-    "isolation forest": (IsolationForest(random_state=0), "#D55E00", (0.004, 0.2)),
+    "detector of tables": (dv.detection.LevelDetector(steps=STEPS), "#0072B2", (0.0031, 0.45)),
+    "isolation forest": (IsolationForest(random_state=0), "#D55E00", (0.0031, 0.22)),
     "distance to mean": (dv.detection.DistanceToMean(), "#009E73", (0.065, 0.075)),
 }
 promised = np.geomspace(0.003, 1, 60)
