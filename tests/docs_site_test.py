@@ -13,6 +13,7 @@ import sys
 import types
 from pathlib import Path
 
+import containers_test
 import docs_test
 import keras
 import numpy as np
@@ -39,6 +40,7 @@ TESTED = {
     ),
     "explanation/sampling.md": docs_test.test_chains_come_out_as_the_sampling_page_says,
     "howto/columns.md": docs_test.test_the_columns_page_encodes_and_serves_a_table,
+    "howto/containers.md": containers_test.test_the_page_on_containers_learns_scores_and_serves,
     "howto/detection.md": docs_test.test_the_detection_page_fits_and_validates,
     "howto/extend.md": docs_test.test_the_model_and_sampler_of_the_page_on_extending_work,
     "howto/layers.md": docs_test.test_the_own_layer_of_the_layers_page_is_exact_on_a_lattice,

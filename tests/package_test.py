@@ -91,7 +91,8 @@ def test_no_program_imports_another(folder):
 
 def test_nothing_in_the_library_prints_or_reads_the_command_line():
     for path in PACKAGE.rglob("*.py"):
-        source = path.read_text()
+        lines = path.read_text().splitlines()  # but examples of the documentation may
+        source = "\n".join(x for x in lines if not x.lstrip().startswith((">>> ", "... ")))
         for forbidden in ("print(", "sys.argv", "eval(", "import pickle", "allow_pickle=True"):
             assert forbidden not in source, f"{forbidden} in {path}"
 

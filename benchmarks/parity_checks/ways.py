@@ -16,7 +16,7 @@ from pyarrow import parquet
 
 import delvm_tf as dv
 from delvm.command import main as command
-from delvm_tf.schema import Category
+from delvm_tf.schema import Number
 from delvm_tf.serving.signatures import DECIDE, DECIDE_TABLE, DEFAULT, TABLE
 from parity_checks.cases import REBUILT, SET, Case, Request, Way
 from parity_checks.servers import GrpcServer, RestServer
@@ -120,10 +120,19 @@ def _of_reasons(case: Case, found: dict[str, Any], count: int) -> dict[str, Any]
     outputs = {}
     expected = ordered("expected")
     for k, (name, column) in enumerate(zip(case.schema.inputs, case.schema.columns, strict=True)):
-        kind = object if isinstance(column, Category) else float
         outputs[f"contribution_{name}"] = contributions[:, k]
-        outputs[f"expected_{name}"] = expected[:, k].astype(kind)
+        values = expected[:, k]
+        if isinstance(column, Number):
+            dates = column.date == "date"
+            values = _seconds(values) if dates else values.astype(float)
+        outputs[f"expected_{name}"] = values
     return outputs
+
+
+def _seconds(dates: np.ndarray) -> np.ndarray:
+    """Seconds since 1970 of dates as text, NaN where there is none."""
+    told = np.array([date or "NaT" for date in dates], "datetime64[s]")
+    return np.where(np.isnat(told), np.nan, told.astype(np.int64).astype(float))
 
 
 class InAnotherProcess:

@@ -26,13 +26,15 @@ class LayerStage(NamedTuple):
         epochs: the stage's own.
 
     Examples:
+        >>> rates = {}
         >>> class Told(keras.callbacks.Callback):
         ...     def on_train_begin(self, logs=None):
-        ...         print(self.model.stage.title, self.model.stage.learning_rate)
+        ...         rates[self.model.stage.title] = self.model.stage.learning_rate
         >>> model = dv.DELVM(dv.networks.ffnn((8, 4)))
         >>> model.adapt(x)
         >>> histories = dv.fit_layerwise(model, x, epochs=(2, 0), callbacks=[Told()], verbose=0)
-        layer 1 of 2 0.001
+        >>> rates
+        {'layer 1 of 2': 0.001}
     """
 
     layer: int
