@@ -33,6 +33,8 @@ SMALLER = {
     "strange_heartbeat": {"EPOCHS = 40": "EPOCHS = 1"},
 }
 
+LONG = {"digits_completed"}  # many graphs of a U-Net
+
 every_script = pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
 
 
@@ -117,7 +119,11 @@ TOLD = {
 }
 
 
-@every_script
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(p, marks=pytest.mark.slow if p.stem in LONG else ()) for p in SCRIPTS],
+    ids=lambda path: path.stem,
+)
 def test_it_draws_a_picture_and_what_it_tells_is_so(path, tmp_path, monkeypatch):
     names = run(path, tmp_path, monkeypatch)
     colours, share = content(tmp_path / f"{path.stem}.png")
