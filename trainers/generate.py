@@ -9,6 +9,7 @@ on from there.
 from trainers.program import run_program
 
 import argparse
+import dataclasses
 import logging
 import math
 import sys
@@ -98,7 +99,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add_recipe_argument(parser, "generation")
     parser.add_argument(
         "--train-steps", type=int, metavar="N",
-        help="of the optimizer, for all models; by recipe and scale",
+        help="of the optimizer, for all models, however many passes these are; by recipe and scale",
     )  # fmt: skip
     parser.add_argument(
         "--methods", nargs="+", metavar="NAME",
@@ -123,7 +124,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     }
     if args.train_steps is not None:
         args.recipes = {
-            name: recipe.changed({"train_steps": args.train_steps}, "--train-steps: ")
+            name: dataclasses.replace(
+                recipe.changed({"train_steps": args.train_steps}, "--train-steps: "), passes=None
+            )
             for name, recipe in args.recipes.items()
         }
     if args.output is None:

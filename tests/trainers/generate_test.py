@@ -150,6 +150,6 @@ def test_mistakes_end_in_one_clear_line(
 
 def test_steps_of_the_command_line_are_those_of_all_models(generate):
     args = generate.parse_arguments(["--train-steps", "70", "--scale", "smoke"])
-    assert {recipe.train_steps for recipe in args.recipes.values()} == {70}
+    assert {recipe.steps_on(1) for recipe in args.recipes.values()} == {70}
     with pytest.raises(ValueError, match="--train-steps: train_steps must be 1 or more, got 0"):
         generate.parse_arguments(["--train-steps", "0"])
