@@ -149,7 +149,7 @@ def test_mistakes_end_in_one_clear_line(
 
 
 def test_steps_of_the_command_line_are_those_of_all_models(generate):
-    args = generate.parse_arguments(["--train-steps", "70", "--scale", "smoke"])
-    assert {recipe.steps_on(1) for recipe in args.recipes.values()} == {70}
+    args = generate.parse_arguments(["--train-steps", "700", "--scale", "smoke"])
+    assert {recipe.steps_on(1) for recipe in args.recipes.values()} == {700}
     with pytest.raises(ValueError, match="--train-steps: train_steps must be 1 or more, got 0"):
         generate.parse_arguments(["--train-steps", "0"])
