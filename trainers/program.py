@@ -49,5 +49,6 @@ def activation() -> str:
     """How to have the commands of this environment at hand, or nothing where they are."""
     if shutil.which("delvm"):
         return ""
-    script = os.path.join(os.path.relpath(sys.prefix), "bin", "activate")
+    folder = min(os.path.relpath(sys.prefix), sys.prefix, key=len)
+    script = os.path.join(folder, "bin", "activate")
     return f"  make the commands below known to this shell: source {script}\n"

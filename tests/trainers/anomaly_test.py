@@ -37,7 +37,13 @@ def test_a_short_run_writes_everything_it_promises(tmp_path):
     assert done.returncode == 0, done.stderr
     for shown in ("SM-DELVM", "isolation forest", "all abnormal", "tensorboard --logdir", "±"):
         assert shown in done.stdout
-    assert max(len(line) for line in done.stdout.splitlines() if str(tmp_path) not in line) <= 100
+    # Lines that name a place of this machine are as long as its path.
+    lines = [
+        line
+        for line in done.stdout.splitlines()
+        if str(tmp_path) not in line and "bin/activate" not in line
+    ]
+    assert max(map(len, lines)) <= 100
     assert done.stdout.count("2/2 epochs") == 2  # one line for each model
     assert "energy_laplacian" not in done.stdout
     assert done.stderr == ""
