@@ -23,14 +23,14 @@ from delvm_tf.detection.criteria import STREAMS, criterion_function, resolved_cr
 from delvm_tf.detection.criterion import Criterion, Decision, InPython, Scores, anomaly_function
 from delvm_tf.detection.explanation import Explanation, by_rows, explanation_function
 from delvm_tf.detection.images.image_detector import ImageDetector, are_images
-from delvm_tf.detection.labels import NO_CLASSES, read_labels, training_labels
+from delvm_tf.detection.labels import NO_CLASSES, read_labels
 from delvm_tf.detection.levels.level_detector import LevelDetector
+from delvm_tf.detection.parts import ArrayParts, FileParts, Parts, StreamParts
 from delvm_tf.detection.registry import register
 from delvm_tf.detection.table_rows import TableRows, read_if_small
-from delvm_tf.detection.thresholds import THRESHOLDS, best_f1
+from delvm_tf.detection.thresholds import THRESHOLDS, as_served, best_f1, checked_threshold
 from delvm_tf.inputs import columns
-from delvm_tf.inputs.arrays import as_array
-from delvm_tf.inputs.batches import CheckedRows, inputs_of, shape_of_one, stream_names, stream_size
+from delvm_tf.inputs.batches import stream_names
 from delvm_tf.metrics.anomaly import auroc
 from delvm_tf.models.copies import full_copy, untrained_copy
 from delvm_tf.models.reconstruction_model import ReconstructionModel
@@ -188,62 +188,17 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 
     def _fit(self, X: Any, y: Any, callbacks: Any) -> "AnomalyDetector":
         self._check_arguments()
-        epochs = self._epochs
         seed = _drawn() if self.random_state is None else int(self.random_state)
-        labels = None
-
-        def normal_of(n: int) -> np.ndarray:
-            read = training_labels(y, n, needed=self.threshold == "best_f1")
-            return np.arange(n) if read is None else np.flatnonzero(~read.abnormal)
-
-        def parted(n: int) -> tuple[np.ndarray, np.ndarray]:
-            return fitting.parted_rows(normal_of(n), self.holdout, seed)
-
-        schema = rows = abnormal = None
-        weight = 1.0
-        if isinstance(X, TableFiles):
-            self._check_takes_streams(X)
-            learner = Learner(self.dates, units=self.units) if epochs else None
-            rows = TableRows(X, self.holdout if epochs else 0, seed, learner, self._most_rows)
-            schema = None if rows.plain else rows.schema
-            abnormal, weight = rows.abnormal, rows.weight
-            X = rows.known
-        elif epochs:
-            schema = fitting.learned_schema(X, lambda n: parted(n)[0], self.dates, self.units)
-            X = X if schema is None else schema.encode(X)
-        if isinstance(X, STREAMS):
-            self._check_stream(X, y)
-            known, shape = X, _shape_of(X)
-        else:
-            least = 2 if epochs or self.threshold == "mean_std" else 1  # to have a spread
-            array = validation.checked(self, X, reset=True, rows=least)
-            labels = training_labels(y, len(array), needed=self.threshold == "best_f1")
-            known, shape = validation.with_names(X, array), array.shape[1:]
-            abnormal = None if labels is None else labels.abnormal
+        parts = self._parts(X, y, seed)
         model = self.model
-        with columns.naming(None if schema is None else schema.outputs):
-            if epochs and rows is not None:
-                model = self._trained(rows, shape, abnormal is not None, seed, callbacks)
-            elif epochs and isinstance(X, STREAMS):
-                training, known = fitting.parted_stream(X, self.holdout)
-                model = self._trained(training, shape, False, seed, callbacks)
-            elif epochs:
-                training, held = parted(len(array))
-                weight = np.sum(~abnormal if abnormal is not None else len(array)) / max(
-                    len(held), 1
-                )
-                model = self._trained(
-                    (X, array, training), shape, labels is not None, seed, callbacks
-                )
-                if abnormal is not None:
-                    held = np.sort([*held, *np.flatnonzero(abnormal)])
-                    abnormal = abnormal[held]
-                known = validation.rows_of(known, held)
+        if self._epochs:
+            with columns.naming(None if parts.schema is None else parts.schema.outputs):
+                model = self._trained(parts, seed, callbacks)
         name = self._criterion_of(model)
         function = criterion_function(model, name)
-        if name == "score_samples" and not isinstance(X, STREAMS):
-            validation.check_agreement(model, validation.with_names(X, array), array)
-        scores = _numbers(Decision(function, math.inf).scores(known))
+        if name == "score_samples" and isinstance(parts, ArrayParts):
+            parts.check_agreement(model)
+        scores = _numbers(Decision(function, math.inf).scores(parts.known))
         if not len(scores):
             raise ValueError("no rows were held out; give more, or holdout=0")
         if not np.isfinite(scores).all():
@@ -251,30 +206,31 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
                 f"{np.sum(~np.isfinite(scores))} of {len(scores)} anomaly scores are NaN or "
                 f"infinite; check the model's training and the inputs' range"
             )
+        abnormal = parts.abnormal
         if self.threshold == "best_f1":
-            value = best_f1(scores, abnormal, self.contamination, weight)
+            value = best_f1(scores, abnormal, self.contamination, parts.weight)
         elif isinstance(self.threshold, str):
             value = THRESHOLDS[self.threshold](scores, abnormal, self.contamination)
         else:
             value = self.threshold
-        self._threshold = _as_served(_checked_threshold(value), function)
+        self._threshold = as_served(checked_threshold(value), function)
         self.threshold_rule_ = self.threshold if isinstance(self.threshold, str) else NUMBER
         self.model_, self._criterion = model, name
         self.__dict__.pop("mean_", None)
-        if isinstance(model, LevelDetector):
+        if parts.mean is not None:
+            self.mean_ = parts.mean
+        elif isinstance(model, LevelDetector):
             self.mean_ = model.views_.mean
         elif isinstance(model, ImageDetector):
             self.mean_ = model.mean_
-        if not isinstance(X, STREAMS):
-            self.mean_ = array.mean(axis=0, dtype=np.float64)
         self.normal_scores_ = np.sort(scores if abnormal is None else scores[~abnormal])
-        self.schema_ = schema
-        if schema is not None:
-            self.feature_names_in_ = np.asarray(schema.names, object)
-            self.n_features_in_ = len(schema.names)
+        self.schema_ = parts.schema
+        if parts.schema is not None:
+            self.feature_names_in_ = np.asarray(parts.schema.names, object)
+            self.n_features_in_ = len(parts.schema.names)
         self._seen = not self.holdout
-        self._zero_one = labels is not None and labels.zero_one
-        self._only_ones = labels is not None and labels.only_ones
+        self._zero_one = parts.labels is not None and parts.labels.zero_one
+        self._only_ones = parts.labels is not None and parts.labels.only_ones
         return self
 
     def anomaly_score(self, X: Any) -> np.ndarray:
@@ -442,7 +398,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
                 "a threshold can be set once the detector is fitted; give it as threshold=number, "
                 "and call fit"
             )
-        self._threshold = _as_served(_checked_threshold(value), self.decision_.function)
+        self._threshold = as_served(checked_threshold(value), self.decision_.function)
         self.threshold_rule_ = BY_HAND
 
     @property
@@ -452,7 +408,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 
     @offset_.setter
     def offset_(self, value: float) -> None:
-        self.threshold_ = -_checked_threshold(value)
+        self.threshold_ = -checked_threshold(value)
 
     @property
     def decision_(self) -> Decision:
@@ -582,7 +538,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
                     f"{', '.join(THRESHOLDS)}"
                 )
         else:
-            _checked_threshold(self.threshold)
+            checked_threshold(self.threshold)
         if not isinstance(self.contamination, numbers.Real) or not 0 < self.contamination < 1:
             raise ValueError(f"contamination must lie between 0 and 1, got {self.contamination!r}")
         if self.dates not in ("refuse", arrow.DATES):
@@ -600,54 +556,41 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         elif not self._epochs:
             raise ValueError("epochs=0 takes a model that is trained already, and there is none")
 
-    def _check_takes_streams(self, X: Any) -> None:
+    def _parts(self, X: Any, y: Any, seed: int) -> Parts:
+        """The rows to train on, and those that set the threshold."""
+        share = self.holdout if self._epochs else None
+        files = isinstance(X, TableFiles)
+        if not files and not isinstance(X, STREAMS):
+            least = 2 if self._epochs or self.threshold == "mean_std" else 1  # to have a spread
+            needed = self.threshold == "best_f1"
+            return ArrayParts(
+                self, X, y, share, seed, needed, least, dates=self.dates, units=self.units
+            )
         if self._recipe is None and not isinstance(self.model, ReconstructionModel):
             raise TypeError(
                 f"{type(self.model).__name__} takes arrays only, got {type(X).__name__}; pass an "
                 f"array of all rows"
             )
+        if not files:
+            return StreamParts(self, X, y, share, self.units)
+        learner = Learner(self.dates, units=self.units) if self._epochs else None
+        return FileParts(self, TableRows(X, share or 0, seed, learner, self._most_rows))
 
-    def _check_stream(self, X: Any, y: Any) -> None:
-        self._check_takes_streams(X)
-        if y is not None:
-            raise ValueError("labels go with arrays; of a data set all rows count as normal")
-        if isinstance(X, tf.data.Dataset):
-            if X.cardinality() == tf.data.INFINITE_CARDINALITY:
-                raise ValueError("the data set is infinite; give a part of it: ds.take(1000)")
-        elif self._epochs and self.holdout:
-            raise TypeError(
-                f"no rows can be held out of a {type(X).__name__}; pass a tf.data.Dataset or an "
-                f"array, or holdout=0"
-            )
-        self.n_features_in_ = stream_size(X)
-        names = stream_names(X)
-        for attribute in ("_shape_in", "feature_names_in_"):
-            self.__dict__.pop(attribute, None)
-        if names is not None:
-            self.feature_names_in_ = np.asarray(names, object)
-
-    def _trained(
-        self, data: Any, shape: tuple[int, ...], trusted: bool, seed: int, callbacks: Any
-    ) -> Any:
-        """A model trained on a stream, or on the normal rows of (X, checked X, their numbers).
-
-        They are trusted if labels say which they are.
-        """
+    def _trained(self, parts: Parts, seed: int, callbacks: Any) -> Any:
+        """A model trained on the rows for it."""
         given = getattr(self, "model_", self.model) if self.warm_start else self.model
-        if self.model is None and self.criterion is None and len(shape) == 1:
-            rows, names = _values(data)
+        if self.model is None and self.criterion is None and len(parts.shape) == 1:
+            trusted = parts.abnormal is not None
             return fitting.of_levels(
-                rows, names, trusted, self.epochs, seed, self.verbose, callbacks
+                parts.training, trusted, self.epochs, seed, self.verbose, callbacks
             )
-        if self.model is None and self.criterion is None and are_images(shape):
-            return fitting.of_images(_values(data)[0], seed)
+        if self.model is None and self.criterion is None and are_images(parts.shape):
+            return fitting.of_images(parts.training, seed)
         if given is None or isinstance(given, Recipe):
-            return self._of_recipe(data, shape, seed, callbacks)
+            return self._of_recipe(parts, seed, callbacks)
         # A copy: training may fail, and scores and threshold must agree.
         model = full_copy(given) if self.warm_start else untrained_copy(given)
-        if isinstance(data, tuple):
-            X, array, rows = data
-            data = validation.rows_of(validation.with_names(X, array, model), rows)
+        data = parts.for_learner(model)
         if self._criterion_of(model) == "score_samples":
             return model.fit(data)
         normalization = getattr(model, "normalization", None)
@@ -660,18 +603,22 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         )
         return model
 
-    def _of_recipe(self, data: Any, shape: tuple[int, ...], seed: int, callbacks: Any) -> Any:
+    def _of_recipe(self, parts: Parts, seed: int, callbacks: Any) -> Any:
         """The model or ensemble of a recipe, trained."""
-        if isinstance(data, tuple):
-            values, names = _values(data)
-            data = CheckedRows(values, names)
         recipe = self._recipe
         assert recipe is not None
         size = self.batch_size if self.model is None else recipe.batch_size
         recipe = dataclasses.replace(recipe, epochs=self._epochs, batch_size=size)
         criterion = fitting.criterion_of(recipe, self.criterion)
         return fitting.of_recipe(
-            recipe, data, shape, seed, criterion, self.verbose, callbacks, self._most_rows
+            recipe,
+            parts.training,
+            parts.shape,
+            seed,
+            criterion,
+            self.verbose,
+            callbacks,
+            self._most_rows,
         )
 
 
@@ -681,50 +628,12 @@ def _(fitted: AnomalyDetector) -> Scores:
     return decision.function if isinstance(decision.function, InPython) else decision.scores
 
 
-def _values(data: Any) -> tuple[Any, Any]:
-    """The rows to train on of what `_trained` takes, and the names of their columns."""
-    if isinstance(data, tuple):
-        X, array, rows = data
-        return array[rows], columns.names_of(X)
-    return data, stream_names(data.rows if isinstance(data, TableRows) else data)
-
-
-def _shape_of(stream: Any) -> tuple[int, ...]:
-    """Shape of one example of a stream."""
-    shape = shape_of_one(stream)
-    if shape is None:
-        first = stream[0] if not isinstance(stream, tf.data.Dataset) else next(iter(stream))
-        shape = tuple(as_array(inputs_of(first)).shape)[1:]
-    return shape
-
-
 def _drawn() -> int:
     return int(np.random.default_rng().integers(2**31))
 
 
 def _numbers(scores: tf.Tensor) -> np.ndarray:
     return np.asarray(scores, np.float64)
-
-
-def _checked_threshold(value: Any) -> float:
-    number = np.asarray(value)
-    if number.shape != () or number.dtype.kind not in "fiu" or not math.isfinite(number):
-        raise ValueError(
-            f"the threshold must be a finite number, or as an argument one of "
-            f"{', '.join(THRESHOLDS)}, got {value!r}"
-        )
-    return float(number)
-
-
-def _as_served(value: float, function: Scores) -> float:
-    """The threshold as the number that a served model compares with."""
-    if isinstance(function, InPython):
-        return value
-    with np.errstate(over="ignore"):
-        served = float(np.float32(value))
-    if not math.isfinite(served):
-        raise ValueError(f"the threshold {value!r} is beyond float32, which the scores are")
-    return served
 
 
 def _adapted(normalization: Any) -> bool:

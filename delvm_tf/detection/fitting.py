@@ -1,12 +1,11 @@
-"""What a detector trains, and the normal rows that it keeps for its threshold."""
+"""What a detector trains."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from delvm_tf.catalog.models import MODELS
 from delvm_tf.catalog.recipe import Recipe, default_recipe
@@ -15,10 +14,8 @@ from delvm_tf.detection.images.image_detector import MOST_IMAGES, ImageDetector
 from delvm_tf.detection.levels.level_detector import LevelDetector, rows_looked_at
 from delvm_tf.detection.levels.network import BATCH, STEPS
 from delvm_tf.detection.table_rows import TableRows
-from delvm_tf.inputs.batches import CheckedRows, inputs_of
+from delvm_tf.inputs.batches import CheckedRows, inputs_of, stream_names
 from delvm_tf.models.reconstruction_model import ReconstructionModel
-from delvm_tf.schema import Schema, arrow
-from delvm_tf.schema.learning import Learner
 from delvm_tf.training.array_batches import array_batches
 from delvm_tf.training.tracing import new_functions
 
@@ -83,23 +80,23 @@ def of_recipe(
 
 
 def of_levels(
-    X: Any, names: Any, trusted: bool, epochs: int | None, seed: int, verbose: Any,
+    X: Any, trusted: bool, epochs: int | None, seed: int, verbose: Any,
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> LevelDetector:  # fmt: skip
     """The detector of a table that was given no model.
 
     Args:
-        X: rows to train on, (n, d), those of table files, or a stream.
-        names: of the columns, or None.
+        X: rows to train on: checked ones, (n, d), those of table files, or a stream.
         trusted: whether labels say that the rows are normal.
         epochs: how often the network sees each row; None for as many steps as usual.
         seed: of everything that is drawn.
         verbose: as in Keras.
         callbacks: of Keras.
     """
-    rows = X if isinstance(X, np.ndarray) else _some_rows(X, seed, rows_looked_at)
+    rows = X.values if isinstance(X, CheckedRows) else _some_rows(X, seed, rows_looked_at)
     steps = STEPS if epochs is None else max(1, math.ceil(epochs * len(rows) / BATCH))
     detector = LevelDetector(trusted, steps, seed, verbose).fit(rows, callbacks=callbacks)
+    names = stream_names(X)
     if names is not None:
         detector.feature_names_in_ = np.asarray(names, object)
     return detector
@@ -109,10 +106,11 @@ def of_images(X: Any, seed: int) -> ImageDetector:
     """The detector of images that was given no model.
 
     Args:
-        X: images to train on, an array or a stream.
+        X: images to train on, checked ones or a stream.
         seed: of everything that is drawn.
     """
-    images = X if isinstance(X, np.ndarray) else _some_rows(X, seed, lambda _: MOST_IMAGES)
+    checked = isinstance(X, CheckedRows)
+    images = X.values if checked else _some_rows(X, seed, lambda _: MOST_IMAGES)
     return ImageDetector(seed).fit(images)
 
 
@@ -168,81 +166,3 @@ def train(
         batches = batches.take(math.ceil(rows / size))
     batches.feature_names_in_ = X.feature_names_in_
     model.fit(batches, verbose=verbose, shuffle=False, callbacks=[*callbacks])
-
-
-def parted_rows(rows: np.ndarray, share: float, seed: int | None) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers of rows to train on, and of those held out, both in order.
-
-    Raises:
-        ValueError: if there are too few for both.
-    """
-    if not share:
-        return rows, rows
-    held = max(1, round(share * len(rows)))
-    if held >= len(rows):
-        raise ValueError(
-            f"{len(rows)} normal examples are too few to hold out a share of {share:g}; "
-            f"give more, or holdout=0"
-        )
-    order = np.random.default_rng(seed).permutation(rows)
-    return np.sort(order[held:]), np.sort(order[:held])
-
-
-def learned_schema(
-    X: Any,
-    rows: Callable[[int], np.ndarray],
-    dates: Literal["refuse", "numbers"],
-    units: Mapping[str, str] | None,
-) -> Schema | None:
-    """The schema of a table with text, dates, missing cells or units, from the rows to train on.
-
-    Args:
-        X: what `fit` was given.
-        rows: numbers of the rows to train on, given how many there are.
-        dates: see `learn_schema`.
-        units: see `learn_schema`.
-    """
-    if not arrow.is_table(X):
-        if units:
-            raise ValueError(f"units go with tables with named columns, got {type(X).__name__}")
-        return None
-    table = arrow.as_table(X)
-    if arrow.is_plain(table) and not units:
-        return None
-    training = np.zeros(table.num_rows, bool)
-    training[rows(table.num_rows)] = True
-    learner = Learner(dates, units=units, whole=True)
-    learner.see(table, training)
-    return learner.schema()
-
-
-def parted_stream(stream: Any, share: float) -> tuple[Any, Any]:
-    """A batched `tf.data.Dataset` to train on, and one of the rows held out.
-
-    A hash of its values decides where a row belongs, and so neither the order, which may be another
-    in each epoch, nor the length of the stream plays a part; equal rows stay together.
-    """
-    if not share:
-        return stream, stream
-
-    def part(wanted: bool) -> Any:
-        def chosen(*element: Any) -> tf.Tensor:
-            x = inputs_of(element if len(element) > 1 else element[0])
-            return tf.boolean_mask(x, (_place(x) < share) == wanted)
-
-        made = stream.map(chosen).filter(lambda x: tf.shape(x)[0] > 0)
-        made.feature_names_in_ = getattr(stream, "feature_names_in_", None)
-        return made
-
-    return part(False), part(True)
-
-
-def _place(x: tf.Tensor) -> tf.Tensor:
-    """A number between 0 and 1 for each row, (batch,): the high bits of Σⱼ aⱼ xⱼ modulo 2⁶⁴."""
-    values = tf.reshape(tf.cast(x, tf.float32), (tf.shape(x)[0], -1))
-    bits = tf.cast(tf.bitcast(values, tf.int32), tf.int64)
-    limits = tf.int64.min, tf.int64.max
-    factors = tf.random.stateless_uniform((tf.shape(bits)[1],), (0, 1), *limits, tf.int64)
-    total = tf.bitcast(tf.reduce_sum(bits * factors, axis=1), tf.uint64)
-    high = tf.cast(tf.bitwise.right_shift(total, tf.constant(40, tf.uint64)), tf.float32)
-    return high / 2.0**24

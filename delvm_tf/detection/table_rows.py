@@ -130,6 +130,11 @@ class TableRows:
         return self.schema.plain and not units
 
     @property
+    def feature_names_in_(self) -> tuple[str, ...] | None:
+        """Names of the columns, if the rows are plain."""
+        return self.schema.names if self.plain else None
+
+    @property
     def rows(self) -> tf.data.Dataset:
         """Batches of the rows to train on, once."""
         return self._named(self._batches(0))
@@ -181,7 +186,7 @@ class TableRows:
         )
 
     def _named(self, batches: tf.data.Dataset) -> tf.data.Dataset:
-        batches.feature_names_in_ = self.schema.names if self.plain else None
+        batches.feature_names_in_ = self.feature_names_in_
         return batches
 
     def _read(self) -> tuple[tf.Tensor, tf.Tensor]:

@@ -1,11 +1,14 @@
 """Thresholds on anomaly scores, of which higher is more abnormal; y is 1 for abnormal rows."""
 
+import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from sklearn.metrics import precision_recall_curve
 
 from delvm_tf.detection.conformal import score_of_rate
+from delvm_tf.detection.criterion import InPython, Scores
 
 
 def mean_std(scores: np.ndarray, y: np.ndarray | None, rate: float) -> float:
@@ -82,3 +85,33 @@ Examples:
     >>> dv.detection.THRESHOLDS["best_f1"](scores, y, 0.01)
     5.5
 """
+
+
+def checked_threshold(value: Any) -> float:
+    """A finite number.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    number = np.asarray(value)
+    if number.shape != () or number.dtype.kind not in "fiu" or not math.isfinite(number):
+        raise ValueError(
+            f"the threshold must be a finite number, or as an argument one of "
+            f"{', '.join(THRESHOLDS)}, got {value!r}"
+        )
+    return float(number)
+
+
+def as_served(value: float, function: Scores) -> float:
+    """The threshold as the number that a served model compares with: float32, as its scores are.
+
+    Raises:
+        ValueError: if it is too large for that.
+    """
+    if isinstance(function, InPython):
+        return value
+    with np.errstate(over="ignore"):
+        served = float(np.float32(value))
+    if not math.isfinite(served):
+        raise ValueError(f"the threshold {value!r} is beyond float32, which the scores are")
+    return served

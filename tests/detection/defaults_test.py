@@ -13,8 +13,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import delvm_tf as dv
-from delvm_tf.detection.fitting import parted_stream
 from delvm_tf.detection.levels.level_detector import LevelDetector
+from delvm_tf.detection.parts import parted_stream
 
 
 @pytest.fixture(scope="module")
