@@ -9,6 +9,9 @@ from delvm_tf.plots.figure import new_figure
 from delvm_tf.plots.labels import TEXT
 from delvm_tf.plots.palette import ABNORMAL_COLOR, NORMAL_COLOR
 
+PANEL = 2.6  # inches; four side by side are read at half their size
+TITLE = TEXT + 2  # points
+
 
 def plot_densities(
     log_densities: Mapping[str, Any], half_width: float, points: Any = None, columns: int = 4
@@ -28,7 +31,7 @@ def plot_densities(
     count = len(grids) + (points is not None)
     columns = min(columns, count)
     rows = -(-count // columns)
-    figure, axes = new_figure(3.0 * columns, 3.2 * rows, rows, columns)
+    figure, axes = new_figure(PANEL * columns, (PANEL + 0.25) * rows, rows, columns)
     panels = list(axes.ravel())
     peak = float(np.exp(next(iter(grids.values()))).max())
     if points is not None:
@@ -80,7 +83,7 @@ def _shade(panel: Any, grid: np.ndarray, half_width: float, peak: float) -> None
 
 
 def _frame(panel: Any, title: str, half_width: float) -> None:
-    panel.set_title(title, fontsize=TEXT)
+    panel.set_title(title, fontsize=TITLE)
     panel.set_xlim(-half_width, half_width)
     panel.set_ylim(-half_width, half_width)
     panel.set_aspect("equal")
