@@ -2,7 +2,9 @@
 
 They stay where the programs write them. Pages link to them as files of the repository, such as
 `../../results/densities/densities.png`, so that links work on the site and in the repository. A
-comment such as `<!-- delvm fit --help -->` becomes what that command prints.
+comment such as `<!-- delvm fit --help -->` becomes what that command prints. Options and names in a
+text are kept on one line, cells of a table that hold a sentence are given room, and commands that
+are longer than a page is wide become several lines.
 
 Each script of `gallery/` becomes a page of its docstring, its picture and its code. A comment such
 as `<!-- gallery known_density -->` becomes pictures that lead to the pages of the scripts named.
@@ -11,8 +13,10 @@ as `<!-- gallery known_density -->` becomes pictures that lead to the pages of t
 import ast
 import os
 import re
+import shlex
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 from posixpath import dirname, join, normpath, relpath
 
@@ -27,6 +31,13 @@ LINK = re.compile(r"\]\(([^)\s#]+)(#[^)\s]+)?\)")
 TABLES = re.compile(r"results/(.+?)(?:/results)?\.md$")  # those that programs write
 ERROR = re.compile(r"(?<=\d) ± (?=\d)")
 HELP = re.compile(r"<!-- delvm (\w+) --help -->")
+INLINE = re.compile(r"(?<!<pre>)(?<!</span>)<code>([^<]+)</code>")  # not of a block
+BREAKING = re.compile(r"\S*[-…]\S*")  # where a browser may begin a new line within a word
+CELL = re.compile(r"<td([^>]*)>(.*?)</td>")
+TAG = re.compile(r"<[^>]+>")
+LONGEST_NAME, LONG_CELL = 24, 40  # letters
+COMMAND = re.compile(r"^ {4}(python [^\\#<>|$\n]{90,})$", re.MULTILINE)  # on one line
+COLUMNS = 92  # of such a line
 GALLERY = ROOT / "gallery"
 SHOWN = re.compile(r"<!-- gallery((?: \w+)+) -->")
 
@@ -68,7 +79,40 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
     if title and not markdown.startswith("# "):
         markdown = f"# {title[1]}\n\n{markdown}"
     markdown = ERROR.sub("\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}", markdown)
+    markdown = COMMAND.sub(folded, markdown)
     return SHOWN.sub(cards, HELP.sub(printed, LINK.sub(within, markdown)))
+
+
+def folded(command: re.Match[str]) -> str:
+    """A command on lines that go on with a backslash."""
+    space = "\N{NO-BREAK SPACE}"  # within a word that is quoted
+    words = " ".join(shlex.quote(word).replace(" ", space) for word in shlex.split(command[1]))
+    lines = textwrap.wrap(
+        words, COLUMNS, initial_indent=" " * 4, subsequent_indent=" " * 8,
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
+    return " \\\n".join(lines).replace(space, " ")
+
+
+def on_page_content(html: str, **_: object) -> str:
+    """Names that are not broken, and cells of sentences that do not become narrow and high."""
+    return CELL.sub(roomy, INLINE.sub(unbroken, html))
+
+
+def unbroken(code: re.Match[str]) -> str:
+    """Code in a text whose options, such as `--seed`, stay on one line."""
+
+    def whole(word: re.Match[str]) -> str:
+        short = len(word[0]) <= LONGEST_NAME
+        return f'<span class="whole">{word[0]}</span>' if short else word[0]
+
+    return f"<code>{BREAKING.sub(whole, code[1])}</code>"
+
+
+def roomy(cell: re.Match[str]) -> str:
+    """A cell, marked if it holds a sentence."""
+    mark = ' class="long"' if len(TAG.sub("", cell[2])) > LONG_CELL else ""
+    return f"<td{cell[1]}{mark}>{cell[2]}</td>"
 
 
 def printed(comment: re.Match[str]) -> str:

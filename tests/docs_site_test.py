@@ -169,6 +169,13 @@ def test_pages_with_tests_of_their_own_are_those_that_these_name():
     assert {*NOT_RUN, *SMALLER, *TESTED} <= {*PAGES}
 
 
+def test_lists_begin_after_an_empty_line():
+    """Without it the site shows them as running text."""
+    for path in [*DOCS.rglob("*.md"), *(ROOT / "results").rglob("*.md")]:
+        text = re.sub(r"^```.*?^```$", "", path.read_text(), flags=re.DOTALL | re.MULTILINE)
+        assert not re.search(r"^(?![-\s]|\d+\. ).+\n(?:- |1\. )", text, re.MULTILINE), path
+
+
 def test_a_page_is_read_in_one_sitting():
     lengths = {page: text_of(page).count("\n") for page in PAGES}
     assert {page: length for page, length in lengths.items() if length > LONGEST} == {}
@@ -218,11 +225,37 @@ def hooks():
         ("results/x/results.md", "| 1 ± 2 |", "# x\n\n| 1\u00a0±\u00a02 |"),
         ("results/paper-cpu/fig1.md", "# fig1\n\n± is", "# fig1\n\n± is"),
         ("results/benchmarks/serving.md", "Requests", "# benchmarks/serving\n\nRequests"),
+        ("index.md", "    python a.py --b", "    python a.py --b"),
     ],
 )
 def test_pages_are_fitted_into_the_site(hooks, page, text, expected):
     place = types.SimpleNamespace(file=types.SimpleNamespace(src_uri=page))
     assert hooks.on_page_markdown(text, place) == expected
+
+
+def test_a_long_command_becomes_lines_that_a_shell_reads_as_one(hooks):
+    command = "python trainers/tables.py --methods " + " ".join(["'a b'", "c"] * 20)
+    shown = hooks.COMMAND.sub(hooks.folded, f"text\n\n    {command}\n\ntext")
+    lines = shown.splitlines()[2:-2]
+    assert len(lines) > 1
+    assert max(map(len, lines)) <= hooks.COLUMNS + 2
+    assert all(line.startswith("        ") for line in lines[1:])
+    assert shlex.split("\n".join(lines)) == shlex.split(command)
+    for kept in (f"    {command}  # all", f"    {command} \\", f"    {command} < a", f"{command}"):
+        assert hooks.COMMAND.sub(hooks.folded, kept) == kept
+
+
+def test_options_are_not_broken_and_sentences_have_room(hooks):
+    whole = '<code>a <span class="whole">--b-c</span> d</code>'
+    assert hooks.on_page_content("<p><code>a --b-c d</code></p>") == f"<p>{whole}</p>"
+    for kept in (
+        "<pre><code>a --b</code></pre>", "<pre><span></span><code>a --b</code></pre>",
+        "<code>plain</code>", f"<code>{'long-' * 6}</code>", "<td>12.5</td>",
+    ):  # fmt: skip
+        assert hooks.on_page_content(kept) == kept
+    sentence = "what a column holds where its cells do not <b>show</b> it"
+    shown = hooks.on_page_content(f'<td style="a">{sentence}</td><td>--</td>')
+    assert shown == f'<td style="a" class="long">{sentence}</td><td>--</td>'
 
 
 def test_the_help_of_all_commands_is_part_of_the_reference(hooks):

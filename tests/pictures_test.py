@@ -20,6 +20,7 @@ from trainers.experiments.paper.points import points
 from trainers.experiments.paper.tables import FIGURES, SCALES
 from trainers.experiments.paper.values import gather
 from trainers.plots.classes import plot_class_scores
+from trainers.plots.density import plot_densities, plot_trajectories
 from trainers.plots.ranks import plot_mean_ranks
 from tuning.trials import Trial, plot_search
 
@@ -200,6 +201,16 @@ def test_class_scores_and_ranks_of_many_methods(rng, methods):
     frame = pd.DataFrame(rng.uniform(size=(9, methods)).round(1))
     frame.columns = [f"{LONG[:30]} {k}" for k in range(methods)]
     assert_readable(plot_mean_ranks(frame, "some tables, AUROC"))
+
+
+def test_densities_with_long_titles(rng):
+    grid = -0.5 * np.square(np.linspace(-3, 3, 11)) * np.ones((11, 1))
+    titles = [f"SM-CEBM, quadratic part {k} *" for k in range(14)]
+    figure = plot_densities({title: grid for title in titles}, 3.0, rng.normal(size=(50, 2)))
+    assert_readable(figure)
+    assert min(text.get_fontsize() for text in texts_of(figure)) >= 12  # it fills a page's height
+    title = "SM-DELVM: 5 chains, 2,000 Langevin steps"
+    assert_readable(plot_trajectories(rng.normal(size=(5, 9, 2)), grid, 3.0, title=title))
 
 
 @pytest.fixture

@@ -39,6 +39,7 @@ from tuning.trials import (
     reason_in,
     rows_of,
     short,
+    table_of,
     trials_of,
     varying,
 )
@@ -158,13 +159,13 @@ def report(args: argparse.Namespace, trials: list[Trial], console: Console) -> l
     """Write and show all trials; gives those that did not fail, the best first."""
     ranking = best_first(trials, args.objective)
     failed = [trial for trial in trials if trial.figure is None]
-    rows = rows_of([*ranking, *failed], args.objective)
+    listed = [*ranking, *failed]
     command = shlex.join(["python", *sys.argv])
-    write_text(args.output / "trials.csv", csv_table(rows))
+    write_text(args.output / "trials.csv", csv_table(rows_of(listed, args.objective)))
     write_text(
         args.output / "trials.md",
         f"{MEASURES[args.objective].words}, {len(trials)} trials, seed {args.seed}, "
-        f"{date.today()}.\n\n    {command}\n\n{markdown_table(pd.DataFrame(rows, dtype=object))}",
+        f"{date.today()}.\n\n    {command}\n\n{markdown_table(table_of(listed, args.objective))}",
     )
     if ranking:
         save_figure(plot_search(trials, args.objective), args.output / "trials.png")

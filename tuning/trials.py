@@ -82,9 +82,16 @@ def varying(trials: list[Trial], measure: str) -> pd.DataFrame:
     settings = frame.drop(columns=["trial", measure])
     parts = (settings != "").sum().sort_values(ascending=False, kind="stable").index
     shown = [name for name in parts if settings[name].astype(str).nunique() > 1]
-    return frame[["trial", measure, *shown]].map(
-        lambda value: f"{value:.3g}" if isinstance(value, float) else str(value)
-    )
+    return frame[["trial", measure, *shown]].map(_rounded)
+
+
+def table_of(trials: list[Trial], measure: str) -> pd.DataFrame:
+    """All that `rows_of` gives, for a page; numbers have three digits."""
+    return pd.DataFrame(rows_of(trials, measure), dtype=object).map(_rounded)
+
+
+def _rounded(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def best_first(trials: list[Trial], measure: str) -> list[Trial]:

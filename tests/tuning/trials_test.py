@@ -69,3 +69,5 @@ def test_a_report_has_one_line_for_each_trial_and_all_of_a_failure_in_the_file(t
     lines = (tmp_path / "trials.md").read_text().splitlines()
     assert sum(line.startswith("| ") for line in lines) == 2 + len(TRIALS)
     assert "units = [0, 128, 128]" in next(line for line in lines if line.startswith("| 7 "))
+    rate = f"| {TRIALS[0].values['learning_rate']:.3g} |"
+    assert rate in next(line for line in lines if line.startswith("| 0 "))

@@ -87,12 +87,11 @@ def page(report: Report) -> str:
 def _conditions(report: Report) -> str:
     schedules = {METHODS[method].schedule for method in report.figure.methods}
     left_out = reductions(report.scale, report.figure.data, report.figure.axis, schedules)
-    said = "".join(f"\n- {line}" for line in left_out) or " nothing"
+    said = "\n" + "".join(f"\n- {line}" for line in left_out) if left_out else " nothing."
     return (
         f"    {report.command}\n\nScale `{report.scale.name}`, seeds "
         f"{', '.join(map(str, report.seeds))}, {report.date}. Mean ± standard deviation over the "
         f"seeds where there are several. Reduced against the paper:{said}"
-        + ("" if left_out else ".")
     )
 
 
