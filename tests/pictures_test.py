@@ -206,7 +206,7 @@ def test_class_scores_and_ranks_of_many_methods(rng, methods):
 def test_densities_with_long_titles(rng):
     grid = -0.5 * np.square(np.linspace(-3, 3, 11)) * np.ones((11, 1))
     titles = [f"SM-CEBM, quadratic part {k} *" for k in range(14)]
-    figure = plot_densities({title: grid for title in titles}, 3.0, rng.normal(size=(50, 2)))
+    figure = plot_densities(dict.fromkeys(titles, grid), 3.0, rng.normal(size=(50, 2)))
     assert_readable(figure)
     assert min(text.get_fontsize() for text in texts_of(figure)) >= 12  # it fills a page's height
     title = "SM-DELVM: 5 chains, 2,000 Langevin steps"
