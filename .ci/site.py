@@ -25,7 +25,7 @@ from mkdocs.structure.files import File, Files, InclusionLevel
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[1]
-KINDS = (".md", ".png", ".csv")
+KINDS = (".md", ".png", ".gif", ".csv")
 UNFINISHED = re.compile(r"\.partial/|/tensorboard/")
 LINK = re.compile(r"\]\(([^)\s#]+)(#[^)\s]+)?\)")
 TABLES = re.compile(r"results/(.+?)(?:/results)?\.md$")  # those that programs write
@@ -85,8 +85,9 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
 
 def folded(command: re.Match[str]) -> str:
     """A command on lines that go on with a backslash."""
-    space = "\N{NO-BREAK SPACE}"  # within a word that is quoted
+    space = "\N{NO-BREAK SPACE}"  # within a word that is quoted, and after an option
     words = " ".join(shlex.quote(word).replace(" ", space) for word in shlex.split(command[1]))
+    words = re.sub(r"(?<= )(--\S+) (?!-)", rf"\1{space}", words)
     lines = textwrap.wrap(
         words, COLUMNS, initial_indent=" " * 4, subsequent_indent=" " * 8,
         break_long_words=False, break_on_hyphens=False,

@@ -233,6 +233,13 @@ def test_pages_are_fitted_into_the_site(hooks, page, text, expected):
     assert hooks.on_page_markdown(text, place) == expected
 
 
+def test_all_of_results_that_pages_link_to_is_part_of_the_site(hooks):
+    for page in PAGES:
+        for link in re.findall(r"\]\(([^)\s#]+)", text_of(page)):
+            if "../results/" in link:
+                assert Path(link).suffix in hooks.KINDS, f"{page}: {link}"
+
+
 def test_a_long_command_becomes_lines_that_a_shell_reads_as_one(hooks):
     command = "python trainers/tables.py --methods " + " ".join(["'a b'", "c"] * 20)
     shown = hooks.COMMAND.sub(hooks.folded, f"text\n\n    {command}\n\ntext")
