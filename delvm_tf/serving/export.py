@@ -42,40 +42,36 @@ def export_saved_model(
     Normalisation and threshold are inside; nothing but TensorFlow is needed to run it. Inputs are
     in raw units, float32, under the name `x`, with a free batch dimension.
 
-    | signature              | outputs                                                       |
-    |------------------------|---------------------------------------------------------------|
-    | `serving_default`      | of a model `features` and `reconstruction_error`; of a        |
-    |                        | detector `anomaly_score`, `is_anomaly`, `threshold` and, where|
-    |                        | it has normal scores of rows not trained on, `p_value`        |
-    | `encoded_images`       | the same of `image_bytes`, strings of PNG (8 or 16 bits),     |
-    |                        | JPEG, BMP or GIF of one frame; of models of images of 1 or 3  |
-    |                        | channels only                                                 |
-    | `table`                | those of `serving_default`, of the columns of a table, one    |
-    |                        | input each (see `Schema.inputs`); with a `schema` only        |
-    | `decide`               | those of `serving_default`, with decisions by `threshold`,    |
-    |                        | (batch,) float32, an input besides x; of detectors only       |
-    | `explain`              | `contributions`, shape of x, `baseline`, and of one model     |
-    |                        | `reconstruction`; with `explain=True` only                    |
-    | `decide_table`,        | the same of the columns of a table; contributions and         |
-    | `explain_table`        | expected values are an output each, `contribution_<column>`   |
-    |                        | and `expected_<column>`                                       |
-    | `columns`              | `columns`, the names of the columns of x, (batch, features);  |
-    |                        | of models that know them only                                 |
-    | `schema`               | `schema`, what the columns of a table hold, as JSON, (batch,);|
-    |                        | with a `schema` only                                          |
-    | `features`             | `features`, (batch, features), of models and feature detectors|
-    | `reconstruction_error` | `reconstruction_error`, (batch,)                              |
-    | `reconstruct`          | `reconstruction`, shape of x                                  |
-    | `energy`               | `energy`, (batch,), of energy models only                     |
-    | `score`                | `score`, shape of x, of energy models only                    |
-    | `sample`               | `samples`, one of each of `seeds`, (batch,) int32, the only   |
-    |                        | input; with `drawing_steps` only                              |
-    | `denoise`              | `denoised`, shape of x, the mean of clean data given x with   |
-    |                        | noise of the level `sigma`, (batch,) float32 in normalised    |
-    |                        | units, an input besides x; with `drawing_steps` only          |
-    | `inpaint`              | `inpainted`, x where `mask`, boolean of its shape, is True,   |
-    |                        | and elsewhere drawn given that by `seeds`, (batch,) int32;    |
-    |                        | with `drawing_steps` only, and not for `"zca"`                |
+    Signatures and their outputs:
+
+    - `serving_default`: of a model `features` and `reconstruction_error`; of a detector
+      `anomaly_score`, `is_anomaly`, `threshold` and, where it has normal scores of rows not
+      trained on, `p_value`
+    - `encoded_images`: the same of `image_bytes`, strings of PNG (8 or 16 bits), JPEG, BMP or GIF
+      of one frame; of models of images of 1 or 3 channels only
+    - `table`: those of `serving_default`, of the columns of a table, one input each (see
+      `Schema.inputs`); with a `schema` only
+    - `decide`: those of `serving_default`, with decisions by `threshold`, (batch,) float32, an
+      input besides x; of detectors only
+    - `explain`: `contributions`, shape of x, `baseline`, and of one model `reconstruction`; with
+      `explain=True` only
+    - `decide_table` and `explain_table`: the same of the columns of a table; contributions and
+      expected values are an output each, `contribution_<column>` and `expected_<column>`
+    - `columns`: `columns`, the names of the columns of x, (batch, features); of models that know
+      them only
+    - `schema`: `schema`, what the columns of a table hold, as JSON, (batch,); with a `schema` only
+    - `features`: `features`, (batch, features), of models and feature detectors
+    - `reconstruction_error`: `reconstruction_error`, (batch,)
+    - `reconstruct`: `reconstruction`, shape of x
+    - `energy`: `energy`, (batch,), of energy models only
+    - `score`: `score`, shape of x, of energy models only
+    - `log_density`: `log_density`, (batch,), nats in raw units, of a `DensityDELVM` only
+    - `sample`: `samples`, one of each of `seeds`, (batch,) int32, the only input; with
+      `drawing_steps` only
+    - `denoise`: `denoised`, shape of x, the mean of clean data given x with noise of the level
+      `sigma`, (batch,) float32 in normalised units, an input besides x; with `drawing_steps` only
+    - `inpaint`: `inpainted`, x where `mask`, boolean of its shape, is True, and elsewhere drawn
+      given that by `seeds`, (batch,) int32; with `drawing_steps` only, and not for `"zca"`
 
     A request without rows, with more than `max_batch_size`, with NaN or infinite values, or with
     images of another size or number of channels gets an error that says so. A finite row whose
