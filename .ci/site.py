@@ -4,7 +4,7 @@ They stay where the programs write them. Pages link to them as files of the repo
 `../../results/densities/densities.png`, so that links work on the site and in the repository. A
 comment such as `<!-- delvm fit --help -->` becomes what that command prints. Options and names in a
 text are kept on one line, cells of a table that hold a sentence are given room, and commands that
-are longer than a page is wide become several lines.
+are longer than a page is wide become several lines. Tables name the pages that link to them.
 
 Each script of `gallery/` becomes a page of its docstring, its picture and its code. A comment such
 as `<!-- gallery known_density -->` becomes pictures that lead to the pages of the scripts named.
@@ -17,6 +17,7 @@ import shlex
 import subprocess
 import sys
 import textwrap
+from functools import cache
 from pathlib import Path
 from posixpath import dirname, join, normpath, relpath
 
@@ -78,9 +79,28 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
     title = TABLES.match(page.file.src_uri)
     if title and not markdown.startswith("# "):
         markdown = f"# {title[1]}\n\n{markdown}"
+    if told_by := readers().get(page.file.src_uri):
+        links = ", ".join(f"[{name}]({relpath(uri, folder)})" for uri, name in told_by.items())
+        heading, _, text = markdown.partition("\n")
+        markdown = f"{heading}\n\nDiscussed in {links}.\n{text}"
     markdown = ERROR.sub("\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}", markdown)
     markdown = COMMAND.sub(folded, markdown)
     return SHOWN.sub(cards, HELP.sub(printed, LINK.sub(within, markdown)))
+
+
+@cache
+def readers() -> dict[str, dict[str, str]]:
+    """For each file of `results/` the pages that link to it, and their titles."""
+    found: dict[str, dict[str, str]] = {}
+    for path in sorted((ROOT / "docs").rglob("*.md")):
+        text = path.read_text()
+        name = re.search(r"^# (.*)$", text, re.MULTILINE)
+        for link in LINK.findall(text):
+            target = normpath(join(path.relative_to(ROOT).parent.as_posix(), link[0]))
+            if target.startswith("results/") and name:
+                uri = path.relative_to(ROOT / "docs").as_posix()
+                found.setdefault(target, {})[uri] = name[1]
+    return found
 
 
 def folded(command: re.Match[str]) -> str:

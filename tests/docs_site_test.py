@@ -223,11 +223,18 @@ def hooks():
             "[![](gallery/x.png)](gallery/index.md)",
         ),
         ("results/x/results.md", "| 1 ± 2 |", "# x\n\n| 1\u00a0±\u00a02 |"),
-        ("results/paper-cpu/fig1.md", "# fig1\n\n± is", "# fig1\n\n± is"),
-        ("results/benchmarks/serving.md", "Requests", "# benchmarks/serving\n\nRequests"),
+        (
+            "results/paper-cpu/fig1.md", "# fig1\n\n± is",
+            "# fig1\n\nDiscussed in [The paper's figures](../paper.md).\n\n± is",
+        ),
+        (
+            "results/benchmarks/serving.md", "Requests",
+            "# benchmarks/serving\n\nDiscussed in [Serving: the same answers everywhere, and how "
+            "fast](../serving.md).\n\nRequests",
+        ),
         ("index.md", "    python a.py --b", "    python a.py --b"),
     ],
-)
+)  # fmt: skip
 def test_pages_are_fitted_into_the_site(hooks, page, text, expected):
     place = types.SimpleNamespace(file=types.SimpleNamespace(src_uri=page))
     assert hooks.on_page_markdown(text, place) == expected
@@ -238,6 +245,11 @@ def test_all_of_results_that_pages_link_to_is_part_of_the_site(hooks):
         for link in re.findall(r"\]\(([^)\s#]+)", text_of(page)):
             if "../results/" in link:
                 assert Path(link).suffix in hooks.KINDS, f"{page}: {link}"
+
+
+def test_every_table_of_results_is_discussed_on_a_page(hooks):
+    tables = [path.relative_to(ROOT).as_posix() for path in (ROOT / "results").rglob("*.md")]
+    assert {*tables} - {*hooks.readers()} == set()
 
 
 def test_a_long_command_becomes_lines_that_a_shell_reads_as_one(hooks):
