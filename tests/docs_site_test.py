@@ -259,7 +259,7 @@ def test_a_long_command_becomes_lines_that_a_shell_reads_as_one(hooks):
     assert len(lines) > 1
     assert max(map(len, lines)) <= hooks.COLUMNS + 2
     assert all(line.startswith("        ") for line in lines[1:])
-    assert shlex.split("\n".join(lines)) == shlex.split(command)
+    assert shlex.split("\n".join(lines).replace("\\\n", "")) == shlex.split(command)
     for kept in (f"    {command}  # all", f"    {command} \\", f"    {command} < a", f"{command}"):
         assert hooks.COMMAND.sub(hooks.folded, kept) == kept
 
