@@ -11,6 +11,7 @@ import json
 import math
 import re
 import tempfile
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ from delvm_tf.features.pooling import Parts, Windows
 from delvm_tf.features.whitening import PatchWhitening
 from delvm_tf.schema import Category, Number, Schema
 from delvm_tf.storage.ownership import DamagedModelError
+from delvm_tf.training.custom_objects import REGISTER, lambdas_in, unknown_error, warn_of_unknown
+from delvm_tf.training.objective_training import ObjectiveTraining
 
 RECORD, ARRAYS, FORMAT = "detector.json", "arrays.npz", 1
 _OWN = re.compile(r"detector\.json|arrays\.npz|model-\d+\.keras")
@@ -69,7 +72,8 @@ def files_of(detector: Any, beside: Mapping[str, str] | None = None) -> dict[str
         beside: digests of other files that are to lie in the same folder, by their paths in it.
 
     Raises:
-        NotSavableError: for parts that are neither models nor of a registered class.
+        NotSavableError: for parts that are neither models nor of a registered class, and for models
+            that hold a lambda.
     """
     import sklearn
 
@@ -269,9 +273,17 @@ class _Reader:
 
 
 def _model_file(model: keras.Model) -> bytes:
+    if lambdas_in(model):
+        raise NotSavableError(
+            f"{model.name} holds a lambda, so that the detector could not be loaded again; make it "
+            f"a named function with {REGISTER} above it, or export what the detector computes, "
+            f"dv.export_saved_model(detector, folder)"
+        )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.keras")
         model.save(path)
+        if not isinstance(model, ObjectiveTraining):  # which warns by itself
+            warn_of_unknown(model)
         return path.read_bytes()
 
 
@@ -279,7 +291,14 @@ def _model_of(content: bytes) -> keras.Model:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.keras")
         path.write_bytes(content)
-        return keras.saving.load_model(path)
+        try:
+            return keras.saving.load_model(path)
+        except (TypeError, ValueError):
+            with zipfile.ZipFile(path) as file:
+                config = json.loads(file.read("config.json"))
+            if error := unknown_error(config, "the model of the detector"):
+                raise error from None
+            raise
 
 
 def _text(record: Mapping[str, Any]) -> bytes:

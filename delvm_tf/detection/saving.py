@@ -1,10 +1,11 @@
 """Saving a fitted detector as a folder."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import keras
 from sklearn.utils.validation import check_is_fitted
 
 from delvm_tf.detection import content
@@ -37,7 +38,9 @@ def save(
     return folder
 
 
-def load_detector(path: str | os.PathLike[str]) -> Any:
+def load_detector(
+    path: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None = None
+) -> Any:
     """The detector that `AnomalyDetector.save` wrote: the same scores, threshold and p-values.
 
     Checksums prove the files whole. No pickles are read, and no code is run that a file names;
@@ -45,10 +48,13 @@ def load_detector(path: str | os.PathLike[str]) -> Any:
 
     Args:
         path: the folder.
+        custom_objects: classes and functions of its models that are not registered with Keras, by
+            name, as for `keras.saving.load_model`.
 
     Raises:
         FileNotFoundError: if there is none.
         DamagedModelError: if a file of it is missing or altered.
+        ValueError: names classes and functions that Keras does not know.
 
     Examples:
         >>> detector = dv.AnomalyDetector(model).fit(x)
@@ -60,7 +66,8 @@ def load_detector(path: str | os.PathLike[str]) -> Any:
     folder = local_path(path, "the path of the detector")
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is no folder; give what detector.save was given")
-    found = content.detector_of(_files(folder), str(folder))
+    with keras.saving.custom_object_scope(dict(custom_objects or {})):
+        found = content.detector_of(_files(folder), str(folder))
     if not isinstance(found, AnomalyDetector):
         raise DamagedModelError(f"{folder} holds a {type(found).__name__}, and no AnomalyDetector")
     return found

@@ -21,6 +21,7 @@ from delvm_tf.models.compiled import CompiledFunctions
 from delvm_tf.models.feature_maps import flatten_map
 from delvm_tf.normalization import InputNormalization
 from delvm_tf.objectives.objective import Objective
+from delvm_tf.training.custom_objects import unknown_error
 from delvm_tf.training.objective_training import ObjectiveTraining
 from delvm_tf.training.received import build_for, compare_names, require_adapted
 
@@ -323,7 +324,11 @@ class ReconstructionModel(ObjectiveTraining):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
-        """Make the model again from its configuration."""
+        """Make the model again from its configuration.
+
+        Raises:
+            ValueError: names the classes and functions that Keras does not know.
+        """
 
         def made(value: Any) -> Any:
             if isinstance(value, list):
@@ -332,7 +337,12 @@ class ReconstructionModel(ObjectiveTraining):
                 return keras.saving.deserialize_keras_object(value, custom_objects=custom_objects)
             return value
 
-        return cls(**{key: made(value) for key, value in config.items()})
+        try:
+            return cls(**{key: made(value) for key, value in config.items()})
+        except (TypeError, ValueError):
+            if error := unknown_error(config, cls.__name__):
+                raise error from None
+            raise
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from delvm_tf.metrics.ranking import RankingMetric
 from delvm_tf.objectives.objective import Objective
 from delvm_tf.storage.model_files import written
 from delvm_tf.training import fit_arguments, step
+from delvm_tf.training.custom_objects import unknown_error, warn_of_unknown
 from delvm_tf.training.divergence import RunHealth
 from delvm_tf.training.received import (
     Received,
@@ -132,8 +133,17 @@ class ObjectiveTraining(keras_private.Model):
             keras_private.compiled_metrics(self)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compile a loaded model as it was."""
-        arguments = keras.saving.deserialize_keras_object(config)
+        """Compile a loaded model as it was.
+
+        Raises:
+            ValueError: names what Keras does not know, such as a metric of a user's own.
+        """
+        try:
+            arguments = keras.saving.deserialize_keras_object(config)
+        except (TypeError, ValueError):
+            if error := unknown_error(config, f"what {self.name} was compiled with"):
+                raise error from None
+            raise
         self.compile(**arguments)
         self._build_optimizer()
 
@@ -342,7 +352,9 @@ class ObjectiveTraining(keras_private.Model):
     def save(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
         """Write the model as `keras.Model.save` does; of several workers the chief does.
 
-        On this machine `~` is expanded, and the file is written whole or not at all.
+        On this machine `~` is expanded, and the file is written whole or not at all. A warning
+        names classes and functions that are not registered with Keras, without which it cannot be
+        loaded.
 
         Raises:
             ValueError: for an `.h5` file, from which Keras cannot load such a model.
@@ -355,6 +367,7 @@ class ObjectiveTraining(keras_private.Model):
         if writes_files(self.distribute_strategy):
             with written(filepath, overwrite, ".keras") as (path, over):
                 super().save(path, overwrite=over, **kwargs)
+            warn_of_unknown(self)
 
     def save_weights(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
         """Write the weights as `save_weights` of Keras does; of several workers the chief does.

@@ -71,7 +71,8 @@ def _is_data(cell: str) -> bool:
 
 def _unclear(first: Line, options: TableOptions, path: Path) -> ContentsError:
     hint = ""
-    if len(first.cells) == 1 and options.decimal in first.cells[0]:  # "a,b" read with ';' and ','
+    other = options.decimal != options.separator
+    if other and len(first.cells) == 1 and options.decimal in first.cells[0]:  # "a,b" with ';', ','
         hint = (
             f"; or pass separator={options.decimal!r} with decimal='.' if that separates the cells"
         )

@@ -96,8 +96,10 @@ class Parser(NamedTuple):
         elif self.text.options.decimal == "," and "." in text:
             hint = "with decimal=',' write numbers without points, also between thousands"
         elif "," in text:
-            option = "" if self.text.options.separator == "," else ", or pass decimal=',',"
-            hint = f"write numbers with a decimal point{option} and without thousands separators"
+            hint = (
+                "write numbers with a decimal point, or pass decimal=',', and without thousands "
+                "separators"
+            )
         elif other := next((c for c in ";\t|" if c in text), None):
             hint = f"pass separator={other!r} if that separates the cells"
         return self._error(i, title, f"holds {text!r}, not a number; {hint}")

@@ -117,10 +117,12 @@ class CsvText(NamedTuple):
         """Why Arrow stopped, with the row and the line, which are sought from the start."""
         for row, line in enumerate(_lines(self.path, self.options), -int(self.header)):
             if len(line.cells) != self.width:
+                hint = "the file is damaged or has another format"
+                if self.width == 1 and self.options.separator == ",":
+                    hint = "if these are decimal commas, pass decimal=',' and separator=';'"
                 return ContentsError(
                     f"{self.path}: row {row} (line {line.number}) has {len(line.cells)} values, "
-                    f"expected {self.width} as in the first line; the file is damaged or has "
-                    f"another format"
+                    f"expected {self.width} as in the first line; {hint}"
                 )
         return ContentsError(
             f"{self.path} cannot be read ({error}); it is damaged or has another format"
@@ -137,8 +139,9 @@ def open_csv(path: Path, options: TableOptions) -> CsvText | None:
     first = next(lines, None)
     if first is None:
         return None
-    _check_separator(first, options, path)
-    return CsvText(path, options, first, next(lines, None))
+    second = next(lines, None)
+    _check_separator(first, second, options, path)
+    return CsvText(path, options, first, second)
 
 
 class _TextError(Exception):
@@ -250,13 +253,24 @@ def _may_be_missing(path: Path, line: int) -> ContentsError:
     )
 
 
-def _check_separator(first: Line, options: TableOptions, path: Path) -> None:
-    if len(first.cells) == 1:
-        for other in (";", "\t", "|", ",", ":", " "):
-            known = (options.separator, options.decimal)
-            if other not in known and other in first.cells[0].strip():
-                raise ContentsError(
-                    f"{path}: line {first.number} has no {options.separator!r} but {other!r}; pass "
-                    f"separator={other!r} if that separates the cells"
-                    + ("" if other != " " else ", else header= and names without blanks")
-                )
+def _check_separator(first: Line, second: Line | None, options: TableOptions, path: Path) -> None:
+    """Refuse lines that look as if another character separated their cells.
+
+    What stands in the first line alone is part of the name of the only column.
+    """
+    lines = [line for line in (first, second) if line is not None]
+    others: tuple[str, ...] = (";", "\t", "|", ",", ":", " ")
+    if len(first.cells) > 1:
+        # Unquoted decimal commas are taken for separators if they are told to be both.
+        if options.separator != options.decimal or any("," in c for n in lines for c in n.cells):
+            return
+        others = (";", "\t", "|")
+    for other in others:
+        known = (options.separator, options.decimal)
+        if other not in known and all(other in "".join(line.cells).strip() for line in lines):
+            has = "" if len(first.cells) > 1 else f"no {options.separator!r} but "
+            raise ContentsError(
+                f"{path}: line {first.number} has {has}{other!r}; pass separator={other!r} if that "
+                f"separates the cells"
+                + ("" if other != " " else ", else header= and names without blanks")
+            )

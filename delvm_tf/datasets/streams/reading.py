@@ -33,11 +33,12 @@ class TableOptions:
         header: whether the first line of a .csv file names the columns. By default the types of its
             cells decide, and ambiguous lines are refused.
         separator: the character between the cells of a .csv file.
-        decimal: the decimal mark of a .csv file, "." or ",".
+        decimal: the decimal mark of a .csv file, "." or ","; the latter also where commas separate
+            the cells, if numbers stand in quotes.
 
     Raises:
-        ValueError: for a separator that is not one character or also the decimal mark, another
-            decimal mark, invalid columns, or a column with two uses.
+        ValueError: for a separator that is not one character, another decimal mark, invalid
+            columns, or a column with two uses.
 
     Examples:
         >>> options = dv.datasets.streams.TableOptions(label="bad", drop=["id"], separator=";")
@@ -57,12 +58,8 @@ class TableOptions:
             raise ValueError(
                 f"separator must be one character of ASCII such as ';', got {self.separator!r}"
             )
-        if self.decimal not in (".", ",") or self.decimal == self.separator:
-            raise ValueError(
-                f"decimal must be '.' or ',' and differ from the separator, got {self.decimal!r} "
-                f"with separator={self.separator!r}; for decimal commas pass also separator=';' or "
-                f"what else stands between the cells, and if commas do, write numbers with points"
-            )
+        if self.decimal not in (".", ","):
+            raise ValueError(f"decimal must be '.' or ',', got {self.decimal!r}")
         for name in ("columns", "drop", "index"):
             if (given := getattr(self, name)) is not None:
                 object.__setattr__(self, name, _several(given))

@@ -219,7 +219,7 @@ class TableFiles:
                         where[name] = f"row {row} of {source.path} holds {cell!r}"
         for name, column in text.items():
             with self._refused.noted():
-                _check(name, column, where.get(name), self._options.separator)
+                _check(name, column, where.get(name))
                 found[name] = _merged(found.get(name), column.type, name, self._sources[0])
         return found
 
@@ -260,7 +260,8 @@ def open_table(
         header: whether the first line of a .csv file names the columns. By default the types of the
             cells in the first two lines decide, and ambiguous ones are refused.
         separator: the character between the cells of a .csv file.
-        decimal: the decimal mark of a .csv file, "." or ",".
+        decimal: the decimal mark of a .csv file, "." or ","; the latter also where commas separate
+            the cells, if numbers stand in quotes.
         kinds: of columns that shall not be settled, `number`, `boolean`, `date` or `text`, by name:
             `{"postcode": "text"}`.
 
@@ -318,12 +319,13 @@ def _merged(
     raise RefusedFileColumnsError([Refusal(name, reason, ("write all files alike",))])
 
 
-def _check(name: str, column: ColumnOfText, where: str | None, separator: str) -> None:
+def _check(name: str, column: ColumnOfText, where: str | None) -> None:
     if column.odd == "numbers":
         mark, other = (".", ",") if column.decimal == "." else (",", ".")
-        way = f"write numbers with {mark!r} and without separators of thousands"
-        if other != separator:
-            way = f"pass decimal={other!r} if that is the decimal mark, or {way}"
+        way = (
+            f"pass decimal={other!r} if that is the decimal mark, or write numbers with {mark!r} "
+            f"and without separators of thousands"
+        )
         raise RefusedFileColumnsError([
             Refusal(
                 name,

@@ -12,7 +12,7 @@ import polars as pl
 import pyarrow
 import pytest
 import tensorflow as tf
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pyarrow import csv as arrow_csv
 
@@ -343,6 +343,7 @@ WRITERS = {
     "pandas index": lambda c, p: pd.DataFrame(c).to_csv(p),
     "pandas BOM": lambda c, p: pd.DataFrame(c).to_csv(p, index=False, encoding="utf-8-sig"),
     "pandas comma": lambda c, p: pd.DataFrame(c).to_csv(p, index=False, sep=";", decimal=","),
+    "pandas commas": lambda c, p: pd.DataFrame(c).to_csv(p, index=False, decimal=","),
     "pandas ?": lambda c, p: pd.DataFrame(c).to_csv(p, index=False, na_rep="?"),
     "pandas CRLF": lambda c, p: pd.DataFrame(c).to_csv(p, index=False, lineterminator="\r\n"),
     "polars": lambda c, p: pl.DataFrame(c, strict=False).write_csv(p),
@@ -351,21 +352,44 @@ WRITERS = {
 }
 
 
+def as_text_says(columns, writer, path, separator):
+    """The table that a text says, which is another one where two tables have the same text."""
+    data = path.read_bytes()
+    if data.startswith(b"\xef\xbb\xbf") and writer != "pandas BOM":  # the mark of UTF-8
+        first, *others = columns
+        columns = {first[1:]: columns[first], **{name: columns[name] for name in others}}
+    if writer == "pandas comma" and separator == "," and len(columns) == 1 and "," in [*columns][0]:
+        names, *rows = [line.split(",") for line in data.decode("utf-8-sig").split("\n") if line]
+        columns = dict(zip(names, zip(*rows, strict=True), strict=True))  # one of "0,5", or two
+    return columns
+
+
 @pytest.mark.parametrize("writer", WRITERS)
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-@given(columns=frames(), separator=st.sampled_from([",", ";", "\t"]))
-def test_what_others_write_comes_back_equal_or_is_refused(writer, columns, separator, tmp_path):
+@given(
+    columns=frames(), separator=st.sampled_from([",", ";", "\t"]),
+    decimal=st.sampled_from([".", ","]),
+)  # fmt: skip
+@example(columns={":,<": [0.5, 1.25]}, separator=",", decimal=".")
+@example(columns={"a,b": [0.5, -2.0], "c": [1, 2]}, separator=",", decimal=",")
+@example(columns={"\ufeffa": [0.5, 1.25]}, separator=",", decimal=".")
+@example(columns={"heat in °C; inside": [5, 6]}, separator=",", decimal=".")
+def test_what_others_write_comes_back_equal_or_is_refused(
+    writer, columns, separator, decimal, tmp_path
+):
     path = tmp_path / "a.csv"
     try:
         WRITERS[writer](columns, path)
     except Exception:  # what they cannot write is no file
         return
     try:
-        x, _, names = table(path, separator=separator)
+        x, _, names = table(path, separator=separator, decimal=decimal)
     except ContentsError:
         return
+    columns = as_text_says(columns, writer, path, separator)
     if writer == "no names" and (names is not None or not len(x)):
-        assert any(isinstance(values[0], str) for values in columns.values())
+        strings = any(isinstance(values[0], str) for values in columns.values())
+        assert strings or (decimal == "," and not len(x))  # for which 0.5 is text
         return  # a first line of text is one of names
     expected = np.array([[float(v) for v in values] for values in columns.values()]).T
     assert x.shape == expected.shape
@@ -444,7 +468,7 @@ def test_decimal_commas_are_an_option(tmp_path):
     assert y.tolist() == [3, 4]
     with pytest.raises(ContentsError, match=r"holds '1,5', not a number; .*pass decimal=','"):
         stream(path, separator=";")
-    with pytest.raises(ContentsError, match="with a decimal point and without thousands"):
+    with pytest.raises(ContentsError, match=r"with a decimal point, or pass decimal=',', and with"):
         table(tmp_path / "b.csv", 'a,b\n"1,5",1\n')
     for wrong in ("1.234", "1.234,5", "1,234,567", "1e5.0"):
         with pytest.raises(ContentsError, match=rf"\(line 2\), column 0 \('a'\), holds '{wrong}'"):
@@ -452,9 +476,46 @@ def test_decimal_commas_are_an_option(tmp_path):
     x, _, names = table(path, "0,5;-1,5;1\n2,5;3;4\n", separator=";", decimal=",")
     assert (x.tolist(), names) == ([[0.5, -1.5, 1], [2.5, 3, 4]], None)
     assert table(path, "a\n1,5\n", separator=";", decimal=",")[0].tolist() == [[1.5]]
-    for options in ({"decimal": ","}, {"separator": ";", "decimal": "'"}):
-        with pytest.raises(ValueError, match=r"decimal must be .*pass also separator=';'"):
-            stream(path, **options)
+    with pytest.raises(ValueError, match=r"decimal must be '\.' or ',', got"):
+        stream(path, separator=";", decimal="'")
+
+
+def test_decimal_commas_in_quotes_where_commas_separate_the_cells(tmp_path):
+    path = tmp_path / "a.csv"
+    frame = pd.DataFrame({"a": [1.5, -2e-3, 3], "b, c": [2.75, 4, 1e9]})
+    frame.to_csv(path, decimal=",", index=False)
+    assert path.read_text().startswith('a,"b, c"\n"1,5","2,75"\n')
+    assert read(stream(path, decimal=",")).tolist() == pd.read_csv(path, decimal=",").values.tolist()
+    assert table(path, 'a\n"0,5"\n2\n', decimal=",")[0].tolist() == [[0.5], [2]]
+    for text in ("a;b\n1,5;2,5\n", "1,5;2,5\n3,5;4,5\n", "a, mm;b\n1,5;2\n"):
+        with pytest.raises(ContentsError, match=r"line 1 has .*';'; pass separator=';' if"):
+            table(path, text, decimal=",")
+    with pytest.raises(ContentsError, match=r"row 0 \(line 2\) has 4 values, expected 2"):
+        table(path, "a,b\n1,5,2,75\n", decimal=",")
+    x, _, names = table(path, '"a;b",c\n"1,5",2\n', decimal=",")
+    assert (x.tolist(), names) == ([[1.5, 2]], ("a;b", "c"))
+
+
+@pytest.mark.parametrize("name", ["heat in °C", "a;b", "time: s", "a\tb", "a|b", '"a,b"', "- -"])
+def test_the_only_column_may_have_any_name_if_its_first_row_has_no_other_separator(name, tmp_path):
+    x, _, names = table(tmp_path / "a.csv", f"{name}\n5\n6.5\n")
+    assert (x.tolist(), names) == ([[5], [6.5]], (name.strip('"'),))
+    for text in (f"{name}\n", f"{name}\n1{name.strip('ab')}2\n"):
+        if "," not in name:
+            with pytest.raises(ContentsError, match=r"line 1 has no ',' but '.*pass separator="):
+                table(tmp_path / "a.csv", text)
+
+
+def test_the_only_column_of_decimal_commas_needs_another_separator(tmp_path):
+    path = tmp_path / "a.csv"
+    with pytest.raises(ContentsError, match=r"2 values, expected 1 .*decimal=',' and separator=';'"):
+        table(path, "heat\n0,5\n1,25\n")
+    for name in ("heat", "heat, °C", ":,<"):
+        x, _, names = table(path, f"{name}\n0,5\n1,25\n", separator=";", decimal=",")
+        assert (x.tolist(), names) == ([[0.5], [1.25]], (name,))
+    # Nothing in the text tells these from two columns of integers.
+    x, _, names = table(path, ":,<\n0,5\n1,25\n")
+    assert (x.tolist(), names) == ([[0, 5], [1, 25]], (":", "<"))
 
 
 def test_gzip_is_read_as_it_is(tmp_path):
