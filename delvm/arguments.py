@@ -38,6 +38,30 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
+def absent(args: argparse.Namespace) -> str | None:
+    """What is wrong with a model or file that is not there; None if nothing is, or one must look.
+
+    It needs nothing of the library, whose import takes seconds. Patterns, and what may be no path
+    of this machine, are left to it.
+    """
+    model = getattr(args, "model", None)
+    if model is not None and _plain_path(str(model)) and not model.expanduser().is_dir():
+        return no_folder(model.expanduser())
+    for data in getattr(args, "data", ()):
+        if _plain_path(data) and not Path(data).expanduser().exists():
+            return f"no file fits {data}; there is no such file or folder"
+    return None
+
+
+def no_folder(model: Path) -> str:
+    """What to tell of a model whose folder is not there."""
+    return f"{model} is no folder; give one that delvm fit wrote"
+
+
+def _plain_path(text: str) -> bool:
+    return bool(text.strip()) and not re.search(r"[*?\[\\\0]|:/", text)
+
+
 def new_parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
     parser = argparse.ArgumentParser(

@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 
-from delvm.arguments import parse
+from delvm.arguments import absent, parse
 
 DONE, FAILED, INTERRUPTED, TERMINATED = 0, 1, 130, 143
 
@@ -26,6 +26,8 @@ def main(arguments: list[str] | None = None) -> int:
         SystemExit: with status 2 after wrong usage, 0 after help.
     """
     args = parse(arguments)
+    if problem := absent(args):  # which would take seconds to be told below
+        return _said(f"error: {problem}", FAILED)
     try:
         import delvm.quiet  # noqa: F401  starts TensorFlow, before anything else imports it
 

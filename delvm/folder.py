@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from delvm.arguments import no_folder
 from delvm_tf.detection import content
 from delvm_tf.serving import ModelCard, model_card
 from delvm_tf.serving.saved import folder_of
@@ -55,5 +56,5 @@ def existing(model: Path) -> Path:
     """The folder of a model, or an error."""
     model = local_path(model, "the folder of the model")
     if not model.is_dir():
-        raise FileNotFoundError(f"{model} is no folder; give one that delvm fit wrote")
+        raise FileNotFoundError(no_folder(model))
     return model

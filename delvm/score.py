@@ -3,10 +3,9 @@
 import argparse
 from typing import Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from delvm.arguments import table_options
 from delvm.folder import served_folder, summary_of
+from delvm.progress import FilesProgress
 from delvm.talk import Talk
 from delvm_tf.datasets.archive import ContentsError
 from delvm_tf.datasets.streams import TableOptions
@@ -27,14 +26,12 @@ def run(args: argparse.Namespace, talk: Talk) -> dict[str, Any]:
     _, reader = files_of(args.data[0])
     served = ServedModel(model)
     usual = _usual_reading(served.card) if reader in TABLES else {}
-    columns = (TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=talk.errors) as bar:
-        task = bar.add_task("files", total=None)
+    with FilesProgress(talk.errors) as progress:
         try:
             summary = score_files(
                 served, args.data[0], args.output, args.batch_size, args.features,
-                args.skip_damaged, lambda n, total: bar.update(task, completed=n, total=total),
-                table_options(args, **usual), args.explain, args.p_values, args.threshold,
+                args.skip_damaged, progress.tell, table_options(args, **usual), args.explain,
+                args.p_values, args.threshold,
             )  # fmt: skip
         except ContentsError as error:
             raise ContentsError(f"{error}{_remembered(args, usual)}") from error

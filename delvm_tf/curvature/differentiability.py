@@ -2,7 +2,7 @@
 
 The gradient in the weights of an objective of ∇E goes through the gradient of each layer.
 TensorFlow takes some of these for constants, such as that of `tf.image.resize`, and computes others
-wrongly.
+wrongly. Of activations with kinks the second derivatives lack what is in the kinks.
 """
 
 import re
@@ -20,6 +20,7 @@ _GRADIENT = re.compile(r"Grad(V\d+|Image|WithArgmax)?$|Backprop")
 # What was found to be differentiable, by the object and the state of its layers.
 _SOUND: WeakKeyDictionary[Any, set[Any]] = WeakKeyDictionary()
 _MAX_POOLING = {"MaxPoolGrad", "MaxPoolGradV2", "MaxPool3DGrad"}
+_KINKS = {"Relu", "Relu6", "LeakyRelu", "Selu", "MaxPool", "MaxPoolV2", "MaxPool3D"}
 
 
 @tf.autograph.experimental.do_not_convert
@@ -34,6 +35,19 @@ def graph_nodes(function: Callable[..., Any], specs: Sequence[tf.TensorSpec]) ->
     with ThreadPoolExecutor(1) as thread:
         graph = thread.submit(trace).result()
     return [*graph.node, *(node for f in graph.library.function for node in f.node_def)]
+
+
+def first_kink(function: Callable[..., Any], specs: Sequence[tf.TensorSpec]) -> str | None:
+    """The name of an operation whose slope jumps, such as ReLU; None if there is none.
+
+    Cost: tracing the function.
+
+    Args:
+        function: of tensors.
+        specs: shapes and types of the tensors.
+    """
+    names = (node.name for node in graph_nodes(function, specs) if node.op in _KINKS)
+    return next(names, None)
 
 
 def require_differentiable(

@@ -32,7 +32,7 @@ from delvm_tf.features.pooling import Parts, Windows
 from delvm_tf.features.whitening import PatchWhitening
 from delvm_tf.schema import Category, Number, Schema
 from delvm_tf.storage.ownership import DamagedModelError
-from delvm_tf.training.custom_objects import REGISTER, lambdas_in, unknown_error, warn_of_unknown
+from delvm_tf.training.custom_objects import REGISTER, lambdas_in, loading_error, warn_of_unknown
 from delvm_tf.training.objective_training import ObjectiveTraining
 
 RECORD, ARRAYS, FORMAT = "detector.json", "arrays.npz", 1
@@ -293,11 +293,11 @@ def _model_of(content: bytes) -> keras.Model:
         path.write_bytes(content)
         try:
             return keras.saving.load_model(path)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError) as error:
             with zipfile.ZipFile(path) as file:
                 config = json.loads(file.read("config.json"))
-            if error := unknown_error(config, "the model of the detector"):
-                raise error from None
+            if told := loading_error(config, "the model of the detector", error):
+                raise told from None
             raise
 
 

@@ -1,6 +1,8 @@
 """Copies of a model: as it is, and as it was before training."""
 
 import copy
+from itertools import chain
+from types import FunctionType
 from typing import Any
 
 import keras
@@ -16,7 +18,7 @@ def full_copy(model: Any) -> Any:
     """A model of its own with the same weights and the same state of the optimizer."""
     if not isinstance(model, keras.Model):
         return copy.deepcopy(model)
-    with keras.saving.CustomObjectScope(_classes(model)), model.distribute_strategy.scope():
+    with keras.saving.CustomObjectScope(_own_objects(model)), model.distribute_strategy.scope():
         return copy.deepcopy(model)
 
 
@@ -49,7 +51,7 @@ def _from_configuration(model: Any) -> Any:
             f"with random weights that are never trained; go on from the weights they have "
             f"(warm_start=True), or set trainable=True"
         )
-    with keras.saving.CustomObjectScope(_classes(model)), model.distribute_strategy.scope():
+    with keras.saving.CustomObjectScope(_own_objects(model)), model.distribute_strategy.scope():
         fresh = type(model).from_config(_unbuilt(model.get_config()))
         compiled = model.get_compile_config() if model.compiled else None
         if compiled is not None:
@@ -59,9 +61,21 @@ def _from_configuration(model: Any) -> Any:
     return fresh
 
 
-def _classes(model: Any) -> dict[str, type]:
-    """The classes of all layers by name, for those that are not registered with Keras."""
-    return {type(layer).__name__: type(layer) for layer in all_layers(model)}
+def _own_objects(model: Any) -> dict[str, Any]:
+    """Classes and functions in a model that are not registered with Keras, by name.
+
+    They are those of layers, objective, optimizer and metrics, and of what these hold themselves,
+    such as activations, initialisers and schedules.
+    """
+    found: dict[str, Any] = {}
+    for part in (*all_layers(model), getattr(model, "optimizer", None), *model.metrics):
+        held = [part, *getattr(part, "__dict__", {}).values()]
+        for each in chain(held, *(value for value in held if isinstance(value, list | tuple))):
+            own = each if isinstance(each, FunctionType) else type(each)
+            known = str(own.__module__).partition(".")[0] in ("keras", "builtins")
+            if not known and (own is each or hasattr(own, "from_config")):
+                found.setdefault(own.__name__, own)
+    return found
 
 
 def _unbuilt(config: Any) -> Any:

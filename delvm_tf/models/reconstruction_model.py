@@ -21,7 +21,7 @@ from delvm_tf.models.compiled import CompiledFunctions
 from delvm_tf.models.feature_maps import flatten_map
 from delvm_tf.normalization import InputNormalization
 from delvm_tf.objectives.objective import Objective
-from delvm_tf.training.custom_objects import unknown_error
+from delvm_tf.training.custom_objects import loading_error
 from delvm_tf.training.objective_training import ObjectiveTraining
 from delvm_tf.training.received import build_for, compare_names, require_adapted
 
@@ -339,9 +339,9 @@ class ReconstructionModel(ObjectiveTraining):
 
         try:
             return cls(**{key: made(value) for key, value in config.items()})
-        except (TypeError, ValueError):
-            if error := unknown_error(config, cls.__name__):
-                raise error from None
+        except (TypeError, ValueError) as error:
+            if told := loading_error(config, cls.__name__, error):
+                raise told from None
             raise
 
 

@@ -106,7 +106,8 @@ def score_files(
         features: write the features too; Parquet only.
         skip_damaged: go on after files that cannot be read or do not fit, instead of stopping;
             rows before the damage are kept.
-        progress: is told how many files of how many are done.
+        progress: is told how many files of how many are done, for the first time when some rows
+            are scored, so that what makes no sense is refused before.
         table: what the columns of .csv and .parquet mean, if the names do not settle it.
         explain: how many columns to tell for each row, those that raise its score most: `reason_1`,
             `contribution_1`, `expected_1` and so on; see `reasons`. The model must have been
@@ -156,13 +157,16 @@ def score_files(
     with made_folder(output.parent):
         folder = _folder_of(output, served, files, written, skip_damaged, asdict(table))
         try:
+            done = 0
             for number, part in enumerate(parts):
                 if not (folder / f"{number}.json").exists():
                     found = _Found({}, [])
                     rows = _rows(served, part, reader, table, skip_damaged, found)
-                    _write(_scored(served, rows, written), folder / f"{number}.parquet")
+                    tables = _told(_scored(served, rows, written), progress, done, len(files))
+                    _write(tables, folder / f"{number}.parquet")
                     write_json(folder / f"{number}.json", found._asdict())
-                progress(sum(map(len, parts[: number + 1])), len(files))
+                done += len(part)
+                progress(done, len(files))
             summary = _joined(served, folder, len(parts), output)
         except BaseException:
             if not (folder / "0.json").exists():  # there is nothing to go on with
@@ -248,6 +252,15 @@ def _scored(
     """Tables of the scores of some rows, a batch of them at a time, in the order of the rows."""
     batches = _batches(rows, written.batch_size)
     return computed_ahead(lambda held: _table(served, held, written), batches)
+
+
+def _told(
+    tables: Iterator[dict[str, Any]], progress: Callable[[int, int], None], done: int, files: int
+) -> Iterator[dict[str, Any]]:
+    """The same tables; that work goes on is told with each."""
+    for table in tables:
+        progress(done, files)
+        yield table
 
 
 def _batches(

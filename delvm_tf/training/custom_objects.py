@@ -17,6 +17,7 @@ from delvm_tf.keras_private import all_layers
 REGISTER = "@keras.saving.register_keras_serializable()"
 LAMBDA = "a lambda, which Keras does not load, for it could run any code"
 _LIBRARIES = ("keras", "delvm_tf")
+_CAUSE = "Exception encountered: "  # after which Keras says what went wrong, below a page
 
 
 class Unknown(NamedTuple):
@@ -73,14 +74,15 @@ def warn_of_unknown(model: keras.Model) -> None:
             )
 
 
-def unknown_error(config: Any, what: str) -> ValueError | None:
-    """The error of a configuration that could not be loaded, if unknown parts are the reason.
+def loading_error(config: Any, what: str, error: Exception) -> ValueError | None:
+    """What to tell in place of a page of Keras; None if that is not one.
 
-    It is a ValueError because Keras adds pages of its own to a TypeError.
+    It is a ValueError, because Keras adds pages of its own to a TypeError.
 
     Args:
         config: that failed.
         what: is loaded.
+        error: of Keras.
     """
     unknown = unknown_in(config)
     named = [each for each in unknown if each.kind != "lambda"]
@@ -93,10 +95,11 @@ def unknown_error(config: Any, what: str) -> ValueError | None:
         )
     if unknown:
         return ValueError(
-            f"{what} cannot be loaded: it holds {LAMBDA}; save it with a named function that is "
-            f"registered, {REGISTER}, or load it with safe_mode=False if you trust who wrote it"
+            f"{what} cannot be loaded: it holds {LAMBDA}; save it with a named function with "
+            f"{REGISTER} above it, or load its weights alone into a model made anew, load_weights"
         )
-    return None
+    _, found, cause = str(error).rpartition(_CAUSE)
+    return ValueError(f"{what} cannot be loaded: {cause}") if found else None
 
 
 def _configuration(model: keras.Model) -> Any:
@@ -111,11 +114,18 @@ def _nodes(config: Any) -> Iterator[dict[str, Any]]:
     if isinstance(config, dict):
         if "class_name" in config and "config" in config:
             yield config
+        elif config.keys() == {"value"} and _is_code(config["value"]):
+            yield {"class_name": "__lambda__", "config": config}
         for value in config.values():
             yield from _nodes(value)
     elif isinstance(config, list | tuple):
         for value in config:
             yield from _nodes(value)
+
+
+def _is_code(value: Any) -> bool:
+    """Whether this is a lambda as Keras writes one that is an activation: code and two more."""
+    return isinstance(value, list | tuple) and len(value) == 3 and isinstance(value[0], str)
 
 
 def _unknown(node: dict[str, Any]) -> Unknown | None:

@@ -17,7 +17,7 @@ from delvm_tf.metrics.ranking import RankingMetric
 from delvm_tf.objectives.objective import Objective
 from delvm_tf.storage.model_files import written
 from delvm_tf.training import fit_arguments, step
-from delvm_tf.training.custom_objects import unknown_error, warn_of_unknown
+from delvm_tf.training.custom_objects import loading_error, warn_of_unknown
 from delvm_tf.training.divergence import RunHealth
 from delvm_tf.training.received import (
     Received,
@@ -140,9 +140,9 @@ class ObjectiveTraining(keras_private.Model):
         """
         try:
             arguments = keras.saving.deserialize_keras_object(config)
-        except (TypeError, ValueError):
-            if error := unknown_error(config, f"what {self.name} was compiled with"):
-                raise error from None
+        except (TypeError, ValueError) as error:
+            if told := loading_error(config, f"what {self.name} was compiled with", error):
+                raise told from None
             raise
         self.compile(**arguments)
         self._build_optimizer()

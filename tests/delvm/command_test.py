@@ -14,6 +14,7 @@ import tensorflow as tf
 
 import delvm_tf as dv
 from delvm import command
+from delvm.arguments import absent, parse
 from delvm.errors import as_options, message_of
 
 ROOT = Path(__file__).parents[2]
@@ -72,6 +73,46 @@ def test_wrong_usage_is_told_with_status_2(arguments, message, delvm):
     assert done.stdout == ""
 
 
+ABSENT = [
+    ("info", "nowhere"),
+    ("export", "nowhere", "-o", "served"),
+    ("score", "nowhere", "a.csv", "-o", "s.csv"),
+    ("fit", "nowhere.csv", "-o", "m"),
+]
+
+
+@pytest.mark.parametrize("arguments", [*ABSENT, ("fit", "a.csv")])
+def test_what_is_not_there_is_told_without_tensorflow(arguments, tmp_path):
+    code = (
+        "import sys, contextlib; from delvm.command import main\n"
+        f"with contextlib.suppress(SystemExit): main({[*arguments]!r})\n"
+        "print(*sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert "error: " in done.stderr
+    loaded = {name.partition(".")[0] for name in done.stdout.split()}
+    assert not loaded & {"tensorflow", "keras", "numpy", "delvm_tf", "rich", "sklearn"}
+
+
+@pytest.mark.parametrize("arguments", ABSENT)
+def test_it_is_told_as_the_library_would(arguments, delvm, monkeypatch):
+    at_once = delvm(*arguments)
+    assert at_once.returncode == 1
+    monkeypatch.setattr(command, "absent", lambda args: None)
+    assert delvm(*arguments).stderr == at_once.stderr
+
+
+def test_patterns_and_addresses_are_left_to_the_library():
+    for text in ("new/*.csv", "gs://a/b", "C:\\a", " ", "a[1].csv"):
+        given = parse(["fit", text, "-o", "m"])
+        assert absent(given) is None
+    assert absent(parse(["score", "gs://a/b", "*.csv", "-o", "s.csv"])) is None
+    assert absent(parse(["info", "."])) is None
+
+
 @pytest.mark.parametrize("arguments", [("--quiet",), ("--json",), ()])
 def test_errors_are_one_line_on_the_standard_error(arguments, delvm):
     done = delvm("info", "nowhere", *arguments)
@@ -83,7 +124,7 @@ def test_errors_are_one_line_on_the_standard_error(arguments, delvm):
 def test_a_fault_of_the_program_is_not_hidden(delvm, monkeypatch):
     monkeypatch.setattr(delvm_info(), "run", lambda args, talk: 1 // 0)
     with pytest.raises(ZeroDivisionError):
-        delvm("info", "nowhere")
+        delvm("info", ".")
 
 
 def delvm_info():

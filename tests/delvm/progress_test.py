@@ -1,11 +1,12 @@
 import io
 
 import numpy as np
+import pytest
 from rich.console import Console
 
 import delvm_tf as dv
 from delvm import progress as progress_module
-from delvm.progress import TrainingProgress
+from delvm.progress import FilesProgress, TrainingProgress
 
 
 def trained():
@@ -33,3 +34,24 @@ def test_a_log_of_a_long_training_is_not_silent(monkeypatch):
     for epoch, line in enumerate(lines[:3]):
         assert line.startswith(f"ours {epoch + 1}/3 epochs, loss {loss[epoch]:.4g}, ")
     assert len(lines) == 4
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+@pytest.mark.parametrize("kind", [TrainingProgress, FilesProgress])
+def test_nothing_is_shown_before_work_begins(kind, terminal):
+    console = Console(width=100, file=io.StringIO(), force_terminal=terminal)
+    with pytest.raises(ValueError, match="no such column"), kind(console) as progress:
+        if kind is TrainingProgress:
+            progress.callback("ours")
+        raise ValueError("no such column")
+    assert console.file.getvalue() == ""
+
+
+def test_files_are_counted_from_the_first_rows_on():
+    console = Console(width=100, file=io.StringIO())
+    with FilesProgress(console) as progress:
+        progress.tell(0, 3)
+        progress.tell(3, 3)
+    (line,) = console.file.getvalue().strip().splitlines()
+    assert line.startswith("scoring ")
+    assert "3/3" in line

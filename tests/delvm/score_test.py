@@ -99,6 +99,31 @@ def test_a_detector_that_is_not_served_says_what_to_do(delvm, tmp_path):
     assert "delvm export detector -o saved_models/mine" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("content", "more"),
+    [
+        ("Maschine,Druck\nA1,1\n", ()),
+        ("Maschine;Druck;Temperatur (°C)\nA1;1,5;2,5\nA1;x;2,5\n", ()),
+        ("Maschine;Druck;Temperatur (°C)\nA1;1,5;2,5\n", ("--threshold", "nan")),
+        ("Maschine;Druck;Temperatur (°C)\nA1;1,5;2,5\n", ("--label", "lost")),
+    ],
+)
+def test_no_bar_is_shown_before_an_error_of_the_input(delvm, fitted, tmp_path, content, more):
+    (tmp_path / "a.csv").write_text(content, encoding="utf-8")
+    done = delvm("score", fitted / "model", "a.csv", "-o", "s.csv", *more)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+
+
+def test_no_bar_is_shown_before_an_error_of_fit(delvm, fitted, tmp_path):
+    (tmp_path / "a.csv").write_text("a,b\n1,2\n")  # too few rows
+    done = delvm("fit", "a.csv", "-o", "m")
+    assert done.returncode == 1
+    assert [line for line in done.stderr.splitlines() if line and "note: " not in line][0].startswith(
+        "error: "
+    )
+
+
 def test_images_for_a_model_of_tables_are_called_so(delvm, fitted, tmp_path):
     image = tf.io.encode_png(np.zeros((9, 9, 1), np.uint8)).numpy()
     (tmp_path / "a.png").write_bytes(image)

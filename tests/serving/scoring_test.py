@@ -147,12 +147,27 @@ def test_an_interrupted_run_goes_on_with_what_is_missing(rows, tmp_path, monkeyp
     assert output.read_bytes() == (tmp_path / "whole.parquet").read_bytes()
 
 
+def test_progress_begins_when_rows_are_scored(rows, tmp_path, monkeypatch):
+    _, x, served = rows
+    pattern = str(tmp_path / write_npz(tmp_path, x, None))
+    monkeypatch.setattr(scoring, "_PART_FILES", 2)
+    told = []
+    score_files(served, pattern, tmp_path / "s.parquet", progress=lambda *n: told.append(n))
+    assert told == [(0, 3), (2, 3), (2, 3), (3, 3)]
+    np.savez(tmp_path / "0.npz", x=x[:, :2])
+    told.clear()
+    with pytest.raises(ContentsError, match=r"0\.npz"):
+        score_files(served, pattern, tmp_path / "t.parquet", progress=lambda *n: told.append(n))
+    assert told == []
+
+
 def test_another_input_begins_anew(rows, tmp_path, monkeypatch):
     _, x, served = rows
     pattern = str(tmp_path / write_npz(tmp_path, x, None))
 
     def stop(done, all):
-        raise KeyboardInterrupt
+        if done:
+            raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         score_files(served, pattern, tmp_path / "s.parquet", progress=stop)

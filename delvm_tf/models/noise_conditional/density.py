@@ -41,6 +41,10 @@ class DensityDELVM(NoiseConditionalEnergyModel):
     values have no density, and log p_σ → ∞ as σ → 0. What training leaves is seen only where
     densities are known: see the documentation of objectives.
 
+    Kinks, such as those of ReLU, make no density wrong: training takes first derivatives alone, and
+    U is the integral of these. But then ∇U jumps, which fits a smooth density less well, and
+    `flow_log_density`, which takes second derivatives, is wrong.
+
     Args:
         network: any Keras model of [x, log σ] whose output is flat, or has the positions of x;
             smooth activations, `dv.networks.level_ffnn((128, 128, 128), "silu", "he_normal")`.

@@ -401,7 +401,8 @@ class NoiseConditionalEnergyModel(EnergyModel):
         from the smallest level up to the largest along the flow of x, which ends at x₁; in nats and
         raw units, as `DensityDELVM.log_density`, which needs no flow. Steps are Heun's. Source:
         Song et al. (2021), section 4.3. Cost of a step: two traces of a Hessian, of as many
-        products as there are probes.
+        products as there are probes. The network needs smooth activations: second derivatives
+        leave out kinks, such as those of ReLU, and a warning says so.
 
         Args:
             x: data in raw units.

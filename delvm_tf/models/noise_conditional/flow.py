@@ -9,17 +9,19 @@ import numpy as np
 import tensorflow as tf
 
 from delvm_tf import noise
+from delvm_tf.curvature.differentiability import first_kink
 from delvm_tf.curvature.probes import Basis
 from delvm_tf.curvature.probing import quadratic_forms
 from delvm_tf.curvature.sums import beside, sum_per_example
 from delvm_tf.inputs import batches as inputs
 from delvm_tf.inputs.columns import names_of
+from delvm_tf.inputs.notices import warn
 from delvm_tf.models.noise_conditional.rows import by_rows, new_seed
 from delvm_tf.models.reconstruction_model import FunctionOfModel
 from delvm_tf.samplers.levels.probability_flow import ProbabilityFlow
 from delvm_tf.samplers.levels.schedule import log_level
 from delvm_tf.samplers.sampler import positive_integer
-from delvm_tf.training.received import compare_names
+from delvm_tf.training.received import compare_names, require_ready
 
 RHO = 7.0
 PROBES_AT_ONCE = 64
@@ -199,9 +201,26 @@ def flow_log_density(
     positive_integer("steps", steps)
     if probes is not None:
         positive_integer("probes", probes)
+    require_ready(model, "flow_log_density")
+    _warn_of_kinks(model)
     function = FlowDensity(model, steps, probes)
 
     def finish(density: tf.Tensor, _: Any) -> tf.Tensor:
         return density + tf.cast(model.normalization.log_determinant(), density.dtype)
 
     return by_rows("flow_log_density", function, x, batch_size, new_seed(seed), finish=finish)
+
+
+def _warn_of_kinks(model: Any) -> None:
+    """Where slopes jump, traces of the Hessian lack what is in the jumps, so the integral does."""
+    dtype = model.normalization.result_dtype
+    specs = [
+        tf.TensorSpec((None, *model.input_shape_or_none), dtype), tf.TensorSpec((None,), dtype)
+    ]  # fmt: skip
+    if kink := first_kink(model.normalized_energy, specs):
+        warn(
+            f"flow_log_density integrates second derivatives, which leave out the kinks of the "
+            f"network ({kink}), so its densities are wrong; train a network with smooth "
+            f"activations such as 'silu'"
+            + (", or use log_density" if hasattr(model, "log_density") else "")
+        )

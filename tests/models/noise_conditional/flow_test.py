@@ -1,5 +1,7 @@
 """The flow both ways, against densities that are known."""
 
+import warnings
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -137,3 +139,57 @@ def test_bad_arguments_are_refused(call, message):
     model = gaussian()
     with pytest.raises(ValueError, match=message):
         call(model, model.draw(3))
+
+
+def of_activation(activation):
+    network = dv.networks.level_ffnn((8, 8), activation, seed=0)
+    model = dv.DensityDELVM(network, normalization="zscore")
+    model.adapt(np.random.default_rng(0).normal(size=(50, 2)))
+    return model
+
+
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "relu6", "selu"])
+def test_kinks_are_told_of_where_second_derivatives_are_integrated(activation):
+    model = of_activation(activation)
+    x = np.zeros((2, 2), "float32")
+    with pytest.warns(UserWarning, match=r"leave out the kinks .* or use log_density$") as told:
+        model.flow_log_density(x, steps=1)
+    assert [each.filename for each in told] == [__file__]
+    plain = dv.NoiseConditionalDELVM(
+        dv.networks.level_ffnn((8,), activation), normalization="none"
+    )
+    plain.build((None, 2))
+    with pytest.warns(UserWarning, match="smooth activations such as 'silu'$"):
+        plain.flow_log_density(x, steps=1)
+
+
+@pytest.mark.parametrize("activation", ["silu", "softplus", "gelu", "tanh"])
+def test_smooth_activations_pass_in_silence(activation):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        of_activation(activation).flow_log_density(np.zeros((2, 2), "float32"), steps=1)
+
+
+@pytest.mark.parametrize(("activation", "right"), [("silu", True), ("relu", False)])
+def test_a_density_of_kinks_is_the_integral_of_its_score_and_not_of_its_trace(activation, right):
+    """At one level U is the integral of ∇U; the slope of ∇U is not that of a network with kinks."""
+    model = of_activation(activation)
+    for weight in model.trainable_variables:
+        weight.assign(weight + 0.5 * np.random.default_rng(1).normal(size=weight.shape))
+    t = np.linspace(-2, 2, 4001, dtype="float32")
+    line = tf.constant(np.stack([t, 0.3 * t], axis=1))
+    level = tf.constant(0.0)
+    direction = np.array([1.0, 0.3])
+    with tf.GradientTape() as tape:
+        tape.watch(line)
+        energy, gradient, _ = model.normalized_energy_and_derivatives(line, level)
+        slope = tf.reduce_sum(gradient * tf.constant(direction, "float32"), axis=1)
+    bend = (tape.gradient(slope, line).numpy() * direction).sum(axis=1)
+    energy, slope = (each.numpy().astype("float64") for each in (energy, slope))
+
+    def integral(values):
+        return np.sum((values[1:] + values[:-1]) / 2) * (t[1] - t[0])
+
+    np.testing.assert_allclose(integral(slope), energy[-1] - energy[0], rtol=1e-3, atol=1e-2)
+    gap = abs(integral(bend) - (slope[-1] - slope[0]))
+    assert (gap < 0.01) == right
