@@ -40,10 +40,9 @@ def test_a_log_of_a_long_training_is_not_silent(monkeypatch):
 @pytest.mark.parametrize("kind", [TrainingProgress, FilesProgress])
 def test_nothing_is_shown_before_work_begins(kind, terminal):
     console = Console(width=100, file=io.StringIO(), force_terminal=terminal)
-    with pytest.raises(ValueError, match="no such column"), kind(console) as progress:
+    with kind(console) as progress:
         if kind is TrainingProgress:
             progress.callback("ours")
-        raise ValueError("no such column")
     assert console.file.getvalue() == ""
 
 

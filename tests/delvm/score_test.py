@@ -119,9 +119,8 @@ def test_no_bar_is_shown_before_an_error_of_fit(delvm, fitted, tmp_path):
     (tmp_path / "a.csv").write_text("a,b\n1,2\n")  # too few rows
     done = delvm("fit", "a.csv", "-o", "m")
     assert done.returncode == 1
-    assert [line for line in done.stderr.splitlines() if line and "note: " not in line][0].startswith(
-        "error: "
-    )
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("note: ")]
+    assert lines[0].startswith("error: ")
 
 
 def test_images_for_a_model_of_tables_are_called_so(delvm, fitted, tmp_path):

@@ -118,7 +118,10 @@ PARTS = {
     "initialiser": (Units, lambda: model_of(dense(kernel_initializer=Units()))),
     "function to initialise": (ones, lambda: model_of(dense(kernel_initializer=ones))),
     "constraint": (Halves, lambda: model_of(dense(kernel_constraint=Halves()))),
-    "function of a layer": (gated, lambda: model_of(keras.Sequential([keras.layers.Lambda(gated)]))),
+    "function of a layer": (
+        gated,
+        lambda: model_of(keras.Sequential([keras.layers.Lambda(gated)])),
+    ),
     "objective": (Denoising, lambda: model_of(dense(), Denoising())),
     "optimizer": (Descent, lambda: model_of(dense(), optimizer=Descent())),
     "metric": (Largest, lambda: model_of(dense(), metrics=[Largest()])),
@@ -222,7 +225,7 @@ def test_lambdas_are_told_apart(network, tmp_path):
     model = model_of(network())
     with told("holds a lambda, .* make it a named function with @keras"):
         model.save(tmp_path / "m.keras")
-    with pytest.raises(ValueError, match="holds a lambda, .* its weights alone") as error:
+    with pytest.raises(ValueError, match=r"holds a lambda, .* its weights alone") as error:
         keras.saving.load_model(tmp_path / "m.keras")
     assert len(str(error.value)) < 300
     again = model_of(network())
@@ -258,7 +261,7 @@ def test_detectors_say_the_same(tmp_path):
     detector = dv.AnomalyDetector(model, contamination=0.3, epochs=1).fit(X)
     with told(r"mine\S* is saved, but .* the class Mixing of"):
         folder = detector.save(tmp_path / "detector")
-    with pytest.raises(ValueError, match="model of the detector cannot|DELVM cannot") as error:
+    with pytest.raises(ValueError, match=r"detector cannot|DELVM cannot") as error:
         dv.load_detector(folder)
     assert str(error.value).endswith("load it with custom_objects={'Mixing': Mixing}")
     again = dv.load_detector(folder, custom_objects={"Mixing": Mixing})

@@ -155,9 +155,7 @@ def test_kinks_are_told_of_where_second_derivatives_are_integrated(activation):
     with pytest.warns(UserWarning, match=r"leave out the kinks .* or use log_density$") as told:
         model.flow_log_density(x, steps=1)
     assert [each.filename for each in told] == [__file__]
-    plain = dv.NoiseConditionalDELVM(
-        dv.networks.level_ffnn((8,), activation), normalization="none"
-    )
+    plain = dv.NoiseConditionalDELVM(dv.networks.level_ffnn((8,), activation), normalization="none")
     plain.build((None, 2))
     with pytest.warns(UserWarning, match="smooth activations such as 'silu'$"):
         plain.flow_log_density(x, steps=1)
