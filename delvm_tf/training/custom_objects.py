@@ -52,7 +52,8 @@ def lambdas_in(model: keras.Model) -> bool:
 
 def warn_of_unknown(model: keras.Model) -> None:
     """Warn that what is about to be saved cannot be loaded by itself, and say what to do."""
-    unknown = unknown_in(_configuration(model))
+    config = _configuration(model)
+    unknown = unknown_in(config)
     named = [each for each in unknown if each.kind != "lambda"]
     if named:
         warn(
@@ -65,8 +66,9 @@ def warn_of_unknown(model: keras.Model) -> None:
             f"{model.name} is saved, but holds {LAMBDA}; make it a named function with {REGISTER} "
             f"above it, and save again"
         )
+    written = {node["class_name"] for node in _nodes(config)}  # not what layers make themselves
     for layer in {type(each): each for each in all_layers(model)}.values():
-        if refused := _refused(layer):
+        if type(layer).__name__ in written and (refused := _refused(layer)):
             warn(
                 f"{model.name} is saved, but {type(layer).__name__} cannot be made again from its "
                 f"configuration, for its __init__ does not fit ({refused}); let it take **kwargs, "

@@ -105,7 +105,6 @@ def test_a_detector_that_is_not_served_says_what_to_do(delvm, tmp_path):
         ("Maschine,Druck\nA1,1\n", ()),
         ("Maschine;Druck;Temperatur (°C)\nA1;1,5;2,5\nA1;x;2,5\n", ()),
         ("Maschine;Druck;Temperatur (°C)\nA1;1,5;2,5\n", ("--threshold", "nan")),
-        ("Maschine;Druck;Temperatur (°C)\nA1;1,5;2,5\n", ("--label", "lost")),
     ],
 )
 def test_no_bar_is_shown_before_an_error_of_the_input(delvm, fitted, tmp_path, content, more):

@@ -240,6 +240,29 @@ def test_a_class_that_does_not_take_its_configuration(tmp_path):
     assert len(str(error.value)) < 200
 
 
+class Holding(keras.layers.Layer):
+    """One that makes its parts itself, which therefore need no configuration."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.part = Closed(3)
+
+    def build(self, input_shape):
+        self.part.build(input_shape)
+
+    def call(self, x):
+        return self.part(x)
+
+
+def test_parts_that_a_layer_makes_itself_need_no_configuration(tmp_path):
+    model = model_of(keras.Sequential([Holding()]))
+    with warnings.catch_warnings(), keras.saving.custom_object_scope({"Holding": Holding}):
+        warnings.simplefilter("error", UserWarning)
+        model.save(tmp_path / "m.keras")
+        again = keras.saving.load_model(tmp_path / "m.keras")
+    np.testing.assert_array_equal(again.energy(X), model.energy(X))
+
+
 def test_an_energy_of_ones_own_without_a_configuration(tmp_path):
     class Scaled(dv.DELVM):
         def __init__(self, network, factor):
