@@ -1,6 +1,7 @@
 """The command line of `delvm`, and options of tables that other programs have too."""
 
 import argparse
+import os
 import re
 import sys
 from pathlib import Path
@@ -44,11 +45,12 @@ def absent(args: argparse.Namespace) -> str | None:
     It needs nothing of the library, whose import takes seconds. Patterns, and what may be no path
     of this machine, are left to it.
     """
-    model = getattr(args, "model", None)
-    if model is not None and _plain_path(str(model)) and not model.expanduser().is_dir():
-        return no_folder(model.expanduser())
+    if getattr(args, "model", None) is not None:
+        path = os.path.expanduser(args.model)
+        if _is_absent(path) or os.path.isfile(path):
+            return no_folder(Path(path))
     for data in getattr(args, "data", ()):
-        if _plain_path(data) and not Path(data).expanduser().exists():
+        if _is_absent(os.path.expanduser(data)):
             return f"no file fits {data}; there is no such file or folder"
     return None
 
@@ -58,8 +60,17 @@ def no_folder(model: Path) -> str:
     return f"{model} is no folder; give one that delvm fit wrote"
 
 
-def _plain_path(text: str) -> bool:
-    return bool(text.strip()) and not re.search(r"[*?\[\\\0]|:/", text)
+def _is_absent(path: str) -> bool:
+    """Whether a path, which is no pattern and no address, leads nowhere."""
+    if not path.strip() or re.search(r"[*?\[\\\0]|:/", path):
+        return False
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:  # there may be something that cannot be seen
+        return False
+    return False
 
 
 def new_parser() -> argparse.ArgumentParser:

@@ -75,6 +75,7 @@ def test_wrong_usage_is_told_with_status_2(arguments, message, delvm):
 
 ABSENT = [
     ("info", "nowhere"),
+    ("info", "~nobody-of-this-name/model"),
     ("export", "nowhere", "-o", "served"),
     ("score", "nowhere", "a.csv", "-o", "s.csv"),
     ("fit", "nowhere.csv", "-o", "m"),
@@ -111,6 +112,12 @@ def test_patterns_and_addresses_are_left_to_the_library():
         assert absent(given) is None
     assert absent(parse(["score", "gs://a/b", "*.csv", "-o", "s.csv"])) is None
     assert absent(parse(["info", "."])) is None
+    assert absent(parse(["info", "a" * 300])) is None  # a name that no system has
+    assert absent(parse(["info", "~nobody-of-this-name/model"])).endswith("that delvm fit wrote")
+    assert (
+        absent(parse(["info", __file__]))
+        == f"{__file__} is no folder; give one that delvm fit wrote"
+    )
 
 
 @pytest.mark.parametrize("arguments", [("--quiet",), ("--json",), ()])
