@@ -245,7 +245,8 @@ def test_what_is_wrong_with_a_table_is_said_and_nothing_is_written(
 def test_a_folder_of_a_user_is_refused_before_anything_is_read(delvm, tmp_path):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "thesis.tex").write_text("years of work")
-    done = delvm("fit", "nowhere.csv", "-o", "thesis")
+    (tmp_path / "a.csv").write_bytes(b"PK\x03\x04")  # which could not be read
+    done = delvm("fit", "a.csv", "-o", "thesis")
     assert done.returncode == 1
     assert "cannot save to thesis" in done.stderr
     assert (tmp_path / "thesis" / "thesis.tex").read_text() == "years of work"

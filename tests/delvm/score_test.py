@@ -94,6 +94,7 @@ def test_a_detector_that_is_not_served_says_what_to_do(delvm, tmp_path):
     x = np.random.default_rng(0).normal(size=(60, 3))
     mean = dv.detection.DistanceToMean().fit(x)
     dv.AnomalyDetector(mean, contamination=0.1).fit(x).save(tmp_path / "detector")
+    np.savetxt(tmp_path / "x.csv", x, delimiter=",")
     done = delvm("score", "detector", "x.csv", "-o", "s.csv")
     assert done.returncode == 1
     assert "delvm export detector -o saved_models/mine" in done.stderr
