@@ -32,6 +32,8 @@ def is_header(first: Line, options: TableOptions, path: Path) -> bool:
             raise ContentsError(
                 f"{path}: {escaped[0]} has backslashes as escapes, expected doubled quotes"
             )
+        if len(cells) == 1 and options.decimal == "," != options.separator and "," in cells[0]:
+            raise _unclear(first, options, path)  # one column of decimals, or two of integers
         return True
     if kinds <= {"number", "missing", ""} and "number" in kinds and not _may_number(points):
         return False

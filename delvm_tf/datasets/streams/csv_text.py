@@ -258,16 +258,17 @@ def _check_separator(first: Line, second: Line | None, options: TableOptions, pa
 
     What stands in the first line alone is part of the name of the only column.
     """
-    lines = [line for line in (first, second) if line is not None]
+    texts = ["".join(line.cells) for line in (first, second) if line is not None]
     others: tuple[str, ...] = (";", "\t", "|", ",", ":", " ")
     if len(first.cells) > 1:
         # Unquoted decimal commas are taken for separators if they are told to be both.
-        if options.separator != options.decimal or any("," in c for n in lines for c in n.cells):
+        if options.separator != options.decimal or any("," in text for text in texts):
             return
         others = (";", "\t", "|")
+    known = (options.separator, options.decimal)
     for other in others:
-        known = (options.separator, options.decimal)
-        if other not in known and all(other in "".join(line.cells).strip() for line in lines):
+        everywhere = all(other in text for text in texts)
+        if other not in known and everywhere and any(other in text.strip() for text in texts):
             has = "" if len(first.cells) > 1 else f"no {options.separator!r} but "
             raise ContentsError(
                 f"{path}: line {first.number} has {has}{other!r}; pass separator={other!r} if that "

@@ -374,6 +374,10 @@ def as_text_says(columns, writer, path, separator):
 @example(columns={"a,b": [0.5, -2.0], "c": [1, 2]}, separator=",", decimal=",")
 @example(columns={"\ufeffa": [0.5, 1.25]}, separator=",", decimal=".")
 @example(columns={"heat in °C; inside": [5, 6]}, separator=",", decimal=".")
+@example(columns={"a": [0.0], "b": [None]}, separator=",", decimal=".")
+@example(columns={"a": [0, 0], ":": [0, 0]}, separator=";", decimal=",")
+@example(columns={"a": [1], "b": [2]}, separator=";", decimal=",")
+@example(columns={"0": [1], "1": [2]}, separator=";", decimal=",")
 def test_what_others_write_comes_back_equal_or_is_refused(
     writer, columns, separator, decimal, tmp_path
 ):
@@ -512,8 +516,15 @@ def test_the_only_column_of_decimal_commas_needs_another_separator(tmp_path):
     with pytest.raises(ContentsError, match=r"2 values, expected 1 .*decimal=',' and separator="):
         table(path, "heat\n0,5\n1,25\n")
     for name in ("heat", "heat, °C", ":,<"):
-        x, _, names = table(path, f"{name}\n0,5\n1,25\n", separator=";", decimal=",")
+        text = f"{name}\n0,5\n1,25\n"
+        header = True if "," in name else None
+        x, _, names = table(path, text, separator=";", decimal=",", header=header)
         assert (x.tolist(), names) == ([[0.5], [1.25]], (name,))
+        if header:  # it may be two columns of integers
+            with pytest.raises(
+                ContentsError, match=r"header=True .*separator=',' with decimal='.'"
+            ):
+                table(path, text, separator=";", decimal=",")
     # Nothing in the text tells these from two columns of integers.
     x, _, names = table(path, ":,<\n0,5\n1,25\n")
     assert (x.tolist(), names) == ([[0, 5], [1, 25]], (":", "<"))
