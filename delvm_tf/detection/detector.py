@@ -217,8 +217,9 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         self.threshold_rule_ = self.threshold if isinstance(self.threshold, str) else NUMBER
         self.model_, self._criterion = model, name
         self.__dict__.pop("mean_", None)
-        if parts.mean is not None:
-            self.mean_ = parts.mean
+        mean = parts.mean
+        if mean is not None:
+            self.mean_ = mean
         elif isinstance(model, LevelDetector):
             self.mean_ = model.views_.mean
         elif isinstance(model, ImageDetector):
