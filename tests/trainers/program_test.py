@@ -1,13 +1,13 @@
 """What all programs share."""
 
+from trainers.program import activation
+
 import os
 import shlex
 import sys
 from pathlib import Path
 
 import pytest
-
-from trainers.program import activation
 
 
 @pytest.mark.parametrize("depth", [0, 12])
